@@ -1,0 +1,20 @@
+"""Helpers for the lessons on attention masks.
+
+``from utils import masks, conventions, attention, models, plots`` is how the lessons begin.
+Each submodule loads when it is first used, so ``import utils`` itself costs nothing; torch comes with
+the mask modules, transformers with the first model, seaborn with the first figure.
+"""
+
+from importlib import import_module
+
+__all__ = ["attention", "checks", "conventions", "masks", "models", "plots", "text"]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module 'utils' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,124 @@
+"""Transparent scaled dot-product attention: every stage is returned, nothing is fused.
+
+Taught in lesson 00 (the three stages) and 02 (a fully padded row).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from utils.conventions import describe_tensor, fill_value, require_tensor
+
+EMPTY_ROWS = ("nan", "zero", "uniform")
+
+
+class Attention(NamedTuple):
+    """The stages of one attention, in order."""
+
+    scores: Tensor
+    """(..., q_len, k_len): query · key / sqrt(head_dim)."""
+    masked_scores: Tensor
+    """(..., q_len, k_len): scores plus ``fill`` where hidden."""
+    weights: Tensor
+    """(..., q_len, k_len): softmax of masked_scores over the keys; each row sums to 1 unless it is empty."""
+    output: Tensor
+    """(..., q_len, v_dim): weights @ value."""
+
+
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    keep: Tensor | None = None,
+    fill: str | float = "-inf",
+    empty_rows: str = "nan",
+) -> Attention:
+    """softmax(query · keyᵀ / sqrt(head_dim) + bias) · value, with every stage kept.
+
+    Args:
+        query: (..., q_len, head_dim), float.
+        key: (..., k_len, head_dim), float, the dtype of query.
+        value: (..., k_len, v_dim), float, the dtype of query.
+        keep: bool, True = may attend, broadcastable to (..., q_len, k_len); None hides nothing.
+        fill: what is added to hidden scores: ``"-inf"``, ``"min"`` (finfo of the dtype) or a negative number.
+        empty_rows: what a query with no visible key gets. ``"nan"``: what the softmax makes of it, NaN for
+            -inf and something finite for finite fills; ``"zero"``: weights of 0, as
+            ``scaled_dot_product_attention`` does; ``"uniform"``: 1 / k_len. The last two have finite gradients.
+    Returns:
+        ``Attention(scores, masked_scores, weights, output)``. No input is changed.
+    Raises:
+        TypeError: not tensors, not float, dtypes that differ, or a keep that is not bool.
+        ValueError: shapes that do not fit, or an unknown fill or empty_rows.
+    See:
+        Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762
+    """
+    _check_inputs(query, key, value)
+    if empty_rows not in EMPTY_ROWS:
+        raise ValueError(f"empty_rows: got {empty_rows!r}, wanted one of {', '.join(map(repr, EMPTY_ROWS))}.")
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    if keep is None:
+        weights = scores.softmax(dim=-1)
+        return Attention(scores, scores, weights, weights @ value)
+
+    _check_keep(keep, scores.shape)
+    # `where` before the addition: 0 is added where kept, never 0 * inf, so kept scores keep their bits.
+    bias = torch.zeros((), dtype=scores.dtype, device=scores.device).where(keep, fill_value(fill, scores.dtype))
+    masked_scores = scores + bias
+    if empty_rows == "nan":
+        weights = masked_scores.softmax(dim=-1)
+    else:
+        empty = ~keep.any(dim=-1, keepdim=True)
+        # Replaced before the softmax as well as after it: a NaN that `where` discards still reaches the gradient.
+        weights = masked_scores.masked_fill(empty, 0.0).softmax(dim=-1)
+        weights = weights.masked_fill(empty, 0.0 if empty_rows == "zero" else 1 / scores.shape[-1])
+    return Attention(scores, masked_scores, weights, weights @ value)
+
+
+def _check_inputs(query, key, value) -> None:
+    for name, tensor in (("query", query), ("key", key), ("value", value)):
+        wanted = "a float tensor (..., length, dim) with at least 2 dimensions"
+        require_tensor(tensor, name, tuple(range(2, 65)), wanted)
+        if not tensor.is_floating_point():
+            raise TypeError(f"{name}: got {describe_tensor(tensor)}, wanted {wanted}. Did you pass token ids?")
+        if tensor.dtype != query.dtype:
+            raise TypeError(
+                f"{name}: got {describe_tensor(tensor)} beside a query of {query.dtype}; wanted one dtype for all."
+            )
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            f"key: got {describe_tensor(key)} beside a query of shape {tuple(query.shape)}; wanted the same head_dim "
+            "in the last dimension."
+        )
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(
+            f"value: got {describe_tensor(value)} beside a key of shape {tuple(key.shape)}; wanted the same k_len in "
+            "the last dimension but one."
+        )
+    try:
+        torch.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    except RuntimeError:
+        raise ValueError(
+            f"query, key, value: the leading dimensions {tuple(query.shape[:-2])}, {tuple(key.shape[:-2])} and "
+            f"{tuple(value.shape[:-2])} do not broadcast; wanted the same batch and heads in all three."
+        ) from None
+
+
+def _check_keep(keep, shape: torch.Size) -> None:
+    wanted = f"a bool tensor, True = may attend, that broadcasts to {tuple(shape)}"
+    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
+        raise TypeError(
+            f"keep: got {describe_tensor(keep)}, wanted {wanted}. From a 0/1 attention_mask: masks.padding(...); "
+            "from an additive mask: conventions.from_additive(...)."
+        )
+    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
+    try:
+        fits = torch.broadcast_shapes(keep.shape, shape) == shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        hint = ""
+        if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
+            hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
+        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")

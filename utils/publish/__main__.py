@@ -1,0 +1,33 @@
+"""The command line: ``python -m utils.publish notebooks [LESSON …]`` and ``normalise [FILE …]``."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils.publish import notebooks
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m utils.publish", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    build = commands.add_parser("notebooks", help="execute the lessons and write their notebooks")
+    build.add_argument("lessons", nargs="*", help="numbers or names, such as 02; all if none is given")
+    tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
+    tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "notebooks":
+            for path in notebooks.build(options.lessons):
+                print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
+        else:
+            for path in options.files or notebooks.committed():
+                if notebooks.normalise_file(path):
+                    print(f"normalised {path}")
+    except notebooks.LessonError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

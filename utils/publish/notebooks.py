@@ -1,0 +1,202 @@
+"""Source text → executed, normalised notebook. The text is what people edit, the notebook what they open.
+
+A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
+between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
+notebook in ``solutions`` keeps it. Other tags: ``claim-…`` names a row of the claims ledger, ``measured``
+says that the numbers in the output differ from run to run.
+"""
+
+import copy
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "notebooks"
+SOURCES = FOLDER / "src"
+SOLUTIONS = FOLDER / "solutions"
+
+TIMEOUT = 300  # seconds that one cell may take
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(r"^ *# (end of )?solution\n?", re.MULTILINE)
+REBUILD = "python -m utils.publish notebooks"
+
+
+class LessonError(Exception):
+    """A lesson that cannot be published; the message names it, and the cell."""
+
+
+def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
+    """Executes lessons and writes their notebooks; yields each path when it is written.
+
+    Args:
+        lessons: numbers or name beginnings, such as ``"02"``; all lessons if empty.
+    Raises:
+        LessonError: no such lesson, an error in a cell, or a warning that nobody expects. The notebook
+            that was there before stays as it is.
+    """
+    for source in _chosen(lessons):
+        for path, notebook in generate(source):
+            execute(notebook, path)
+            normalise(notebook)
+            path.parent.mkdir(exist_ok=True)
+            _write(notebook, path)
+            yield path
+
+
+def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
+    """What one source gives, not executed: the lesson, and its solutions if it has exercises."""
+    notebook = jupytext.read(source, fmt="md:myst")
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    _name_cells(notebook)
+    lesson, solved = copy.deepcopy(notebook), copy.deepcopy(notebook)
+    exercises = 0
+    for cell, solved_cell in zip(lesson.cells, solved.cells, strict=True):
+        if "exercise" in cell.metadata.get("tags", ()):
+            cell.source, count = SOLUTION.subn(r"\1...  # your turn\n", cell.source)
+            cell.source = cell.source.rstrip("\n")
+            solved_cell.source = MARKERS.sub("", solved_cell.source)
+            exercises += 1
+            if count != 1:
+                raise LessonError(f"{source.name}: exercise {cell.id} has {count} solutions, wanted 1")
+    yield FOLDER / f"{source.stem}.ipynb", lesson
+    if exercises:
+        heading = f"*Solutions. The lesson itself: [{source.stem}](../{source.stem}.ipynb).*\n\n"
+        solved.cells[0].source = heading + solved.cells[0].source
+        for cell in solved.cells:
+            if cell.cell_type == "markdown":  # links between lessons, seen from one folder below
+                cell.source = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../\1", cell.source)
+                cell.source = cell.source.replace("](solutions/", "](")
+        yield SOLUTIONS / f"{source.stem}.ipynb", solved
+
+
+def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Runs all cells in a fresh kernel, offline, as if the notebook lay at ``path``."""
+    name = path.relative_to(ROOT).as_posix()
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(FOLDER)}},
+    )
+    try:
+        with _offline():
+            client.execute()
+    except CellExecutionError as error:
+        raise LessonError(f"{name}, cell {_failed(notebook)}: {error.ename}: {error.evalue}") from error
+    except CellTimeoutError as error:
+        raise LessonError(f"{name}, cell {_failed(notebook)}: took more than {TIMEOUT} s") from error
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":
+                raise LessonError(f"{name}, cell {cell.id} warns: {output.text.strip()[:500]}")
+
+
+def normalise(notebook: nbformat.NotebookNode) -> None:
+    """Leaves what a reader needs: no timings, no widget state, no editor settings, stable ids."""
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    _name_cells(notebook)
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
+
+
+def normalise_file(path: Path) -> bool:
+    """Normalises one notebook in place; True if that changed it."""
+    before = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(before, as_version=4)
+    normalise(notebook)
+    if _text(notebook) == before:
+        return False
+    _write(notebook, path)
+    return True
+
+
+def committed() -> list[Path]:
+    """The notebooks that lie in the repository."""
+    return sorted([*FOLDER.glob("[0-9][0-9]_*.ipynb"), *SOLUTIONS.glob("*.ipynb")])
+
+
+def sources() -> list[Path]:
+    """The sources of all lessons, in order."""
+    return sorted(SOURCES.glob("[0-9][0-9]_*.md"))
+
+
+def _chosen(lessons: Iterable[str]) -> list[Path]:
+    everything = sources()
+    lessons = list(lessons)
+    for lesson in lessons:
+        if not any(source.stem.startswith(lesson) for source in everything):
+            known = ", ".join(source.stem for source in everything)
+            raise LessonError(f"no lesson begins with {lesson!r}; there are {known}")
+    return [s for s in everything if not lessons or any(s.stem.startswith(lesson) for lesson in lessons)]
+
+
+def _name_cells(notebook: nbformat.NotebookNode) -> None:
+    """Ids that stay when a lesson is rebuilt: the claim that a cell proves, else its place."""
+    used: set[str] = set()
+    for position, cell in enumerate(notebook.cells):
+        claims = [tag for tag in cell.metadata.get("tags", ()) if tag.startswith("claim-")]
+        name = claims[0].replace(".", "-") if claims else f"cell-{position:02d}"
+        if name in used:
+            name = f"{name}-{position:02d}"
+        used.add(name)
+        cell.id = name
+
+
+def _joined(outputs) -> list:
+    """Prints that arrived in several pieces become one, so that their number does not depend on timing."""
+    joined: list = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _failed(notebook: nbformat.NotebookNode) -> str:
+    for cell in notebook.cells:
+        if any(output.output_type == "error" for output in cell.get("outputs", ())):
+            return cell.id
+    ran = [cell.id for cell in notebook.cells if cell.get("execution_count")]
+    return f"after {ran[-1]}" if ran else "?"
+
+
+@contextmanager
+def _offline():
+    """Lessons must not fetch anything: neither from the hub nor through pip."""
+    settings = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0"}
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _text(notebook: nbformat.NotebookNode) -> str:
+    return nbformat.writes(notebook) + "\n"
+
+
+def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    # Through a file beside it, so that nobody finds half a notebook.
+    scratch = path.with_suffix(".ipynb.tmp")
+    scratch.write_text(_text(notebook), encoding="utf-8")
+    scratch.replace(path)
