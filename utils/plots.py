@@ -204,7 +204,8 @@ def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
     axes.set_xlabel("keys (who is looked at)")
     axes.set_ylabel("queries (who looks)")
     size = 9 if max(q_len, k_len) <= 16 else 7
-    axes.set_xticks(np.arange(k_len) + 0.5, map(_label, key_tokens), rotation=90 if k_len > 4 else 0, fontsize=size)
+    upright = k_len <= 4 and all(len(token) <= 5 for token in key_tokens)
+    axes.set_xticks(np.arange(k_len) + 0.5, map(_label, key_tokens), rotation=0 if upright else 90, fontsize=size)
     axes.set_yticks(np.arange(q_len) + 0.5, map(_label, query_tokens), rotation=0, fontsize=size)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a token may hold $, which is no formula
