@@ -57,6 +57,7 @@ def attend(
     _check_inputs(query, key, value)
     if empty_rows not in EMPTY_ROWS:
         raise ValueError(f"empty_rows: got {empty_rows!r}, wanted one of {', '.join(map(repr, EMPTY_ROWS))}.")
+    hide = fill_value(fill, query.dtype)
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
     if keep is None:
         weights = scores.softmax(dim=-1)
@@ -64,7 +65,7 @@ def attend(
 
     _check_keep(keep, scores.shape)
     # `where` before the addition: 0 is added where kept, never 0 * inf, so kept scores keep their bits.
-    bias = torch.zeros((), dtype=scores.dtype, device=scores.device).where(keep, fill_value(fill, scores.dtype))
+    bias = torch.zeros((), dtype=scores.dtype, device=scores.device).where(keep, hide)
     masked_scores = scores + bias
     if empty_rows == "nan":
         weights = masked_scores.softmax(dim=-1)

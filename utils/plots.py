@@ -10,7 +10,9 @@ import html
 import io
 import math
 import struct
+import warnings
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -21,6 +23,14 @@ from utils.conventions import describe_tensor
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
+FALLBACK_FONTS = (
+    "Noto Sans CJK SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Arial Unicode MS",
+    "Noto Emoji",
+    "Segoe UI Emoji",
+)
 MAX_NUMBERS = 8  # numbers are printed into the cells up to 8 × 8
 MAX_LABEL = 16  # characters of a token label
 DPI = 144
@@ -42,7 +52,10 @@ class Picture:
     def png(self) -> bytes:
         """The figure as a PNG file."""
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
+        with warnings.catch_warnings():
+            # A token may be in any script. What no font on this machine has is drawn as a box; that is warning enough.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
         return _fewer_colours(buffer.getvalue())
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -209,7 +222,17 @@ def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
     axes.set_yticks(np.arange(q_len) + 0.5, map(_label, query_tokens), rotation=0, fontsize=size)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)  # a token may hold $, which is no formula
+        label.set_fontfamily(_fonts())
     return axes.collections[0]
+
+
+@cache
+def _fonts() -> list[str]:
+    """matplotlib's own font, then those on this machine that have what it lacks."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in known)]
 
 
 def _cell(query: int, key: int, **style):

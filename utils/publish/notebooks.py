@@ -6,6 +6,7 @@ notebook in ``solutions`` keeps it. Other tags: ``claim-…`` names a row of the
 says that the numbers in the output differ from run to run.
 """
 
+import base64
 import copy
 import os
 import re
@@ -16,13 +17,15 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from traitlets.config import Config
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "notebooks"
 SOURCES = FOLDER / "src"
 SOLUTIONS = FOLDER / "solutions"
+
+README_PICTURE = ROOT / "data" / "before_after.png"
 
 TIMEOUT = 300  # seconds that one cell may take
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -51,6 +54,9 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
             path.parent.mkdir(exist_ok=True)
             _write(notebook, path)
             yield path
+            if path.stem == "00_start_here":
+                README_PICTURE.write_bytes(first_picture(notebook))
+                yield README_PICTURE
 
 
 def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
@@ -97,6 +103,8 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
         raise LessonError(f"{name}, cell {_failed(notebook)}: {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
         raise LessonError(f"{name}, cell {_failed(notebook)}: took more than {TIMEOUT} s") from error
+    except DeadKernelError as error:
+        raise LessonError(f"{name}, cell {_failed(notebook)}: the kernel died, perhaps for lack of memory") from error
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.get("name") == "stderr":
@@ -124,6 +132,12 @@ def normalise_file(path: Path) -> bool:
         return False
     _write(notebook, path)
     return True
+
+
+def first_picture(notebook: nbformat.NotebookNode) -> bytes:
+    """The first figure of an executed notebook, as a PNG file."""
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", ()))
+    return next(base64.b64decode(o.data["image/png"]) for o in outputs if "image/png" in o.get("data", ()))
 
 
 def committed() -> list[Path]:

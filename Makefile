@@ -1,0 +1,62 @@
+# make lab opens the lessons, make test runs every test. Each first sets up what it needs, once.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+# A container has no screen and often only root; JupyterLab then prints its address and may run.
+LAB_FLAGS := --KernelManager.transport_encryption=auto
+ifeq ($(shell id -u),0)
+LAB_FLAGS += --allow-root
+endif
+ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
+LAB_FLAGS += --no-browser
+endif
+
+.PHONY: help lab test bench notebooks lint models browser clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make lab        open the lessons in JupyterLab"
+	@echo "make test       run every test (ARGS='-k masks' for some of them)"
+	@echo "make notebooks  execute the lessons in notebooks/src and write their notebooks"
+	@echo "make bench      measure what people wait for, as ratios"
+	@echo "make lint       check the code's style"
+	@echo "make clean      delete the virtual environment"
+
+lab: models
+	@echo "Opening JupyterLab. Stop it with Ctrl-C."
+	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS) notebooks/00_start_here.ipynb
+
+test: models browser
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+bench: models
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench
+
+notebooks: models
+	$(BIN)/python -m utils.publish notebooks $(ARGS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+models: $(VENV)/installed
+	@$(BIN)/python -m utils.models
+
+browser: $(VENV)/installed
+	@$(BIN)/python -m tests.browser
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Setting up $(VENV): a few minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

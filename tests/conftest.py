@@ -1,0 +1,64 @@
+"""What all tests share: no hub, no skipping in CI, lessons executed once, and the browser."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, so that nothing waits for a hub
+
+import nbformat
+import pytest
+import torch
+
+from tests import browser
+from utils import models
+from utils.publish import notebooks
+
+
+def pytest_sessionfinish(session):
+    """A test that is skipped in CI has not been run, so it must not pass as one that has."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter.stats.get("skipped") and session.exitstatus == 0:
+        reporter.write_line("skipped tests do not pass in CI", red=True)
+        session.exitstatus = 1
+
+
+@pytest.fixture(autouse=True)
+def deterministic():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """(model, tokenizer) of the real MiniLM, able to return its weights."""
+    return models.load("minilm-bert", attn_implementation="eager")
+
+
+@pytest.fixture(scope="session")
+def executed() -> dict[str, nbformat.NotebookNode]:
+    """Every notebook of the collection, fresh from its source and executed with no network."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "offline")
+    try:
+        fresh = {}
+        for source in notebooks.sources():
+            for path, notebook in notebooks.generate(source):
+                notebooks.execute(notebook, path)
+                notebooks.normalise(notebook)
+                fresh[path.relative_to(notebooks.FOLDER).as_posix()] = notebook
+        return fresh
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    """The system's Chromium where there is one; without any browser the tests fail, they are not skipped."""
+    found = browser.executable()
+    return {
+        **browser_type_launch_args,
+        "args": browser.ARGUMENTS,
+        **({"executable_path": found} if found else {}),
+    }

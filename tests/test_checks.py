@@ -1,0 +1,64 @@
+"""checks.py: each typical wrong answer gets its own explanation, and nothing ever raises."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from utils import checks
+
+
+def naive(h, m):
+    return h.mean(1)
+
+
+def right(h, m):
+    return (h * m[..., None]).sum(1) / m.sum(1, keepdim=True).clamp(min=1)
+
+
+def in_place(ids, m):
+    return ids.masked_fill_(m == 0, -100)
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "says"),
+    [
+        (checks.unpack, lambda v, o: [v[a:b] for a, b in pairwise(o)], "Right: three sentences"),
+        (checks.unpack, lambda v, o: torch.tensor_split(v, o[1:-1]), "Right: three sentences"),
+        (checks.unpack, lambda v, o: torch.tensor_split(v, o[1:]), "one tensor too many"),
+        (checks.unpack, lambda v, o: torch.tensor_split(v, o[:-1])[:2], "one sentence is missing"),
+        (checks.unpack, lambda v, o: [v[:n] for n in o[1:]], "An offset is a place, not a length"),
+        (checks.unpack, lambda v, o: v.split([3, 1, 4]), "wanted [4, 1, 3]"),
+        (checks.unpack, lambda v, o: [v[4:8], v[:1], v[:3]], "not the ones between"),
+        (checks.unpack, lambda v, o: v, "you returned a tensor of shape (8, 3)"),
+        (checks.mean_pool, right, "Right: only real tokens"),
+        (checks.mean_pool, naive, "the plain mean"),
+        (checks.mean_pool, lambda h, m: (h * m[..., None]).mean(1), "divided by the padded length"),
+        (checks.mean_pool, lambda h, m: (h * m[..., None]).sum(1), "the sum over the real tokens"),
+        (checks.mean_pool, lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True), "clamp the count"),
+        (checks.mean_pool, lambda h, m: h.sum(-1), "shape (3, 5); wanted (3, 4)"),
+        (checks.mean_pool, lambda h, m: h[:, 0], "Try one sentence by hand"),
+        (checks.mean_pool, lambda h, m: 3, "you returned a int"),
+        (checks.mean_pool, lambda h, m: h @ m, "your function raised RuntimeError"),
+        (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 0, -100), "Right: padding is -100"),
+        (checks.labels_for_loss, in_place, "input_ids itself was changed"),
+        (checks.labels_for_loss, lambda i, m: i.masked_fill(i == 50256, -100), "ask the attention_mask"),
+        (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 1, -100), "the polarity is flipped"),
+        (checks.labels_for_loss, lambda i, m: i, "got [[15,"),
+        (checks.labels_for_loss, lambda i, m: i[0], "you returned a tensor of shape (4,)"),
+    ],
+)
+def test_answers(check, answer, says, capsys):
+    assert check(answer) is None
+    printed = capsys.readouterr().out
+    assert says in printed
+    assert printed.startswith("Right: ") == says.startswith("Right")
+
+
+@pytest.mark.parametrize("check", [checks.unpack, checks.mean_pool, checks.labels_for_loss])
+def test_untouched_exercises_are_not_tried_yet(check, capsys):
+    for untouched in (None, ..., lambda a, b: None, lambda a, b: ...):
+        check(untouched)
+        assert capsys.readouterr().out == checks.NOT_TRIED + "\n"
+    check("an answer")
+    assert "wanted your function itself" in capsys.readouterr().out

@@ -1,0 +1,220 @@
+"""The lessons: what is committed is what the sources give, it runs offline, and every claim is asserted."""
+
+import ast
+import re
+
+import nbformat
+import pytest
+
+from utils.publish import notebooks
+
+#: Rows of the claims ledger, and the lesson in which each is run and asserted.
+CLAIMS = {
+    "01_ragged_tensors.ipynb": {"S1.1", "S2.3", "S2.1", "F24"},
+    "02_padding.ipynb": {"S0.1", "S0.2", "S0.3", "S0.5", "S1.4", "S1.7", "S2.6"},
+}
+NAMES = [
+    "00_start_here.ipynb",
+    "01_ragged_tensors.ipynb",
+    "solutions/01_ragged_tensors.ipynb",
+    "02_padding.ipynb",
+    "solutions/02_padding.ipynb",
+]
+every_notebook = pytest.mark.parametrize("name", NAMES)
+STALE = f"{{}} is not what its source gives. Run: {notebooks.REBUILD}"
+
+
+def committed(name):
+    return nbformat.read(notebooks.FOLDER / name, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", ()))
+
+
+def printed(cell):
+    """What a cell shows, as text: prints, results, and the alt text of figures."""
+    shown = []
+    for output in cell.outputs:
+        data = output.get("data", {})
+        shown.append(output.get("text") or data.get("text/plain", ""))
+    return "\n".join(shown)
+
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+def test_the_list_above_is_complete():
+    assert {path.relative_to(notebooks.FOLDER).as_posix() for path in notebooks.committed()} == set(NAMES)
+
+
+@every_notebook
+def test_committed_cells_are_those_of_the_source(name, executed):
+    found = [(c.cell_type, c.id, c.source, tags(c)) for c in committed(name).cells]
+    wanted = [(c.cell_type, c.id, c.source, tags(c)) for c in executed[name].cells]
+    assert found == wanted, STALE.format(name)
+
+
+@every_notebook
+def test_committed_outputs_are_those_of_a_fresh_run(name, executed):
+    """Words must agree exactly; numbers within rounding, and not at all where a cell measures time."""
+    for old, new in zip(code_cells(committed(name)), code_cells(executed[name]), strict=True):
+        assert [sorted(o.get("data", {})) for o in old.outputs] == [sorted(o.get("data", {})) for o in new.outputs]
+        before, after = printed(old), printed(new)
+        assert NUMBER.sub("#", before) == NUMBER.sub("#", after), STALE.format(f"{name}, {old.id},")
+        if "measured" not in tags(old):
+            numbers = [[float(n) for n in NUMBER.findall(text)] for text in (before, after)]
+            assert numbers[0] == pytest.approx(numbers[1], rel=1e-2, abs=2e-4), STALE.format(f"{name}, {old.id},")
+
+
+@every_notebook
+def test_notebooks_are_normalised_and_small(name):
+    path = notebooks.FOLDER / name
+    assert not notebooks.normalise_file(path), f"{name} was not normalised; now it is"
+    assert path.stat().st_size < 300_000
+    notebook = committed(name)
+    nbformat.validate(notebook)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
+
+
+@every_notebook
+def test_no_errors_no_warnings(name, executed):
+    for cell in code_cells(executed[name]):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+@every_notebook
+def test_every_figure_has_alt_text(name, executed):
+    figures = [o for c in code_cells(executed[name]) for o in c.outputs if "image/png" in o.get("data", {})]
+    assert figures
+    for output in figures:
+        alt = output.metadata["image/png"]["alt"]
+        assert len(alt.split()) > 10
+        assert 'alt="' in output.data["text/html"]
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_is_a_tagged_cell_that_asserts(name):
+    cells = code_cells(committed(name))
+    found = {tag.removeprefix("claim-") for cell in cells for tag in tags(cell) if tag.startswith("claim-")}
+    assert found == CLAIMS[name]
+    for cell in cells:
+        if any(tag.startswith("claim-") for tag in tags(cell)):
+            asserts = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assert)]
+            assert asserts, f"{name}, {cell.id} asserts nothing"
+
+
+@every_notebook
+def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, executed):
+    solved = name.startswith("solutions/")
+    for cell in code_cells(executed[name]):
+        assert "# solution" not in cell.source
+        if "exercise" in tags(cell):
+            assert printed(cell).startswith("Right: " if solved else "Not tried yet.")
+            assert ("...  # your turn" in cell.source) != solved
+
+
+@every_notebook
+def test_no_variable_is_called_plain_mask(name):
+    for cell in code_cells(committed(name)):
+        names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+        assert not names & {"mask", "masked_tensor"}, cell.id
+
+
+def test_the_readmes_picture_is_the_first_figure():
+    assert notebooks.README_PICTURE.read_bytes() == notebooks.first_picture(committed("00_start_here.ipynb"))
+
+
+# --- the machinery -----------------------------------------------------------------------------------
+
+
+def lesson(folder, monkeypatch, *cells):
+    """A little source text beside the real ones' machinery, in a folder of its own."""
+    source = folder / "src" / "42_test.md"
+    source.parent.mkdir()
+    blocks = [f"```{{code-cell}} ipython3\n{cell}\n```" for cell in cells]
+    source.write_text("---\nkernelspec: {name: python3, display_name: x}\n---\n\n# 42 · Test\n\n" + "\n\n".join(blocks))
+    for name, place in (
+        ("ROOT", folder),
+        ("FOLDER", folder),
+        ("SOURCES", source.parent),
+        ("SOLUTIONS", folder / "solutions"),
+    ):
+        monkeypatch.setattr(notebooks, name, place)
+    return folder / "42_test.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("1 / 0", r"42_test.ipynb, cell cell-02: ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('look out')", "cell cell-02 warns: .*look out"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "42_test.ipynb, cell after cell-01: the kernel died",
+        ),
+    ],
+)
+def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(cell, says, tmp_path, monkeypatch):
+    target = lesson(tmp_path, monkeypatch, "x = 1", cell)
+    target.write_text("the last good one")
+    with pytest.raises(notebooks.LessonError, match=says):
+        list(notebooks.build())
+    assert target.read_text() == "the last good one"
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_lessons_cannot_reach_the_network(tmp_path, monkeypatch):
+    from tests import offline
+
+    monkeypatch.setenv("PYTHONPATH", offline.__path__[0])
+    lesson(tmp_path, monkeypatch, "import socket", "socket.create_connection(('192.0.2.1', 80), timeout=1)")
+    with pytest.raises(notebooks.LessonError, match=r"tried to reach '192\.0\.2\.1'"):
+        list(notebooks.build())
+
+
+def test_solutions_are_taken_out_and_kept(tmp_path, monkeypatch):
+    answer = "    # solution\n    y = x + 1\n    return y\n    # end of solution\n"
+    body = f":tags: [exercise]\n\ndef f(x):\n{answer}\n\nprint(f(1))"
+    target = lesson(tmp_path, monkeypatch, body)
+    written = list(notebooks.build())
+    assert written == [target, tmp_path / "solutions" / "42_test.ipynb"]
+    plain, solved = (nbformat.read(path, as_version=4).cells for path in written)
+    assert plain[1].source == "def f(x):\n    ...  # your turn\n\n\nprint(f(1))"
+    assert solved[1].source == "def f(x):\n    y = x + 1\n    return y\n\n\nprint(f(1))"
+    assert (plain[1].outputs[0].text, solved[1].outputs[0].text) == ("None\n", "2\n")
+    assert solved[0].source.startswith("*Solutions.")
+
+
+def test_normalising_removes_what_jupyterlab_adds(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        metadata={"widgets": {"x": 1}, "language_info": {"name": "python", "version": "3.11.7"}},
+        cells=[
+            nbformat.v4.new_code_cell(
+                "print(1)",
+                id="random",
+                metadata={"execution": {"iopub.execute_input": "2026"}, "collapsed": True, "tags": ["claim-S1.1"]},
+                outputs=[nbformat.v4.new_output("stream", text=t) for t in ("1\n", "2\n")],
+                execution_count=7,
+            )
+        ],
+    )
+    path = tmp_path / "x.ipynb"
+    nbformat.write(notebook, path)
+    assert notebooks.normalise_file(path)
+    assert not notebooks.normalise_file(path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert (cell.id, cell.metadata) == ("claim-S1-1", {"tags": ["claim-S1.1"]})
+    assert [output.text for output in cell.outputs] == ["1\n2\n"]
+
+
+def test_unknown_lessons_are_named(tmp_path, monkeypatch):
+    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'; there are 00_start_here, "):
+        list(notebooks.build(["77"]))

