@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
-LAB_FLAGS := --KernelManager.transport_encryption=auto
+LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
 ifeq ($(shell id -u),0)
 LAB_FLAGS += --allow-root
 endif
@@ -27,7 +27,7 @@ help:
 
 lab: models
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."
-	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS)
 
 test: models browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
@@ -56,6 +56,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV): a few minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@# JupyterLab would ask everybody whether it may fetch news from the network.
+	@$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1
 	@touch $@
 
 clean:

@@ -1,0 +1,146 @@
+"""`make lab`, in a real Chromium: open the lessons, Run All, and look at what appears. No network."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import Page, expect
+
+ROOT = Path(__file__).parents[1]
+LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+MINUTE = 60_000
+
+#: A line that must appear when a lesson has run.
+APPEARS = {
+    "00_start_here.ipynb": "four forms, one meaning, and all of them read back to the same keep",
+    "01_ragged_tensors.ipynb": "ValueError: expected sequence of length 4 at dim 1 (got 3)",
+    "02_padding.ipynb": "real tokens only: ",
+}
+
+
+class Lab:
+    """A running `make lab` on a copy of the lessons, so that saving changes nothing here."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("notebooks", "data"):
+            shutil.copytree(ROOT / name, folder / "lessons" / name)
+        self.log = folder / "log.txt"
+        settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "LAB_SETTINGS", "LAB_WORKSPACES")}
+        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'}"],
+                cwd=ROOT,
+                env={**os.environ, **settings, **offline},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def address(self) -> str:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if found := re.search(r"http://localhost:\S+token=\w+", self.log.read_text()):
+                return found[0]
+            time.sleep(0.2)
+        raise AssertionError(f"make lab printed no address:\n{self.log.read_text()}")
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def outside(page: Page):
+    """Every request that leaves this machine; all of them are blocked."""
+    requests = []
+
+    def judge(route):
+        if re.match(r"(http|ws)://(localhost|127\.0\.0\.1)[:/]", route.request.url):
+            return route.continue_()
+        requests.append(route.request.url)
+        return route.abort()
+
+    page.route("**/*", judge)
+    return requests
+
+
+def open_lesson(page: Page, address: str, name: str):
+    page.goto(address.replace("00_start_here.ipynb", f"{name}").replace("?", "?reset&"))
+    page.locator(".jp-Notebook").wait_for(timeout=MINUTE)
+    # Run All is lost before the kernel has answered. The page says "Idle" a little early, so it must stay so.
+    idle = page.get_by_text(re.compile(r"Python 3 .*\| Idle"))
+    quiet = 0
+    while quiet < 6:
+        idle.wait_for(timeout=MINUTE)
+        page.wait_for_timeout(500)
+        quiet = quiet + 1 if idle.is_visible() else 0
+
+
+def run_all(page: Page):
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def saved(page: Page, path: Path, code_cells: int) -> nbformat.NotebookNode:
+    """The notebook as JupyterLab saves it once every cell has run."""
+    indicator = page.locator(".jp-Notebook-ExecutionIndicator").first
+    before, deadline = path.stat().st_mtime_ns, time.monotonic() + 120
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+        if indicator.get_attribute("data-status") != "idle":
+            continue
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        if path.stat().st_mtime_ns == before:
+            continue
+        notebook = nbformat.reads(path.read_text(), as_version=4)
+        counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+        if counts == list(range(1, code_cells + 1)):
+            return notebook
+    raise AssertionError(f"{path.name}: not every cell has run: {counts}")
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_run_all_in_jupyterlab(name, lab, page, outside):
+    path = lab.folder / "lessons" / "notebooks" / name
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in code:  # so that whatever is seen afterwards was made now
+        cell.update(outputs=[], execution_count=None)
+    path.write_text(json.dumps(notebook))
+
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    open_lesson(page, lab.address(), name)
+    assert page.locator(".jp-OutputArea-output").count() == 0
+    run_all(page)
+    ran = saved(page, path, len(code))
+
+    outputs = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    # A trusted result is what the reader sees; off-screen cells are not in the page, so go to the line and look.
+    line = next(i for i, cell in enumerate(ran.cells) if APPEARS[name] in str(cell.get("outputs", "")))
+    shown = page.locator(".jp-Cell").nth(0)
+    shown.click()
+    page.keyboard.press("Escape")
+    for _ in range(line):
+        page.keyboard.press("ArrowDown")
+    expect(page.get_by_text(APPEARS[name]).last).to_be_visible()
+
+    assert outside == []
+    assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
