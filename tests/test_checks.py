@@ -25,7 +25,10 @@ def in_place(ids, m):
     [
         (checks.unpack, lambda v, o: [v[a:b] for a, b in pairwise(o)], "Right: three sentences"),
         (checks.unpack, lambda v, o: torch.tensor_split(v, o[1:-1]), "Right: three sentences"),
-        (checks.unpack, lambda v, o: torch.tensor_split(v, o[1:]), "one tensor too many"),
+        (checks.unpack, lambda v, o: torch.tensor_split(v, o[1:]), "your last tensor is too many"),
+        (checks.unpack, lambda v, o: torch.tensor_split(v, o[:-1]), "your first tensor is too many"),
+        (checks.unpack, lambda v, o: v.split(o.tolist()), "An offset is a place, not a length"),
+        (checks.unpack, lambda v, o: [part.tolist() for part in v], "wanted a list of tensors"),
         (checks.unpack, lambda v, o: torch.tensor_split(v, o[:-1])[:2], "one sentence is missing"),
         (checks.unpack, lambda v, o: [v[:n] for n in o[1:]], "An offset is a place, not a length"),
         (checks.unpack, lambda v, o: v.split([3, 1, 4]), "wanted [4, 1, 3]"),
@@ -38,10 +41,33 @@ def in_place(ids, m):
         (checks.mean_pool, lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True), "clamp the count"),
         (checks.mean_pool, lambda h, m: h.sum(-1), "shape (3, 5); wanted (3, 4)"),
         (checks.mean_pool, lambda h, m: h[:, 0], "Try one sentence by hand"),
+        (checks.mean_pool, lambda h, m: right(h, m).double(), "Right: only real tokens"),
+        (checks.mean_pool, lambda h, m: right(h, 1 - m), "the polarity is flipped"),
+        (checks.mean_pool, lambda h, m: torch.stack([x[: m[n].sum()].mean(0) for n, x in enumerate(h)]), "on the left"),
+        (
+            checks.mean_pool,
+            lambda h, m: h.mul_(m[..., None]).sum(1) / m.sum(1, keepdim=True),
+            "hidden itself was changed",
+        ),
+        (
+            checks.mean_pool,
+            lambda h, m: right(h, m) if m.any() else naive(h, m),
+            "should give zeros; yours begins with",
+        ),
         (checks.mean_pool, lambda h, m: 3, "you returned a int"),
         (checks.mean_pool, lambda h, m: h @ m, "your function raised RuntimeError"),
         (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 0, -100), "Right: padding is -100"),
         (checks.labels_for_loss, in_place, "input_ids itself was changed"),
+        (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 0, -100).float(), "cross_entropy wants int64"),
+        (checks.labels_for_loss, lambda i, m: i.masked_fill(~m, -100), "Make a bool mask first"),
+        (checks.labels_for_loss, lambda i, m: torch.where(m, i, -100), "Make a bool mask first"),
+        (checks.to_keep, lambda m: ~m[:, None, None, :], "Right: polarity turned round"),
+        (checks.to_keep, lambda m: m[:, None, None, :], "the polarity is not"),
+        (checks.to_keep, lambda m: ~m, "Two None between the batch and the keys"),
+        (checks.to_keep, lambda m: ~m[:, None], "wanted (2, 1, 1, 4)"),
+        (checks.to_keep, lambda m: (~m).long()[:, None, None], "keep is bool"),
+        (checks.to_keep, lambda m: torch.ones(2, 1, 1, 4, dtype=torch.bool), "for the ignore mask [[False,"),
+        (checks.to_keep, lambda m: m.tolist(), "wanted a bool tensor of shape (2, 1, 1, 4)"),
         (checks.labels_for_loss, lambda i, m: i.masked_fill(i == 50256, -100), "ask the attention_mask"),
         (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 1, -100), "the polarity is flipped"),
         (checks.labels_for_loss, lambda i, m: i, "got [[15,"),
@@ -55,10 +81,24 @@ def test_answers(check, answer, says, capsys):
     assert printed.startswith("Right: ") == says.startswith("Right")
 
 
-@pytest.mark.parametrize("check", [checks.unpack, checks.mean_pool, checks.labels_for_loss])
+def untouched(*inputs): ...  # your turn
+
+
+def documented_but_untouched(*inputs):
+    """What the function is for."""
+    ...  # your turn
+
+
+def forgot_the_return(values, *others):
+    values.sum()
+
+
+@pytest.mark.parametrize("check", [checks.to_keep, checks.unpack, checks.mean_pool, checks.labels_for_loss])
 def test_untouched_exercises_are_not_tried_yet(check, capsys):
-    for untouched in (None, ..., lambda a, b: None, lambda a, b: ...):
-        check(untouched)
+    for answer in (None, ..., untouched, documented_but_untouched, lambda *inputs: ...):
+        check(answer)
         assert capsys.readouterr().out == checks.NOT_TRIED + "\n"
+    check(forgot_the_return)
+    assert "Is a return missing?" in capsys.readouterr().out
     check("an answer")
     assert "wanted your function itself" in capsys.readouterr().out

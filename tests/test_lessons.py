@@ -15,6 +15,7 @@ CLAIMS = {
 }
 NAMES = [
     "00_start_here.ipynb",
+    "solutions/00_start_here.ipynb",
     "01_ragged_tensors.ipynb",
     "solutions/01_ragged_tensors.ipynb",
     "02_padding.ipynb",
@@ -122,6 +123,14 @@ def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, execute
 
 
 @every_notebook
+def test_code_cells_are_short_and_fit_a_narrow_window(name):
+    for cell in code_cells(committed(name)):
+        lines = cell.source.splitlines()
+        assert max(map(len, lines)) <= 92, f"{cell.id}: {max(lines, key=len)}"
+        assert len([line for line in lines if line.strip()]) <= 15, cell.id
+
+
+@every_notebook
 def test_no_variable_is_called_plain_mask(name):
     for cell in code_cells(committed(name)):
         names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
@@ -158,7 +167,7 @@ def lesson(folder, monkeypatch, *cells):
         ("import warnings; warnings.warn('look out')", "cell cell-02 warns: .*look out"),
         (
             "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
-            "42_test.ipynb, cell after cell-01: the kernel died",
+            "42_test.ipynb, cell cell-02: the kernel died",
         ),
     ],
 )

@@ -11,22 +11,43 @@ from torch import Tensor
 NOT_TRIED = "Not tried yet. Write your answer in place of the ... and run the cell again."
 
 
+def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
+    """Lesson 00: ``yours(key_padding_mask)`` turns (batch, k_len), True = ignore, into keep."""
+    ignore = torch.tensor([[False, False, False, True], [False, True, True, True]])
+    got = _call(yours, ignore)
+    if got is None:
+        return
+    if not isinstance(got, Tensor):
+        return _no(f"you returned {_kind(got)}; wanted a bool tensor of shape (2, 1, 1, 4).")
+    if got.dtype != torch.bool:
+        return _no(f"your result is {got.dtype}; keep is bool. Note that `~` needs a bool tensor too.")
+    if got.shape != (2, 1, 1, 4):
+        hint = " Two None between the batch and the keys do that." if got.shape == (2, 4) else ""
+        return _no(f"your result has the shape {tuple(got.shape)}; wanted (2, 1, 1, 4).{hint}")
+    if torch.equal(got[:, 0, 0], ignore):
+        return _no("the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps.")
+    if not torch.equal(got[:, 0, 0], ~ignore):
+        return _no(f"got {got[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}.")
+    _yes("polarity turned round, and a shape that broadcasts over heads and queries.")
+
+
 def unpack(yours: Callable[[Tensor, Tensor], list[Tensor]]) -> None:
     """Lesson 01: ``yours(values, offsets)`` cuts (total, dim) values into one tensor per sentence."""
     values = torch.arange(24.0).view(8, 3)
     offsets = torch.tensor([0, 4, 5, 8])
     wanted = [values[0:4], values[4:5], values[5:8]]
-    got = _call(yours, values, offsets)
+    got = _call(yours, values, offsets, hint="An offset is a place, not a length: the length is the difference.")
     if got is None:
         return
     if not isinstance(got, list | tuple) or not all(isinstance(part, Tensor) for part in got):
-        return _no(f"you returned {_kind(got)}; wanted a list with one tensor per sentence.")
+        return _no(f"you returned {_kind(got)}; wanted a list of tensors, one (length, dim) tensor per sentence.")
     lengths = [len(part) for part in got]
-    if len(got) == len(wanted) + 1:
-        return _no("you returned one tensor too many. n sentences have n + 1 offsets: the last one is an end only.")
-    if len(got) == len(wanted) - 1:
+    if len(got) == 4:
+        which = "first" if lengths[0] == 0 else "last"
+        return _no(f"you returned four tensors. Three sentences have four offsets; your {which} tensor is too many.")
+    if len(got) == 2:
         return _no("one sentence is missing. The last offset, 8, is where the third sentence ends.")
-    if lengths == [0, 4, 5] or lengths == offsets[1:].tolist():
+    if lengths in ([0, 4, 5], [4, 5, 8]):
         return _no(f"your lengths are {lengths}. An offset is a place, not a length: the length is the difference.")
     if lengths != [4, 1, 3]:
         return _no(f"for offsets [0, 4, 5, 8] your lengths are {lengths}; wanted [4, 1, 3].")
@@ -38,29 +59,45 @@ def unpack(yours: Callable[[Tensor, Tensor], list[Tensor]]) -> None:
 def mean_pool(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Lesson 02: ``yours(hidden, attention_mask)`` averages (batch, seq, dim) over the real tokens only."""
     hidden = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
-    attention_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]])
-    wanted = torch.stack([row[m.bool()].mean(0) for row, m in zip(hidden, attention_mask, strict=True)])
-    got = _call(yours, hidden, attention_mask)
+    attention_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]])  # the last one is left-padded
+    real = attention_mask[..., None]
+    total, count = (hidden * real).sum(1), real.sum(1)
+    first = torch.stack([row[:n].mean(0) for row, n in zip(hidden, count.flatten().tolist(), strict=True)])
+    given = hidden.clone()
+    got = _call(yours, given, attention_mask)
     if got is None:
         return
     if not isinstance(got, Tensor):
         return _no(f"you returned {_kind(got)}; wanted a tensor of shape (3, 4), one vector per sentence.")
-    if got.shape != wanted.shape:
+    if got.shape != total.shape:
         return _no(f"your result has the shape {tuple(got.shape)}; wanted (3, 4), one vector per sentence.")
-    total = (hidden * attention_mask[..., None]).sum(1)
+    if not torch.equal(given, hidden):
+        return _no(
+            "hidden itself was changed, and whoever called you still needs it. Write hidden * ..., not hidden *= ..."
+        )
     if _close(got, hidden.mean(1)):
         return _no("this is the plain mean: the padded positions are in it. Multiply them away first.")
     if _close(got, total / hidden.shape[1]):
         return _no("the sum is right, but you divided by the padded length 5, not by the number of real tokens.")
     if _close(got, total):
         return _no("this is the sum over the real tokens. Divide by how many there are.")
-    if not _close(got, wanted):
+    if _close(got[1:], ((hidden * (1 - real)).sum(1) / (1 - real).sum(1))[1:]):
+        return _no("the polarity is flipped: this is the mean over the pads. 1 in attention_mask means a real token.")
+    if _close(got, first):
+        return _no(
+            "you took the first tokens of each row, as many as are real. The last sentence is padded on the left."
+        )
+    if not _close(got, total / count):
         return _no("the numbers differ from the mean over the real tokens. Try one sentence by hand.")
-    empty = _call(yours, hidden[:1], torch.zeros(1, 5, dtype=torch.long))
+    empty = _call(yours, hidden[:1].clone(), torch.zeros(1, 5, dtype=torch.long))
     if empty is None:
         return
-    if not bool(empty.isfinite().all()):
-        return _no("right for these sentences. But a row without any real token gives 0 / 0: clamp the count at 1.")
+    if not _close(empty, torch.zeros(1, 4)):
+        value = empty.flatten()[0].item() if isinstance(empty, Tensor) and empty.numel() else empty
+        return _no(
+            "right for these sentences. A row without any real token should give zeros; yours begins with "
+            f"{value:.3g}. Its sum is 0 already, so clamp the count at 1."
+        )
     _yes("only real tokens count, and a row without any gives zeros, not NaN.")
 
 
@@ -75,6 +112,8 @@ def labels_for_loss(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
         return
     if not isinstance(got, Tensor) or got.shape != wanted.shape:
         return _no(f"you returned {_kind(got)}; wanted a tensor of shape (2, 4), like input_ids.")
+    if got.dtype != torch.long:
+        return _no(f"your labels are {got.dtype}; cross_entropy wants int64, like input_ids.")
     if not torch.equal(given, input_ids):
         return _no("input_ids itself was changed, and the model still needs it. Use masked_fill, or clone first.")
     if torch.equal(got, input_ids.masked_fill(input_ids == 50256, -100)):
@@ -86,7 +125,7 @@ def labels_for_loss(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     _yes("padding is -100, which cross_entropy skips, and the real end-of-text tokens keep their label.")
 
 
-def _call(yours: Callable, *inputs):
+def _call(yours: Callable, *inputs, hint: str = ""):
     """What the learner's function returns; None, with a message, if there is nothing to judge."""
     if yours is None or yours is ...:
         return print(NOT_TRIED)
@@ -96,15 +135,25 @@ def _call(yours: Callable, *inputs):
         with torch.no_grad():
             result = yours(*inputs)
     except Exception as error:
+        if "boolean mask" in str(error) or "condition" in str(error):
+            hint = "Make a bool mask first: attention_mask == 0."
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
-        return _no(f"your function raised {type(error).__name__}: {error} (inputs of shape {shapes}).")
+        return _no(f"your function raised {type(error).__name__}: {error} (inputs of shape {shapes}). {hint}".strip())
     if result is None or result is ...:
-        return print(NOT_TRIED)
+        return print(
+            NOT_TRIED if _untouched(yours) else "Not yet: your function returned nothing. Is a return missing?"
+        )
     return result
 
 
-def _close(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and torch.allclose(a, b, atol=1e-5)
+def _untouched(function: Callable) -> bool:
+    """Whether the body is still the ``...`` of the exercise, which compiles to as little as ``None`` does."""
+    code = getattr(function, "__code__", None)
+    return code is None or len(code.co_code) <= len((lambda: None).__code__.co_code)
+
+
+def _close(a, b: Tensor) -> bool:
+    return isinstance(a, Tensor) and a.shape == b.shape and torch.allclose(a.double(), b.double(), atol=1e-5)
 
 
 def _kind(value) -> str:

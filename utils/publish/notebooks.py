@@ -54,7 +54,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
             path.parent.mkdir(exist_ok=True)
             _write(notebook, path)
             yield path
-            if path.stem == "00_start_here":
+            if path == FOLDER / "00_start_here.ipynb":
                 README_PICTURE.write_bytes(first_picture(notebook))
                 yield README_PICTURE
 
@@ -88,23 +88,25 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
 def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Runs all cells in a fresh kernel, offline, as if the notebook lay at ``path``."""
     name = path.relative_to(ROOT).as_posix()
+    started: list[str] = []
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
         # What passes between here and the kernel is encrypted, and the kernel has nothing to warn about.
+        on_cell_start=lambda cell, cell_index: started.append(f"cell {cell.id}"),
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
     )
     try:
         with _offline():
             client.execute()
     except CellExecutionError as error:
-        raise LessonError(f"{name}, cell {_failed(notebook)}: {error.ename}: {error.evalue}") from error
+        raise LessonError(f"{name}, {started[-1]}: {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
-        raise LessonError(f"{name}, cell {_failed(notebook)}: took more than {TIMEOUT} s") from error
+        raise LessonError(f"{name}, {started[-1]}: took more than {TIMEOUT} s") from error
     except DeadKernelError as error:
-        raise LessonError(f"{name}, cell {_failed(notebook)}: the kernel died, perhaps for lack of memory") from error
+        raise LessonError(f"{name}, {started[-1]}: the kernel died, perhaps for lack of memory") from error
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.get("name") == "stderr":
@@ -182,14 +184,6 @@ def _joined(outputs) -> list:
         else:
             joined.append(output)
     return joined
-
-
-def _failed(notebook: nbformat.NotebookNode) -> str:
-    for cell in notebook.cells:
-        if any(output.output_type == "error" for output in cell.get("outputs", ())):
-            return cell.id
-    ran = [cell.id for cell in notebook.cells if cell.get("execution_count")]
-    return f"after {ran[-1]}" if ran else "?"
 
 
 @contextmanager
