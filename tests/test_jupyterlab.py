@@ -144,3 +144,14 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
 
     assert outside == []
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
+
+
+def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab, tmp_path):
+    first = lab.address()
+    second = Lab(tmp_path)
+    try:
+        other = second.address()
+    finally:
+        second.stop()
+    port = re.compile(r"localhost:(\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}")
+    assert port.search(first)[1] != port.search(other)[1]
