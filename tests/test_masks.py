@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn.attention.bias import causal_lower_right
 
 from utils import masks
 
@@ -53,6 +54,61 @@ def test_a_tokenizers_mask_and_lengths_agree(minilm):
     assert torch.equal(keep, masks.padding(batch.attention_mask))
 
 
+SIZES = [(q, k) for q in (1, 2, 3, 5) for k in (1, 2, 4, 6)]
+
+
+@pytest.mark.parametrize(("q_len", "k_len"), SIZES)
+def test_causal_and_sliding_window_against_a_loop(q_len, k_len):
+    lower, upper = masks.causal(q_len, k_len), masks.causal(q_len, k_len, align="upper_left")
+    windows = {window: masks.sliding_window(q_len, window, k_len) for window in (1, 2, 3, 99)}
+    for q in range(q_len):
+        place = q + k_len - q_len  # of the query, if the last query stands at the last key
+        for k in range(k_len):
+            assert lower[q, k] == (k <= place)
+            assert upper[q, k] == (k <= q)
+            for window, keep in windows.items():
+                assert keep[q, k] == (place - window < k <= place)
+
+
+@pytest.mark.parametrize(("q_len", "k_len"), SIZES)
+def test_causal_is_what_torch_calls_it(q_len, k_len):
+    query, key = torch.randn(1, 1, q_len, 4), torch.randn(1, 1, k_len, 4)
+    attention = torch.nn.functional.scaled_dot_product_attention
+    theirs = attention(query, key, torch.eye(k_len)[None, None], is_causal=True)[0, 0]
+    assert torch.equal(theirs > 0, masks.causal(q_len, k_len, "upper_left"))
+    if q_len <= k_len:
+        bias = causal_lower_right(q_len, k_len)
+        theirs = attention(query, key, torch.eye(k_len)[None, None], attn_mask=bias)[0, 0]
+        assert torch.equal(theirs > 0, masks.causal(q_len, k_len))
+
+
+@pytest.mark.parametrize("prefix_len", range(6))
+def test_prefix_against_a_loop(prefix_len):
+    keep = masks.prefix(5, prefix_len)
+    assert all(keep[q, k] == (k < prefix_len or k <= q) for q in range(5) for k in range(5))
+    assert torch.equal(masks.prefix(5, 0), masks.causal(5))
+    assert torch.equal(masks.prefix(5, 5), masks.full(5))
+
+
+def test_documents_one_row_and_a_batch():
+    ids = torch.tensor([[0, 0, 1, 1, 0], [7, 8, 8, 8, 9]])
+    keep = masks.documents(ids)
+    assert keep.shape == (2, 1, 5, 5)
+    for b in range(2):
+        assert torch.equal(masks.documents(ids[b]), keep[b, 0])
+        assert torch.equal(masks.documents(ids[b].tolist()), keep[b, 0])
+        assert all(keep[b, 0, q, k] == (ids[b, q] == ids[b, k]) for q in range(5) for k in range(5))
+
+
+def test_masks_compose():
+    keep = masks.causal(4) & masks.documents([0, 0, 1, 1]) & masks.lengths([4, 3], 4)
+    assert keep.shape == (2, 1, 4, 4)
+    rows = [["1...", "11..", "..1.", "..11"], ["1...", "11..", "..1.", "..1."]]
+    assert [["".join(".1"[int(x)] for x in row) for row in one[0]] for one in keep] == rows
+    either = masks.causal(3) | masks.full(3)
+    assert either.all()
+
+
 @pytest.mark.parametrize(
     ("call", "error", "says"),
     [
@@ -89,6 +145,19 @@ def test_a_tokenizers_mask_and_lengths_agree(minilm):
         (lambda: masks.lengths([0, 0]), ValueError, "pass k_len"),
         (lambda: masks.lengths([1], 0), ValueError, "k_len: got 0"),
         (lambda: masks.lengths([1], side="both"), ValueError, "side: got 'both'"),
+        (lambda: masks.causal(0), ValueError, "q_len: got 0"),
+        (lambda: masks.causal(2, -1), ValueError, "k_len: got -1"),
+        (lambda: masks.causal(torch.ones(3, 3)), TypeError, "q_len: got a float32 tensor"),
+        (lambda: masks.causal(3, align="left"), ValueError, "align: got 'left'"),
+        (lambda: masks.sliding_window(3, 0), ValueError, "window: got 0"),
+        (lambda: masks.sliding_window(3, 1.5), TypeError, "window: got 1.5"),
+        (lambda: masks.prefix(3, 4), ValueError, "prefix_len: got 4, which is more than q_len=3"),
+        (lambda: masks.prefix(3, -1), ValueError, "prefix_len: got -1"),
+        (lambda: masks.documents([]), ValueError, "document_ids: got an int64 tensor of shape"),
+        (lambda: masks.documents([[0, 1]]), TypeError, "document_ids: got a list among them"),
+        (lambda: masks.documents(torch.ones(2, 2, 2)), ValueError, r"of shape \(2, 2, 2\)"),
+        (lambda: masks.documents(torch.tensor([True, False])), TypeError, "Is this an attention_mask"),
+        (lambda: masks.documents(torch.tensor([0.0, 1.0])), TypeError, "wanted integers"),
     ],
 )
 def test_bad_input_is_named(call, error, says):

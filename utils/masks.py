@@ -20,9 +20,7 @@ def full(q_len: int, k_len: int | None = None) -> Tensor:
     Returns:
         bool (q_len, k_len), all True.
     """
-    require_count(q_len, "q_len")
-    k_len = q_len if k_len is None else require_count(k_len, "k_len")
-    return torch.ones(q_len, k_len, dtype=torch.bool)
+    return torch.ones(*_sizes(q_len, k_len), dtype=torch.bool)
 
 
 def padding(attention_mask: Tensor) -> Tensor:
@@ -58,10 +56,7 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
         ValueError: no lengths, a negative one, one beyond k_len, or an unknown side.
     """
     if isinstance(lengths, Sequence) and not isinstance(lengths, str):
-        odd = [n for n in lengths if isinstance(n, bool) or not isinstance(n, int)]
-        if odd:
-            raise TypeError(f"lengths: got {describe_tensor(odd[0])} among them, wanted ints, one per sequence.")
-        lengths = torch.tensor(lengths, dtype=torch.long)
+        lengths = _integers(lengths, "lengths")
     require_tensor(lengths, "lengths", (1,), "(batch,) ints, one length per sequence")
     if lengths.dtype == torch.bool or lengths.is_floating_point() or lengths.is_complex():
         hint = " Is this an attention_mask? Then use masks.padding." if lengths.dtype == torch.bool else ""
@@ -81,3 +76,89 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
     position = torch.arange(k_len, device=lengths.device)
     real = position < lengths[:, None] if side == "right" else position >= k_len - lengths[:, None]
     return real[:, None, None, :]
+
+
+def causal(q_len: int, k_len: int | None = None, align: str = "lower_right") -> Tensor:
+    """Each query sees its own position and what came before.
+
+    Args:
+        q_len: number of queries.
+        k_len: number of keys; q_len if not given.
+        align: where the diagonal ends if q_len != k_len. ``"lower_right"``: the last query sees every key, as
+            with a key/value cache. ``"upper_left"``: the first query sees the first key only, as
+            ``scaled_dot_product_attention(is_causal=True)`` does.
+    Returns:
+        bool (q_len, k_len). With more queries than keys, lower_right leaves the first rows empty.
+    """
+    q_len, k_len = _sizes(q_len, k_len)
+    if align not in ("lower_right", "upper_left"):
+        raise ValueError(f'align: got {align!r}, wanted "lower_right" (a cache) or "upper_left" (is_causal of SDPA).')
+    return _distance(q_len, k_len, 0 if align == "upper_left" else k_len - q_len) >= 0
+
+
+def sliding_window(q_len: int, window: int, k_len: int | None = None) -> Tensor:
+    """Causal, and no further back than ``window`` keys, counting the query's own position.
+
+    Args:
+        q_len: number of queries.
+        window: how many keys a query sees at most, at least 1.
+        k_len: number of keys; q_len if not given. The diagonal ends in the lower right corner.
+    Returns:
+        bool (q_len, k_len).
+    """
+    q_len, k_len = _sizes(q_len, k_len)
+    require_count(window, "window")
+    distance = _distance(q_len, k_len, k_len - q_len)
+    return (distance >= 0) & (distance < window)
+
+
+def prefix(q_len: int, prefix_len: int) -> Tensor:
+    """Prefix language model: everybody sees the first ``prefix_len`` keys, the rest is causal.
+
+    Args:
+        q_len: number of queries and of keys.
+        prefix_len: 0 (causal) to q_len (everything visible).
+    Returns:
+        bool (q_len, q_len).
+    """
+    keep = causal(q_len)
+    require_count(prefix_len, "prefix_len", minimum=0)
+    if prefix_len > q_len:
+        raise ValueError(f"prefix_len: got {prefix_len}, which is more than q_len={q_len}.")
+    return keep | (torch.arange(q_len) < prefix_len)
+
+
+def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
+    """A token sees the tokens of its own document only; combine with ``causal`` for language models.
+
+    Args:
+        document_ids: integers, (T,) or (batch, T): equal numbers are one document, wherever they stand.
+    Returns:
+        bool (T, T) for (T,), (batch, 1, T, T) for (batch, T).
+    """
+    if isinstance(document_ids, Sequence) and not isinstance(document_ids, str):
+        document_ids = _integers(document_ids, "document_ids")
+    require_tensor(document_ids, "document_ids", (1, 2), "integers (T,) or (batch, T), one document number per token")
+    if document_ids.dtype == torch.bool or document_ids.is_floating_point() or document_ids.is_complex():
+        raise TypeError(
+            f"document_ids: got {describe_tensor(document_ids)}, wanted integers. Is this an attention_mask?"
+        )
+    same = document_ids[..., :, None] == document_ids[..., None, :]
+    return same if document_ids.ndim == 1 else same[:, None]
+
+
+def _sizes(q_len, k_len) -> tuple[int, int]:
+    require_count(q_len, "q_len")
+    return q_len, q_len if k_len is None else require_count(k_len, "k_len")
+
+
+def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
+    """(q_len, k_len): how many positions key k lies before query q, whose own position is q + offset."""
+    return torch.arange(q_len)[:, None] + offset - torch.arange(k_len)
+
+
+def _integers(values: Sequence, name: str) -> Tensor:
+    odd = [n for n in values if isinstance(n, bool) or not isinstance(n, int)]
+    if odd:
+        raise TypeError(f"{name}: got {describe_tensor(odd[0])} among them, wanted a flat list of ints.")
+    return torch.tensor(list(values), dtype=torch.long)
