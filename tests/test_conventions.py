@@ -1,5 +1,7 @@
 """conventions.py against the libraries themselves: same numbers, both ways, on unequal q_len and k_len."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -70,6 +72,30 @@ def test_to_mha_uses_the_simplest_form():
     assert conventions.to_mha(PER_SEQUENCE, HEADS)["attn_mask"].shape == (BATCH * HEADS, Q_LEN, K_LEN)
     one_query = conventions.to_mha(torch.tensor([[True, False, True]]), HEADS)
     assert one_query["attn_mask"].shape == (1, 3)
+
+
+@every_keep
+def test_flex_attention_reads_to_flex(keep):
+    from torch.nn.attention.flex_attention import create_mask, flex_attention
+
+    query, key, value = inputs()
+    given = keep.clone()
+    block_mask = conventions.to_flex(given, Q_LEN)
+    given.fill_(False)  # the BlockMask must not look at our tensor any more
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
+        found = flex_attention(query, key, value, block_mask=block_mask)
+    assert torch.allclose(found, attend(query, key, value, keep).output, atol=1e-6)
+    dense = create_mask(block_mask.mask_mod, BATCH, HEADS, Q_LEN, K_LEN, device="cpu")
+    assert torch.equal(dense, keep.expand(BATCH, HEADS, Q_LEN, K_LEN))
+
+
+def test_to_flex_skips_whole_blocks_only():
+    document = torch.arange(512) // 128
+    block_mask = conventions.to_flex(document[:, None] == document)
+    assert block_mask.sparsity() == 75
+    short = conventions.to_flex(PER_QUERY)
+    assert short.kv_num_blocks.tolist() == [[[1]]], "4 x 6 is one block, so nothing is skipped"
 
 
 @every_keep
@@ -171,6 +197,8 @@ F23 = torch.zeros(2, 3)
         (lambda: conventions.to_additive(B23, fill=True), TypeError, "fill: got True"),
         (lambda: conventions.to_hf(B23, "flash_attention_2"), ValueError, "got 'flash_attention_2', wanted"),
         (lambda: conventions.to_hf(B23.long()), TypeError, "keep: got an int64 tensor"),
+        (lambda: conventions.to_flex(B23, 3), ValueError, "q_len: got 3 beside a keep of shape"),
+        (lambda: conventions.to_flex(B23.int()), TypeError, "keep: got an int32 tensor"),
         (lambda: conventions.from_sdpa(B23.long()), TypeError, "Integers and bools are not added"),
         (lambda: conventions.from_sdpa(torch.tensor([[0.0, 1.0]])), ValueError, "hides nothing. Did you mean"),
         (lambda: conventions.from_sdpa(None), TypeError, "attn_mask: got None"),

@@ -199,6 +199,38 @@ def to_hf(keep: Tensor, attn_implementation: str = "sdpa", dtype: torch.dtype = 
     return to_additive(keep, dtype, "min")
 
 
+def to_flex(keep: Tensor, q_len: int | None = None):
+    """``block_mask`` for ``torch.nn.attention.flex_attention.flex_attention``.
+
+    Args:
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). It is copied.
+        q_len: number of queries, where keep says nothing about them (size 1), as a padding mask does.
+    Returns:
+        A ``BlockMask`` with torch's blocks of 128 × 128: a shorter mask is one block, in which nothing can
+        be skipped. Batch and heads of size 1 broadcast.
+    Raises:
+        ValueError: q_len beside a keep that already has another number of queries.
+    See:
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+    """
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    table = as_4d(keep).clone()
+    batch, heads, rows, k_len = table.shape
+    q_len = rows if q_len is None else require_count(q_len, "q_len")
+    if rows not in (1, q_len):
+        raise ValueError(
+            f"q_len: got {q_len} beside a keep of shape {tuple(keep.shape)}; wanted {rows}, or leave it out."
+        )
+
+    def mask_mod(b, h, q, k):
+        # A size of 1 stands for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
+        return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
+
+    sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
+    return create_block_mask(mask_mod, *sizes, device=table.device)
+
+
 # --- a library → keep ------------------------------------------------------------------------------
 
 
