@@ -95,10 +95,10 @@ def mean_pool(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     if not _close(empty, torch.zeros(1, 4)):
         value = empty.flatten()[0].item() if isinstance(empty, Tensor) and empty.numel() else empty
         return _no(
-            "right for these sentences. A row without any real token should give zeros; yours begins with "
+            "right for these sentences. A sentence without real tokens should give zeros; yours begins with "
             f"{value:.3g}. Its sum is 0 already, so clamp the count at 1."
         )
-    _yes("only real tokens count, and a row without any gives zeros, not NaN.")
+    _yes("only real tokens count, and a sentence without any gives zeros, not NaN.")
 
 
 def labels_for_loss(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
