@@ -36,21 +36,15 @@ def minilm():
 @pytest.fixture(scope="session")
 def executed() -> dict[str, nbformat.NotebookNode]:
     """Every notebook of the collection, fresh from its source and executed with no network."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent / "offline")
-    try:
-        fresh = {}
+    fresh = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "offline"))
         for source in notebooks.sources():
             for path, notebook in notebooks.generate(source):
                 notebooks.execute(notebook, path)
                 notebooks.normalise(notebook)
                 fresh[path.relative_to(notebooks.FOLDER).as_posix()] = notebook
-        return fresh
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+    return fresh
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,8 @@ def in_place(ids, m):
         ),
         (checks.mean_pool, lambda h, m: 3, "you returned a int"),
         (checks.mean_pool, lambda h, m: h @ m, "your function raised RuntimeError"),
+        (checks.mean_pool, lambda h, m: right(h, m) if m.any() else [], "without real tokens you returned a list"),
+        (checks.unpack, lambda v, o: v.undefined, "has no attribute 'undefined' (inputs of shape (8, 3), (4,)).\n"),
         (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 0, -100), "Right: padding is -100"),
         (checks.labels_for_loss, in_place, "input_ids itself was changed"),
         (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 0, -100).float(), "cross_entropy wants int64"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from utils.conventions import describe_tensor, fill_value, require_tensor
+from utils.conventions import describe_tensor, fill_value, require_keep_for, require_tensor
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
 
@@ -63,7 +63,7 @@ def attend(
         weights = scores.softmax(dim=-1)
         return Attention(scores, scores, weights, weights @ value)
 
-    _check_keep(keep, scores.shape)
+    require_keep_for(keep, scores.shape)
     # `where` before the addition: 0 is added where kept, never 0 * inf, so kept scores keep their bits.
     bias = torch.zeros((), dtype=scores.dtype, device=scores.device).where(keep, hide)
     masked_scores = scores + bias
@@ -104,22 +104,3 @@ def _check_inputs(query, key, value) -> None:
             f"query, key, value: the leading dimensions {tuple(query.shape[:-2])}, {tuple(key.shape[:-2])} and "
             f"{tuple(value.shape[:-2])} do not broadcast; wanted the same batch and heads in all three."
         ) from None
-
-
-def _check_keep(keep, shape: torch.Size) -> None:
-    wanted = f"a bool tensor, True = may attend, that broadcasts to {tuple(shape)}"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        raise TypeError(
-            f"keep: got {describe_tensor(keep)}, wanted {wanted}. From a 0/1 attention_mask: masks.padding(...); "
-            "from an additive mask: conventions.from_additive(...)."
-        )
-    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
-    try:
-        fits = torch.broadcast_shapes(keep.shape, shape) == shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        hint = ""
-        if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
-            hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
-        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")

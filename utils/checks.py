@@ -8,6 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+OFFSETS = "An offset is a place, not a length: the length is the difference."
+#: Words in torch's errors, and what they mean to a learner.
+MEANS = {
+    "boolean mask": "Make a bool mask first: attention_mask == 0.",
+    "condition": "Make a bool mask first: attention_mask == 0.",
+    "split_with_sizes": OFFSETS,
+}
 NOT_TRIED = "Not tried yet. Write your answer in place of the ... and run the cell again."
 
 
@@ -36,7 +43,7 @@ def unpack(yours: Callable[[Tensor, Tensor], list[Tensor]]) -> None:
     values = torch.arange(24.0).view(8, 3)
     offsets = torch.tensor([0, 4, 5, 8])
     wanted = [values[0:4], values[4:5], values[5:8]]
-    got = _call(yours, values, offsets, hint="An offset is a place, not a length: the length is the difference.")
+    got = _call(yours, values, offsets)
     if got is None:
         return
     if not isinstance(got, list | tuple) or not all(isinstance(part, Tensor) for part in got):
@@ -48,7 +55,7 @@ def unpack(yours: Callable[[Tensor, Tensor], list[Tensor]]) -> None:
     if len(got) == 2:
         return _no("one sentence is missing. The last offset, 8, is where the third sentence ends.")
     if lengths in ([0, 4, 5], [4, 5, 8]):
-        return _no(f"your lengths are {lengths}. An offset is a place, not a length: the length is the difference.")
+        return _no(f"your lengths are {lengths}. {OFFSETS}")
     if lengths != [4, 1, 3]:
         return _no(f"for offsets [0, 4, 5, 8] your lengths are {lengths}; wanted [4, 1, 3].")
     if not all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True)):
@@ -93,10 +100,11 @@ def mean_pool(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     if empty is None:
         return
     if not _close(empty, torch.zeros(1, 4)):
-        value = empty.flatten()[0].item() if isinstance(empty, Tensor) and empty.numel() else empty
+        if not isinstance(empty, Tensor) or empty.shape != (1, 4):
+            return _no(f"right for these sentences. For one without real tokens you returned {_kind(empty)}.")
         return _no(
             "right for these sentences. A sentence without real tokens should give zeros; yours begins with "
-            f"{value:.3g}. Its sum is 0 already, so clamp the count at 1."
+            f"{empty.flatten()[0].item():.3g}. Its sum is 0 already, so clamp the count at 1."
         )
     _yes("only real tokens count, and a sentence without any gives zeros, not NaN.")
 
@@ -125,7 +133,7 @@ def labels_for_loss(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     _yes("padding is -100, which cross_entropy skips, and the real end-of-text tokens keep their label.")
 
 
-def _call(yours: Callable, *inputs, hint: str = ""):
+def _call(yours: Callable, *inputs):
     """What the learner's function returns; None, with a message, if there is nothing to judge."""
     if yours is None or yours is ...:
         return print(NOT_TRIED)
@@ -135,8 +143,7 @@ def _call(yours: Callable, *inputs, hint: str = ""):
         with torch.no_grad():
             result = yours(*inputs)
     except Exception as error:
-        if "boolean mask" in str(error) or "condition" in str(error):
-            hint = "Make a bool mask first: attention_mask == 0."
+        hint = next((means for words, means in MEANS.items() if words in str(error)), "")
         shapes = ", ".join(str(tuple(value.shape)) for value in inputs)
         return _no(f"your function raised {type(error).__name__}: {error} (inputs of shape {shapes}). {hint}".strip())
     if result is None or result is ...:

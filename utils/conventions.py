@@ -65,6 +65,30 @@ def require_keep(keep, name: str = "keep") -> Tensor:
     return require_tensor(keep, name, (2, 3, 4), wanted, hint)
 
 
+def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
+    """``keep`` itself, if it is bool and broadcasts to ``shape`` (..., q_len, k_len); a named error if not."""
+    shape = tuple(shape)
+    wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
+    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
+        raise TypeError(
+            f"keep: got {describe_tensor(keep)}, wanted {wanted}. From a 0/1 attention_mask: masks.padding(...); "
+            "from an additive mask: conventions.from_additive(...)."
+        )
+    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
+    try:
+        fits = torch.broadcast_shapes(keep.shape, shape) == shape
+    except RuntimeError:
+        fits = False
+    if fits:
+        return keep
+    hint = ""
+    if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
+        hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
+    elif keep.ndim > len(shape) == 2:
+        hint = " Pick one sequence and head first: keep[0, 0]."
+    raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")
+
+
 def as_4d(keep: Tensor) -> Tensor:
     """``keep`` as (batch, heads, q_len, k_len), a view with sizes of 1 where nothing was said.
 
@@ -390,6 +414,11 @@ def require_count(value, name: str, minimum: int = 1) -> int:
     if value < minimum:
         raise ValueError(f"{name}: got {value}, wanted an int of at least {minimum}.")
     return value
+
+
+def require_side(value) -> None:
+    if value not in ("right", "left"):
+        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding stands).')
 
 
 def require_attn_implementation(value) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from utils.conventions import describe_tensor, read_zero_one, require_count, require_tensor
+from utils.conventions import describe_tensor, read_zero_one, require_count, require_side, require_tensor
 
 
 def full(q_len: int, k_len: int | None = None) -> Tensor:
@@ -55,12 +55,7 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
         TypeError: lengths that are not integers.
         ValueError: no lengths, a negative one, one beyond k_len, or an unknown side.
     """
-    if isinstance(lengths, Sequence) and not isinstance(lengths, str):
-        lengths = _integers(lengths, "lengths")
-    require_tensor(lengths, "lengths", (1,), "(batch,) ints, one length per sequence")
-    if lengths.dtype == torch.bool or lengths.is_floating_point() or lengths.is_complex():
-        hint = " Is this an attention_mask? Then use masks.padding." if lengths.dtype == torch.bool else ""
-        raise TypeError(f"lengths: got {describe_tensor(lengths)}, wanted integers.{hint}")
+    lengths = _integers(lengths, "lengths", (1,), "(batch,) ints, one length per sequence")
     longest, shortest = int(lengths.max()), int(lengths.min())
     if shortest < 0:
         raise ValueError(f"lengths: got {shortest}, wanted lengths of at least 0.")
@@ -71,8 +66,7 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
     require_count(k_len, "k_len")
     if longest > k_len:
         raise ValueError(f"lengths: got {longest}, which is more than k_len={k_len}. Truncate, or raise k_len.")
-    if side not in ("right", "left"):
-        raise ValueError(f'side: got {side!r}, wanted "right" or "left" (where the padding stands).')
+    require_side(side)
     position = torch.arange(k_len, device=lengths.device)
     real = position < lengths[:, None] if side == "right" else position >= k_len - lengths[:, None]
     return real[:, None, None, :]
@@ -136,13 +130,8 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
     Returns:
         bool (T, T) for (T,), (batch, 1, T, T) for (batch, T).
     """
-    if isinstance(document_ids, Sequence) and not isinstance(document_ids, str):
-        document_ids = _integers(document_ids, "document_ids")
-    require_tensor(document_ids, "document_ids", (1, 2), "integers (T,) or (batch, T), one document number per token")
-    if document_ids.dtype == torch.bool or document_ids.is_floating_point() or document_ids.is_complex():
-        raise TypeError(
-            f"document_ids: got {describe_tensor(document_ids)}, wanted integers. Is this an attention_mask?"
-        )
+    wanted = "integers (T,) or (batch, T), one document number per token"
+    document_ids = _integers(document_ids, "document_ids", (1, 2), wanted)
     same = document_ids[..., :, None] == document_ids[..., None, :]
     return same if document_ids.ndim == 1 else same[:, None]
 
@@ -157,8 +146,15 @@ def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
     return torch.arange(q_len)[:, None] + offset - torch.arange(k_len)
 
 
-def _integers(values: Sequence, name: str) -> Tensor:
-    odd = [n for n in values if isinstance(n, bool) or not isinstance(n, int)]
-    if odd:
-        raise TypeError(f"{name}: got {describe_tensor(odd[0])} among them, wanted a flat list of ints.")
-    return torch.tensor(list(values), dtype=torch.long)
+def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
+    """An integer tensor, from one or from a flat list of ints; a named error if it is neither."""
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        odd = [n for n in values if isinstance(n, bool) or not isinstance(n, int)]
+        if odd:
+            raise TypeError(f"{name}: got {describe_tensor(odd[0])} among them, wanted a flat list of ints.")
+        values = torch.tensor(list(values), dtype=torch.long)
+    require_tensor(values, name, dims, wanted)
+    if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
+        hint = " Is this an attention_mask? Then use masks.padding." if values.dtype == torch.bool else ""
+        raise TypeError(f"{name}: got {describe_tensor(values)}, wanted integers.{hint}")
+    return values

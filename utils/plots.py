@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from utils.attention import attend
-from utils.conventions import describe_tensor
+from utils.conventions import describe_tensor, require_keep_for
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
@@ -303,14 +303,7 @@ def _hidden(keep, shape) -> np.ndarray:
         return np.zeros(shape, dtype=bool)
     if isinstance(keep, np.ndarray):
         keep = torch.from_numpy(keep)
-    wanted = f"a bool tensor, True = may attend, that broadcasts to {tuple(shape)}"
-    if not isinstance(keep, Tensor) or keep.dtype != torch.bool:
-        raise TypeError(f"keep: got {describe_tensor(keep)}, wanted {wanted}. See utils.masks and utils.conventions.")
-    try:
-        return ~keep.cpu().expand(shape).numpy()
-    except RuntimeError:
-        hint = " Pick one sequence and head first: keep[0, 0]." if keep.ndim > 2 else ""
-        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}") from None
+    return ~require_keep_for(keep, shape).cpu().expand(shape).numpy()
 
 
 def _alt(alt) -> str:

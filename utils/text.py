@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from utils.conventions import describe_tensor, require_count
+from utils.conventions import describe_tensor, require_count, require_side
 
 
 def labels(tokenizer, input_ids: Tensor | Sequence[int]) -> list[str]:
@@ -74,8 +74,7 @@ def pad_batch(
     require_count(length, "length")
     if longest > length:
         raise ValueError(f"sequences: one has {longest} tokens, which is more than length={length}. Truncate first.")
-    if side not in ("right", "left"):
-        raise ValueError(f'side: got {side!r}, wanted "right" or "left" (where the padding goes).')
+    require_side(side)
     input_ids, attention_mask = [], []
     for row in rows:
         fill = length - len(row)

@@ -11,13 +11,14 @@ import copy
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,8 @@ SOLUTIONS = FOLDER / "solutions"
 
 README_PICTURE = ROOT / "data" / "before_after.png"
 
+#: Lessons must not fetch anything: neither from the hub nor through pip.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0"}
 TIMEOUT = 300  # seconds that one cell may take
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
@@ -52,7 +55,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
         for path, notebook in generate(source):
             execute(notebook, path)
             normalise(notebook)
-            if path.exists():
+            with suppress(FileNotFoundError, NotJSONError):  # a merge conflict, say, which this mends
                 keep_measured(notebook, nbformat.read(path, as_version=4))
             path.parent.mkdir(exist_ok=True)
             _write(notebook, path)
@@ -97,13 +100,12 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
         timeout=TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
-        # What passes between here and the kernel is encrypted, and the kernel has nothing to warn about.
         on_cell_start=lambda cell, cell_index: started.append(f"cell {cell.id}"),
+        # What passes between here and the kernel is encrypted, and the kernel has nothing to warn about.
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
     )
     try:
-        with _offline():
-            client.execute()
+        client.execute(env={**os.environ, **OFFLINE})
     except CellExecutionError as error:
         raise LessonError(f"{name}, {started[-1]}: {error.ename}: {error.evalue}") from error
     except CellTimeoutError as error:
@@ -133,18 +135,19 @@ def keep_measured(notebook: nbformat.NotebookNode, before: nbformat.NotebookNode
     old = {cell.id: cell for cell in before.cells}
     for cell in notebook.cells:
         measured, same = "measured" in cell.metadata.get("tags", ()), old.get(cell.id)
-        if measured and same and same.source == cell.source and _words(same) == _words(cell):
+        if measured and same and same.source == cell.source and words(same) == words(cell):
             cell.outputs = same.outputs
-
-
-def _words(cell: nbformat.NotebookNode) -> str:
-    return NUMBER.sub("#", shown(cell))
 
 
 def shown(cell: nbformat.NotebookNode) -> str:
     """What a code cell shows, as text: prints, results, and the alt text of figures."""
     texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", ()))
     return "\n".join(texts)
+
+
+def words(cell: nbformat.NotebookNode) -> str:
+    """What a code cell shows, with every number blanked."""
+    return NUMBER.sub("#", shown(cell))
 
 
 def normalise_file(path: Path) -> bool:
@@ -206,22 +209,6 @@ def _joined(outputs) -> list:
         else:
             joined.append(output)
     return joined
-
-
-@contextmanager
-def _offline():
-    """Lessons must not fetch anything: neither from the hub nor through pip."""
-    settings = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0"}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _text(notebook: nbformat.NotebookNode) -> str:
