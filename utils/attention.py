@@ -9,7 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from utils.conventions import describe_tensor, fill_value, require_keep_for, require_tensor
+from utils.conventions import fill_value
+from utils.inputs import describe_tensor, require_keep_for, require_tensor
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
 

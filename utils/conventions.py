@@ -4,97 +4,43 @@
 (batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is made from it here,
 at the edge, or read back into it. What cannot be read without guessing is refused.
 
-Stated for torch 2.13 and transformers 5.23. Taught in lesson 00 (the table) and 02 (padding).
+Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (the table) and 02 (padding).
 """
+
+import warnings
 
 import torch
 from torch import Tensor
 
-#: A float below this, next to zeros, is read as "hidden". Biases that only nudge (ALiBi, relative
-#: positions) stay far above it, every fill in use (-1e4, -1e9, finfo.min, -inf) is at or below it.
-HIDDEN_BELOW = -1e3
+from utils.describing import Description, describe, sees_causally
+from utils.inputs import (
+    HIDDEN_BELOW,
+    as_4d,
+    describe_tensor,
+    read_zero_one,
+    require_attn_implementation,
+    require_count,
+    require_keep,
+    require_tensor,
+    transformers_major,
+)
+from utils.patterns import recognise
 
-FILLS = ("min", "-inf")
-
-
-# --- what came, in words ---------------------------------------------------------------------------
-
-
-def describe_tensor(value) -> str:
-    """What ``value`` is, for error messages: ``an int64 tensor of shape (2, 5)`` or ``a list``."""
-    if isinstance(value, Tensor):
-        dtype = str(value.dtype).removeprefix("torch.")
-        article = "an" if dtype[0] in "aeiou" else "a"
-        return f"{article} {dtype} tensor of shape {tuple(value.shape)}"
-    if value is None or isinstance(value, bool | int | float | str):
-        return repr(value)
-    article = "an" if type(value).__name__[0] in "aeiouAEIOU" else "a"
-    return f"{article} {type(value).__name__}"
-
-
-def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
-    """``value`` itself, if it is a non-empty tensor with one of ``dims`` ranks; a named error if not."""
-    hint = f" {hint}" if hint else ""
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name}: got {describe_tensor(value)}, wanted {wanted}.{hint or ' Wrap it in torch.tensor(...).'}"
-        )
-    if value.ndim not in dims:
-        raise ValueError(f"{name}: got {describe_tensor(value)}, wanted {wanted}.{hint}")
-    if value.numel() == 0:
-        raise ValueError(f"{name}: got {describe_tensor(value)}, which is empty; wanted {wanted} with no size of 0.")
-    return value
-
-
-def require_keep(keep, name: str = "keep") -> Tensor:
-    """``keep`` itself, if it is a bool tensor of 2 to 4 dimensions; an error that names the mistake if not.
-
-    Raises:
-        TypeError: not a tensor, or not bool.
-        ValueError: a rank other than 2, 3 or 4, or a size of 0.
-    """
-    wanted = "a bool tensor, True = may attend, broadcastable to (batch, heads, q_len, k_len)"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        if keep.is_floating_point():
-            hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
-        else:
-            hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
-        raise TypeError(f"{name}: got {describe_tensor(keep)}, wanted {wanted}. {hint}")
-    one_d = isinstance(keep, Tensor) and keep.ndim == 1
-    hint = "For one query write keep[None, :]." if one_d else ""
-    return require_tensor(keep, name, (2, 3, 4), wanted, hint)
-
-
-def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
-    """``keep`` itself, if it is bool and broadcasts to ``shape`` (..., q_len, k_len); a named error if not."""
-    shape = tuple(shape)
-    wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        raise TypeError(
-            f"keep: got {describe_tensor(keep)}, wanted {wanted}. From a 0/1 attention_mask: masks.padding(...); "
-            "from an additive mask: conventions.from_additive(...)."
-        )
-    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
-    try:
-        fits = torch.broadcast_shapes(keep.shape, shape) == shape
-    except RuntimeError:
-        fits = False
-    if fits:
-        return keep
-    hint = ""
-    if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
-        hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
-    elif keep.ndim > len(shape) == 2:
-        hint = " Pick one sequence and head first: keep[0, 0]."
-    raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")
-
-
-def as_4d(keep: Tensor) -> Tensor:
-    """``keep`` as (batch, heads, q_len, k_len), a view with sizes of 1 where nothing was said.
-
-    Broadcasting aligns shapes from the right, so a 3D keep is (heads, q_len, k_len).
-    """
-    return require_keep(keep)[(None,) * (4 - keep.ndim)]
+__all__ = [
+    "Description",
+    "describe",
+    "fill_value",
+    "from_additive",
+    "from_flex",
+    "from_hf",
+    "from_mha",
+    "from_sdpa",
+    "to_additive",
+    "to_flex",
+    "to_hf",
+    "to_mha",
+    "to_sdpa",
+]
 
 
 def fill_value(fill, dtype: torch.dtype) -> float:
@@ -201,26 +147,93 @@ def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | fl
     return torch.zeros(keep.shape, dtype=dtype, device=keep.device).masked_fill(~keep, value)
 
 
-def to_hf(keep: Tensor, attn_implementation: str = "sdpa", dtype: torch.dtype = torch.float32) -> Tensor:
-    """``attention_mask`` for a Hugging Face model (transformers 5).
+def to_hf(
+    keep: Tensor,
+    attn_implementation: str | None = None,
+    dtype: torch.dtype | None = None,
+    *,
+    model=None,
+    ndim: int | None = None,
+) -> Tensor:
+    """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
-        attn_implementation: the model's, ``"eager"`` or ``"sdpa"``.
-        dtype: the model's dtype, for the 4D form.
+        attn_implementation: the model's, ``"eager"`` or ``"sdpa"``; sdpa if neither this nor a model is given.
+        dtype: the model's dtype, for the 4D form; float32 if neither this nor a model is given.
+        model: the model itself. Implementation and dtype are taken from it, a decoder is recognised, and under
+            transformers 4 an encoder such as BertModel gets the 3D form, the only per-query one it reads there.
+        ndim: 2, 3 or 4 asks for that form and refuses a keep that does not fit into it.
     Returns:
         If keep says nothing about queries and heads, that is, its shape is (batch, 1, 1, k_len): the 2D
-        int64 mask (batch, k_len), 1 = keep. Otherwise the additive 4D mask (0 and finfo(dtype).min),
-        the one form that is right under both implementations. On decoders a 4D mask replaces the
-        model's own causality, so put ``masks.causal`` into keep.
+        int64 mask (batch, k_len), 1 = keep; a decoder then adds its own causality. Otherwise the additive 4D
+        mask (0 and finfo(dtype).min), the one form that is right under both implementations. 3D, where asked
+        for: int64 (batch, q_len, k_len), 1 = keep.
+    Raises:
+        TypeError: keep is no bool tensor, or model no Hugging Face model.
+        ValueError: arguments that contradict the model, or an ndim that cannot say what keep says.
+    Warns:
+        UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
+            recognised and passes; otherwise put ``masks.causal`` into keep.
     See:
         https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
-    require_attn_implementation(attn_implementation)
+    shape = tuple(require_keep(keep).shape)
     keep = as_4d(keep)
-    if keep.shape[1:3] == (1, 1):
-        return keep[:, 0, 0].long()
-    return to_additive(keep, dtype, "min")
+    attn_implementation, dtype, causal = _hf_model(model, attn_implementation, dtype)
+    if ndim not in (None, 2, 3, 4):
+        raise ValueError(f"ndim: got {ndim!r}, wanted 2, 3 or 4, or None for the simplest that fits.")
+    only_keys = keep.shape[1:3] == (1, 1)
+    if ndim is None:
+        ndim = 2 if only_keys else 3 if model is not None and not causal and transformers_major() < 5 else 4
+    if ndim == 2 and not only_keys:
+        raise ValueError(
+            f"keep: got shape {shape}, which differs per query or head; wanted (batch, 1, 1, k_len) for ndim=2. "
+            "A 2D attention_mask is padding only, one value per key. Leave ndim out: a 4D mask can say it."
+        )
+    if ndim == 3:
+        return _to_hf_3d(keep, shape)
+    if ndim == 4 and causal and _shows_future(keep):
+        warnings.warn(
+            f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D mask "
+            "replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, k_len)?",
+            stacklevel=2,
+        )
+    return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
+
+
+def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
+    """(implementation, dtype, hides the future by itself) of a model, or as given, or the defaults."""
+    if model is None:
+        attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
+        require_attn_implementation(attn_implementation)
+        return attn_implementation, torch.float32 if dtype is None else dtype, False
+    if not hasattr(model, "config") or not hasattr(model, "dtype"):
+        raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
+    theirs = model.config._attn_implementation
+    require_attn_implementation(theirs)
+    for name, given, found in (("attn_implementation", attn_implementation, theirs), ("dtype", dtype, model.dtype)):
+        if given is not None and given != found:
+            raise ValueError(f"{name}: got {given!r}, but the model has {found!r}; leave it out beside a model.")
+    return theirs, model.dtype, sees_causally(model)
+
+
+def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
+    if transformers_major() >= 5:
+        raise ValueError("ndim: got 3, which transformers 5 does not read; wanted 2 or 4, or leave it out.")
+    if keep.shape[1] != 1:
+        raise ValueError(
+            f"keep: got {keep.shape[1]} heads in shape {shape}; wanted 1. A BertModel of transformers 4 reads "
+            "(batch, q_len, k_len) and no mask per head; transformers 5 does."
+        )
+    return keep[:, 0].long()
+
+
+def _shows_future(keep: Tensor) -> bool:
+    """Whether queries see later keys, other than those of a prefix."""
+    q_len, k_len = keep.shape[-2:]
+    future = q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
+    return future and not any(part.name == "prefix" for part in recognise(keep))
 
 
 def to_flex(keep: Tensor, q_len: int | None = None):
@@ -317,28 +330,32 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
 
 
 def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor:
-    """``keep`` from a Hugging Face ``attention_mask`` (transformers 5).
+    """``keep`` from a Hugging Face ``attention_mask`` (transformers 4.57 and 5).
 
     Args:
         attention_mask: (batch, k_len) with 1 or True = keep, or the additive 4D form, or under sdpa the
-            bool 4D form (True = may attend).
+            bool 4D form (True = may attend), or under transformers 4 (batch, q_len, k_len) with 1 = keep.
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``.
     Returns:
-        bool (batch, 1, 1, k_len) for a 2D mask, else the shape of the 4D mask.
+        bool (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the shape of the
+        4D mask.
     Raises:
-        TypeError, ValueError: forms that a model would misread: 3D, 4D integers, 4D bool under eager,
-            4D float 0/1.
+        TypeError, ValueError: forms that a model would misread: 3D in transformers 5, 4D integers, 4D bool
+            under eager, 4D float 0/1, values other than 0 and 1 in 2D.
     """
     require_attn_implementation(attn_implementation)
     wanted = "(batch, k_len) with 1 = keep, or (batch, 1 or heads, q_len, k_len) additive"
     hint = ""
+    reads_3d = transformers_major() < 5
     if isinstance(attention_mask, Tensor) and attention_mask.ndim == 1:
         hint = "Add the batch: attention_mask[None]."
     elif isinstance(attention_mask, Tensor) and attention_mask.ndim == 3:
         hint = "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep)."
-    require_tensor(attention_mask, "attention_mask", (2, 4), wanted, hint)
+    require_tensor(attention_mask, "attention_mask", (2, 3, 4) if reads_3d else (2, 4), wanted, hint)
     if attention_mask.ndim == 2:
         return read_zero_one(attention_mask, "attention_mask")[:, None, None, :]
+    if attention_mask.ndim == 3:
+        return read_zero_one(attention_mask, "attention_mask")[:, None]
     if attention_mask.dtype == torch.bool:
         if attn_implementation == "eager":
             raise TypeError(
@@ -347,6 +364,26 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
             )
         return attention_mask
     return from_additive(attention_mask, name="attention_mask")
+
+
+def from_flex(block_mask) -> Tensor:
+    """``keep`` from the ``BlockMask`` of ``flex_attention``.
+
+    Args:
+        block_mask: a BlockMask; its rule is asked for every query and key, not only for whole blocks.
+    Returns:
+        bool (batch, heads, q_len, k_len), with sizes of 1 where the BlockMask broadcasts.
+    Raises:
+        TypeError: something else.
+    """
+    from torch.nn.attention.flex_attention import BlockMask, create_mask
+
+    if not isinstance(block_mask, BlockMask):
+        raise TypeError(
+            f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
+        )
+    batch, heads, q_len, k_len = block_mask.shape
+    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
 def from_additive(bias: Tensor, *, name: str = "bias") -> Tensor:
@@ -381,52 +418,6 @@ def from_additive(bias: Tensor, *, name: str = "bias") -> Tensor:
         f"{name}: got {describe_tensor(bias)} with the value {odd:g}, wanted {wanted}. "
         "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
     )
-
-
-# --- small checks shared with masks.py -------------------------------------------------------------
-
-
-def read_zero_one(values: Tensor, name: str) -> Tensor:
-    """bool from a bool, integer or float tensor that holds only 0 and 1; anything else is refused."""
-    if values.dtype == torch.bool:
-        return values
-    if not bool(((values == 0) | (values == 1)).all()):
-        odd = values[(values != 0) & (values != 1)].flatten()[0].item()
-        if values.is_floating_point():
-            hint = "If it is additive, read it with conventions.from_additive(bias)."
-        elif odd < 0:
-            hint = "`~` on an integer mask gives -1 and -2; use (1 - attention_mask) or a bool mask."
-        else:
-            hint = "Did you pass input_ids?"
-        raise ValueError(f"{name}: got {describe_tensor(values)} with the value {odd:g}, wanted only 0 and 1. {hint}")
-    if values.is_floating_point() and not bool((values == 1).any()):
-        raise ValueError(
-            f"{name}: got {describe_tensor(values)} of zeros only. As 0/1 it hides everything, as an additive mask "
-            "it hides nothing; say which: .bool(), or conventions.from_additive(bias)."
-        )
-    return values == 1
-
-
-def require_count(value, name: str, minimum: int = 1) -> int:
-    """``value`` itself, if it is an int of at least ``minimum``; a named error if not."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: got {describe_tensor(value)}, wanted an int of at least {minimum}.")
-    if value < minimum:
-        raise ValueError(f"{name}: got {value}, wanted an int of at least {minimum}.")
-    return value
-
-
-def require_side(value) -> None:
-    if value not in ("right", "left"):
-        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding stands).')
-
-
-def require_attn_implementation(value) -> None:
-    if value not in ("eager", "sdpa"):
-        raise ValueError(
-            f'attn_implementation: got {value!r}, wanted "eager" or "sdpa". Flash attention takes no mask but '
-            "padding; look the model's up in model.config._attn_implementation."
-        )
 
 
 def _from_ignore_or_additive(value: Tensor, name: str) -> Tensor:

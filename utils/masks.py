@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from utils.conventions import describe_tensor, read_zero_one, require_count, require_side, require_tensor
+from utils.inputs import describe_tensor, read_zero_one, require_count, require_side, require_tensor
 
 
 def full(q_len: int, k_len: int | None = None) -> Tensor:
@@ -147,11 +147,16 @@ def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
 
 
 def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
-    """An integer tensor, from one or from a flat list of ints; a named error if it is neither."""
+    """An integer tensor, from one or from a list of ints; a named error if it is neither."""
     if isinstance(values, Sequence) and not isinstance(values, str):
-        odd = [n for n in values if isinstance(n, bool) or not isinstance(n, int)]
+        rows = values if 2 in dims and values and all(isinstance(row, list | tuple) for row in values) else [values]
+        odd = [n for row in rows for n in row if isinstance(n, bool) or not isinstance(n, int)]
         if odd:
-            raise TypeError(f"{name}: got {describe_tensor(odd[0])} among them, wanted a flat list of ints.")
+            raise TypeError(f"{name}: got {describe_tensor(odd[0])} among them, wanted {wanted}.")
+        if len({len(row) for row in rows}) > 1:
+            raise ValueError(
+                f"{name}: got rows of lengths {[len(row) for row in rows]}, wanted {wanted}. Pad them first."
+            )
         values = torch.tensor(list(values), dtype=torch.long)
     require_tensor(values, name, dims, wanted)
     if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():

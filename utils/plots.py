@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from utils.attention import attend
-from utils.conventions import describe_tensor, require_keep_for
+from utils.inputs import describe_tensor, require_keep_for
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"

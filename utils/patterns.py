@@ -1,0 +1,138 @@
+"""Recognises what a ``keep`` is made of: causal, sliding window, prefix, documents, padding.
+
+It reads what ``masks`` writes. Nothing is guessed: a pattern is named only if it gives the same tensor again.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from utils.inputs import as_4d
+
+
+class Pattern(NamedTuple):
+    """One part of a mask; the parts of a mask are combined with ``&``."""
+
+    name: str
+    """full, nothing, causal, sliding window, prefix, banded, future only, documents, padding, hidden keys,
+    hidden queries, per head, or irregular."""
+    parameters: dict
+    """What rebuilds it, for example {"align": "lower_right"} or {"side": "left", "lengths": [5, 3]}."""
+
+    def __str__(self) -> str:
+        return _WORDS.get(self.name, lambda p: self.name)(self.parameters)
+
+
+def recognise(keep: Tensor) -> list[Pattern]:
+    """The parts that ``keep`` is made of.
+
+    Args:
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+    Returns:
+        One or two patterns, three if queries are hidden too. Where several descriptions give the same tensor
+        (one query, say), the simplest comes out.
+    """
+    keep = as_4d(keep)
+    if not torch.equal(keep, keep[:, :1].expand_as(keep)):
+        return [Pattern("per head", {"heads": keep.shape[1]})]
+    keep = keep[:, 0]  # (batch, q_len, k_len)
+    if not keep.any():
+        return [Pattern("nothing", {})]
+    seen_keys, seeing_queries = keep.any(dim=1), keep.any(dim=2)
+    for pattern, shape in _candidates(keep):
+        for hide_queries in (False, True):
+            found = shape & seen_keys[:, None]
+            if hide_queries:
+                found = found & seeing_queries[:, :, None]
+            if torch.equal(found.expand_as(keep), keep):
+                padding = _padding(seen_keys | ~shape.any(dim=1))
+                parts = [pattern] if pattern.name != "full" or not padding else []
+                queries = [Pattern("hidden queries", {"count": int((~seeing_queries).sum())})] if hide_queries else []
+                return parts + padding + queries
+    return [Pattern("irregular", {})]
+
+
+def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
+    """Patterns with the parameters that ``keep`` suggests, simplest first, each as (1 or batch, q_len, k_len)."""
+    _, q_len, k_len = keep.shape
+    offset = k_len - q_len
+    # How far key k lies before query q, whose own position is q + offset: 0 is itself, negative the future.
+    distance = (torch.arange(q_len)[:, None] + offset - torch.arange(k_len)).to(keep.device)
+    yield Pattern("full", {}), torch.ones_like(distance, dtype=torch.bool)[None]
+    yield Pattern("causal", {"align": "lower_right"}), (distance >= 0)[None]
+    if offset:
+        yield Pattern("causal", {"align": "upper_left"}), (distance >= offset)[None]
+    visible = distance[keep.any(dim=0)]
+    nearest, farthest = int(visible.min()), int(visible.max())
+    band = ((distance >= nearest) & (distance <= farthest))[None]
+    if nearest == 0:
+        yield Pattern("sliding window", {"window": farthest + 1}), band
+    first_row = keep[:, 0].any(dim=0).nonzero()
+    if q_len == k_len and len(first_row) and 2 <= (prefix_len := int(first_row.max()) + 1) < q_len:
+        in_prefix = torch.arange(k_len, device=keep.device) < prefix_len
+        yield Pattern("prefix", {"prefix_len": prefix_len}), ((distance >= 0) | in_prefix)[None]
+    name = "future only" if farthest < 0 else "banded"
+    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band
+    if q_len == k_len:
+        # The first key that a token sees names its document; a token that sees nothing is one of its own.
+        rows = torch.arange(q_len, device=keep.device)
+        first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), k_len + rows)
+        same = first[:, :, None] == first[:, None, :]
+        sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
+        yield Pattern("documents", {"sizes": sizes, "causal": False}), same
+        yield Pattern("documents", {"sizes": sizes, "causal": True}), same & (distance >= 0)
+
+
+def _padding(visible: Tensor) -> list[Pattern]:
+    """What (batch, k_len) hides from all queries, if anything."""
+    if visible.all():
+        return []
+    k_len, lengths = visible.shape[1], visible.sum(dim=1)
+    position = torch.arange(k_len, device=visible.device)
+    for side, real in (("right", position < lengths[:, None]), ("left", position >= k_len - lengths[:, None])):
+        if torch.equal(real, visible):
+            return [Pattern("padding", {"side": side, "lengths": lengths.tolist()})]
+    return [Pattern("hidden keys", {"count": int((~visible).sum())})]
+
+
+def _some(values: list, most: int = 8) -> str:
+    return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
+
+
+def _keys(count: int) -> str:
+    return f"{count} key" + ("s" if count != 1 else "")
+
+
+def _documents_in_words(parameters: dict) -> str:
+    sizes = parameters["sizes"]
+    first = f"{len(sizes[0])} documents of {_some(sizes[0])} tokens"
+    more = "" if len(sizes) == 1 else f" in the first of {len(sizes)} sequences"
+    return ("causal within " if parameters["causal"] else "") + first + more
+
+
+def _band_in_words(parameters: dict) -> str:
+    back, ahead = parameters["back"], parameters["ahead"]
+    if ahead < 0:
+        return f"past only: from {back} to {-ahead} back, never itself"
+    if back < 0:
+        return f"future only: from {-back} to {ahead} ahead"
+    return f"banded: from {back} back to {ahead} ahead"
+
+
+_WORDS = {
+    "full": lambda p: "full: nothing is hidden",
+    "nothing": lambda p: "nothing is visible",
+    "causal": lambda p: f"causal, aligned {p['align'].replace('_', ' ')}",
+    "sliding window": lambda p: f"sliding window of {_keys(p['window'])}",
+    "prefix": lambda p: f"prefix of {_keys(p['prefix_len'])}, then causal",
+    "banded": _band_in_words,
+    "future only": lambda p: "future only: each query sees later keys",
+    "documents": _documents_in_words,
+    "padding": lambda p: f"padding on the {p['side']}, lengths {_some(p['lengths'])}",
+    "hidden keys": lambda p: f"{_keys(p['count'])} hidden from every query",
+    "hidden queries": lambda p: f"{p['count']} queries that see nothing" if p["count"] != 1 else "1 query sees nothing",
+    "per head": lambda p: f"different in each of {p['heads']} heads",
+    "irregular": lambda p: "no regular pattern",
+}
