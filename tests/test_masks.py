@@ -154,7 +154,7 @@ def test_masks_compose():
         (lambda: masks.prefix(3, 4), ValueError, "prefix_len: got 4, which is more than q_len=3"),
         (lambda: masks.prefix(3, -1), ValueError, "prefix_len: got -1"),
         (lambda: masks.documents([]), ValueError, "document_ids: got an int64 tensor of shape"),
-        (lambda: masks.documents([[0, 1]]), ValueError, "document_ids: got rows of lengths"),
+        (lambda: masks.documents([[0, 1], [0]]), ValueError, "document_ids: got rows of lengths"),
         (lambda: masks.documents(torch.ones(2, 2, 2)), ValueError, r"of shape \(2, 2, 2\)"),
         (lambda: masks.documents(torch.tensor([True, False])), TypeError, "Is this an attention_mask"),
         (lambda: masks.documents(torch.tensor([0.0, 1.0])), TypeError, "wanted integers"),

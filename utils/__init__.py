@@ -7,7 +7,7 @@ the mask modules, transformers with the first model, seaborn with the first figu
 
 from importlib import import_module
 
-__all__ = ["attention", "checks", "conventions", "masks", "models", "plots", "text"]
+__all__ = ["attention", "checks", "conventions", "influence", "masks", "models", "plots", "text"]
 
 
 def __getattr__(name: str):

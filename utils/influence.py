@@ -1,0 +1,587 @@
+"""Measures which inputs reach which outputs, and finds what a mask should have hidden.
+
+A mask is not believed but tried: an input is changed, the model runs again, and every output that moved was
+reached. Masks that look right and hide nothing show here.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from utils.inputs import as_4d, describe_tensor, require_count, require_tensor
+
+METHODS = ("perturb", "gradient")
+
+#: What the copies of one batch may take, in bytes: enough for 80 copies of MiniLM at 64 tokens.
+MAX_BYTES = 2**27
+
+
+class Leak(NamedTuple):
+    """One input that moves an output from which it should be hidden."""
+
+    query: int
+    key: int
+    amount: float
+    """How much the key moves the query's output, as ``influence`` measured it."""
+    sequence: int = 0
+    """Which sequence of the batch."""
+
+
+class Checked(NamedTuple):
+    """What ``assert_no_leaks`` did to be sure."""
+
+    forwards: int
+    """How many changed copies of the input the model ran on."""
+    noise_floor: float
+    """Outputs that moved by no more than this count as not moved."""
+
+
+def influence(
+    model: Callable,
+    input_ids: Tensor | None = None,
+    *,
+    inputs_embeds: Tensor | None = None,
+    method: str = "perturb",
+    max_bytes: int = MAX_BYTES,
+    max_copies: int | None = None,
+    return_floor: bool = False,
+    **model_kwargs,
+) -> Tensor | tuple[Tensor, float]:
+    """How much each input moves each output, measured on the model as it is.
+
+    Args:
+        model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
+            ``query=`` is given), ``nn.TransformerEncoder`` or one of its layers, or any callable that takes
+            (batch, k_len, dim) and returns (batch, q_len, features).
+        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
+        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
+            module's ``batch_first`` says.
+        method: ``"perturb"`` adds noise as large as the inputs themselves to one input after the other, and
+            reports the largest change in each output. ``"gradient"`` reports the length of the gradient of
+            each output, projected on one random direction; exact zeros, but blind to what a step hides, and NaN
+            where a hidden row makes the gradient NaN.
+        max_bytes: what the copies of one batch may take; there is always room for one.
+        max_copies: how many copies run at once at most; 1 for a callable that takes its own batch size only.
+        return_floor: also return the noise floor.
+        **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated
+            for the copies.
+    Returns:
+        float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
+        moved by more than the noise floor; NaN in rows whose output is NaN. With return_floor, also the floor:
+        what unchanged copies in the same batches differ by, times 4 (0 for gradients).
+    Raises:
+        TypeError, ValueError: inputs that the model cannot take, or active dropout, which would look like reach.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
+    require_count(max_bytes, "max_bytes")
+    if max_copies is not None:
+        require_count(max_copies, "max_copies")
+    probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
+    if method == "gradient":
+        amounts, floor = _gradients(probe, max_bytes, max_copies), 0.0
+    else:
+        amounts, floor = _perturbations(probe, max_bytes, max_copies)
+    amounts = amounts[0] if len(amounts) == 1 else amounts
+    return (amounts, floor) if return_floor else amounts
+
+
+def reach(keep: Tensor, layers: int = 1) -> Tensor:
+    """Which inputs may reach which outputs through ``layers`` layers that all use ``keep``.
+
+    Args:
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Heads are joined: one
+            that sees a key is enough.
+        layers: number of layers, at least 1. More than one needs q_len == k_len.
+    Returns:
+        bool (batch, q_len, k_len): the boolean power of (keep | identity), since the residual stream carries
+        every position to itself. Where q_len != k_len, keep itself.
+    """
+    require_count(layers, "layers")
+    one = _joined(keep)
+    q_len, k_len = one.shape[-2:]
+    if q_len != k_len:
+        if layers > 1:
+            raise ValueError(
+                f"keep: got shape {tuple(keep.shape)} with layers={layers}; wanted q_len == k_len. What several layers "
+                "do is a product of square masks: give the mask of the whole sequence, without a cache."
+            )
+        return one
+    one = one | torch.eye(q_len, dtype=torch.bool, device=keep.device)
+    found = one
+    for _ in range(layers - 1):
+        more = (found.float() @ one.float()) > 0
+        if torch.equal(more, found):
+            break
+        found = more
+    return found
+
+
+def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
+    """Where inputs move outputs that ``keep`` does not let them reach.
+
+    Args:
+        measured: float (q_len, k_len) or (batch, q_len, k_len), from ``influence``: anything above 0 is reach.
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+        layers: layers that the measured model has; reach grows with each.
+    Returns:
+        Leaks in the order of sequences, queries and keys; empty if there is none.
+    Raises:
+        ValueError: shapes that do not fit, or NaN in measured, which proves nothing.
+    """
+    measured, allowed = _measured_and_allowed(measured, keep, layers)
+    places = ((measured > 0) & ~allowed).nonzero().tolist()
+    return [Leak(q, k, measured[b, q, k].item(), b) for b, q, k in places]
+
+
+def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[int, int, int]]:
+    """The other mistake: inputs that ``keep`` lets through, but that move nothing.
+
+    Args:
+        measured, keep, layers: as for ``find_leaks``. With several layers only direct attention is looked at,
+            since longer ways can be too faint to measure.
+    Returns:
+        (sequence, query, key) of each, in that order.
+    """
+    measured, _ = _measured_and_allowed(measured, keep, layers)
+    direct = _joined(keep).expand_as(measured)
+    return [tuple(place) for place in ((measured == 0) & direct).nonzero().tolist()]
+
+
+def assert_no_leaks(
+    model: Callable,
+    keep: Tensor,
+    input_ids: Tensor | None = None,
+    *,
+    inputs_embeds: Tensor | None = None,
+    layers: int | None = None,
+    queries: Tensor | None = None,
+    tokens: Sequence[str] | None = None,
+    tokenizer=None,
+    max_bytes: int = MAX_BYTES,
+    max_copies: int | None = None,
+    **model_kwargs,
+) -> Checked:
+    """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
+
+    For every distinct row of what may be reached, everything outside it is changed at once and the outputs
+    with that row must stay: two packed documents take two changed copies, however long they are. Only if one
+    moves, each input is tried alone, to name the leak.
+
+    Args:
+        model, input_ids, inputs_embeds, max_bytes, max_copies, **model_kwargs: as for ``influence``.
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
+            do, causality included, not the mask that it is given.
+        layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.
+        queries: bool (q_len,) or (batch, q_len): the queries that are read later. Others, such as padding,
+            may hold anything and are not looked at; all are if not given.
+        tokens: k_len labels for the message; or
+        tokenizer: makes them from input_ids.
+    Returns:
+        ``Checked(forwards, noise_floor)``.
+    Raises:
+        AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
+        ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
+    """
+    probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
+    keep = _joined(keep)
+    if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
+        raise ValueError(
+            f"keep: got {tuple(keep.shape)} as (batch, q_len, k_len), wanted {probe.batch} or 1 sequences of "
+            f"{probe.k_len} keys, as the input has."
+        )
+    if keep.shape[1] == 1 < probe.k_len:  # it says nothing about queries, so ask the model how many there are
+        with torch.no_grad():
+            keep = keep.expand(-1, probe.run(torch.zeros_like(probe.embeds)[None]).shape[2], -1)
+    keep = keep.expand(probe.batch, -1, -1)
+    layers = _layers(model) if layers is None else layers
+    allowed = reach(keep[:, None], layers)
+    closed, row_of = _distinct_rows(allowed)
+    if not len(closed):
+        return Checked(0, 0.0)
+    # First without a twin to show the noise: what stays within rounding needs none. What does not is asked again.
+    for twin in (False, True):
+        moved, floor = _moved_together(probe, closed, row_of, max_bytes, max_copies, twin)
+        judged = _judged(queries, moved)
+        bad = (moved != 0) & judged  # NaN too
+        if not bad.any():
+            return Checked(len(closed), floor)
+    if tokens is None and tokenizer is not None and input_ids is not None and probe.batch == 1:
+        from utils import text
+
+        tokens = text.labels(tokenizer, input_ids.reshape(-1))
+    if (moved.isnan() & judged).any():
+        b, q = (moved.isnan() & judged).nonzero()[0].tolist()
+        raise AssertionError(
+            f"{_name('query', q, tokens, b, probe.batch)}: the output is NaN, so nothing can be said about what "
+            "reaches it. Is everything hidden from it? Queries that nobody reads can be left out with queries=."
+        )
+    amounts, _ = _perturbations(probe, max_bytes, max_copies)
+    leaks = [leak for leak in find_leaks(amounts, keep[:, None], layers) if judged[leak.sequence, leak.query]]
+    raise AssertionError(_message(leaks, bad.nonzero()[0].tolist(), keep, allowed, layers, tokens, probe, floor))
+
+
+# --- running a model on changed copies of its input --------------------------------------------------
+
+
+class _Probe:
+    """Runs one model on changed copies of one input, whatever kind of model it is."""
+
+    def __init__(self, model, input_ids, inputs_embeds, model_kwargs: dict):
+        if not callable(model):
+            raise TypeError(f"model: got {describe_tensor(model)}, wanted a model or a callable.")
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("input_ids, inputs_embeds: got both or neither, wanted exactly one of them.")
+        if model_kwargs.get("past_key_values") is not None:
+            raise ValueError(
+                "past_key_values: a cache belongs to one batch and is changed by running. Wrap the step in a function "
+                "that takes the embeddings of all tokens, fills a new cache and returns the last outputs."
+            )
+        _refuse_dropout(model)
+        self.model, self.kwargs, self.by_ids = model, model_kwargs, inputs_embeds is None
+        self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
+        if self.by_ids:
+            self.input_ids = self._checked_ids(input_ids)
+            with torch.no_grad():
+                self.embeds = model.get_input_embeddings()(self.input_ids)
+        else:
+            wanted = "a float tensor (k_len, dim) or (batch, k_len, dim)"
+            require_tensor(inputs_embeds, "inputs_embeds", (2, 3), wanted)
+            if not inputs_embeds.is_floating_point():
+                raise TypeError(
+                    f"inputs_embeds: got {describe_tensor(inputs_embeds)}, wanted {wanted}. Token ids go to input_ids."
+                )
+            self.embeds = inputs_embeds.detach().reshape(-1, *inputs_embeds.shape[-2:])
+        self.batch, self.k_len, dim = self.embeds.shape
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
+        size = self.embeds.float().pow(2).mean().sqrt().item()
+        self.noise = noise * (size if size > 0 else 1.0)
+
+    def _checked_ids(self, input_ids) -> Tensor:
+        wanted = "an integer tensor (k_len,) or (batch, k_len)"
+        require_tensor(input_ids, "input_ids", (1, 2), wanted)
+        if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
+            raise TypeError(
+                f"input_ids: got {describe_tensor(input_ids)}, wanted {wanted}. Floats go to inputs_embeds."
+            )
+        if not self.is_hf:
+            raise TypeError(
+                f"input_ids: got them for {describe_tensor(self.model)}, which has no input embeddings of its own; "
+                "wanted inputs_embeds=(batch, k_len, dim)."
+            )
+        return input_ids.reshape(-1, input_ids.shape[-1])
+
+    def run(self, delta: Tensor) -> Tensor:
+        """Outputs (copies, batch, q_len, features) for ``delta`` (copies, batch, k_len, dim) added to the input."""
+        copies = len(delta)
+        kwargs = {name: self._tile(name, value, copies) for name, value in self.kwargs.items()}
+        if self.by_ids:
+            output = self._run_ids(delta.flatten(0, 1), copies, kwargs)
+        else:
+            output = self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs)
+        output = _first_tensor(output)
+        if output.ndim != 3 or len(output) != copies * self.batch:
+            raise ValueError(
+                f"model: its output is {describe_tensor(output)}, wanted (batch, q_len, features) with a batch of "
+                f"{copies * self.batch}. Of a classifier measure the encoder (model.base_model); a callable that takes "
+                "its own batch size only needs max_copies=1."
+            )
+        return output.unflatten(0, (copies, self.batch))
+
+    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict):
+        """The ids go in as they are, so that positions and padding are found as ever; a hook adds delta."""
+        calls = []
+
+        def add(module, args, output):
+            calls.append(output.shape)
+            return output + delta if len(calls) == 1 else None  # an encoder and a decoder may share the module
+
+        handle = self.model.get_input_embeddings().register_forward_hook(add)
+        try:
+            return self.model(input_ids=self.input_ids.repeat(copies, 1), **kwargs)
+        finally:
+            handle.remove()
+
+    def _run_embeds(self, embeds: Tensor, kwargs: dict):
+        if self.is_hf:
+            return self.model(inputs_embeds=embeds, **kwargs)
+        if not isinstance(self.model, nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer):
+            return self.model(embeds, **kwargs)
+        attention = next(m for m in self.model.modules() if isinstance(m, nn.MultiheadAttention))
+        turn = (lambda x: x) if attention.batch_first else (lambda x: x.transpose(0, 1))
+        embeds = turn(embeds)
+        if isinstance(self.model, nn.MultiheadAttention):
+            query = kwargs.pop("query", None)
+            output = self.model(embeds if query is None else turn(query), embeds, embeds, **kwargs)[0]
+        else:
+            output = self.model(embeds, **kwargs)
+        return turn(output)
+
+    def _tile(self, name: str, value, copies: int):
+        """A tensor with one entry per sequence, repeated for the copies; anything else as it is."""
+        if not isinstance(value, Tensor) or value.ndim == 0:
+            return value
+        if name in ("attn_mask", "mask", "src_mask"):  # of torch: 2D is (q_len, k_len), 3D (batch * heads, …)
+            per_sequence = value.ndim == 3 and value.shape[0] % self.batch == 0
+        else:
+            per_sequence = value.shape[0] == self.batch
+        if not per_sequence:
+            return value
+        if len(value) == 1:
+            return value.expand(copies, *value.shape[1:])
+        return value.repeat(copies, *[1] * (value.ndim - 1))
+
+
+def _first_tensor(output) -> Tensor:
+    for name in ("logits", "last_hidden_state"):
+        if isinstance(getattr(output, name, None), Tensor):
+            return getattr(output, name)
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    if not isinstance(output, Tensor):
+        raise TypeError(f"model: it returned {describe_tensor(output)}, wanted a tensor (batch, q_len, features).")
+    return output
+
+
+def _refuse_dropout(model) -> None:
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    for module in modules:
+        rate = module.dropout if isinstance(module, nn.MultiheadAttention) else getattr(module, "p", 0)
+        if module.training and isinstance(module, nn.MultiheadAttention | nn.modules.dropout._DropoutNd) and rate > 0:
+            raise ValueError(
+                f"model: it is in train mode with dropout {rate}, so outputs move by themselves. Call model.eval()."
+            )
+
+
+# --- the two measurements ----------------------------------------------------------------------------
+
+
+def _perturbations(probe: _Probe, max_bytes: int, max_copies: int | None) -> tuple[Tensor, float]:
+    """(batch, q_len, k_len) largest changes, 0 below the floor, and the floor."""
+    one_at_a_time = torch.eye(probe.k_len, dtype=torch.bool, device=probe.embeds.device)
+    amounts, floor = _changes(probe, one_at_a_time[:, None].expand(-1, probe.batch, -1), max_bytes, max_copies)
+    return amounts.permute(1, 2, 0).contiguous(), floor
+
+
+def _moved_together(probe, closed, row_of, max_bytes, max_copies, twin: bool) -> tuple[Tensor, float]:
+    """(batch, q_len) how much each query moves if all that it may not see is changed, and the floor."""
+    found, floor = _changes(probe, ~closed, max_bytes, max_copies, twin)  # (copies, batch, q_len)
+    if found.shape[-1] != row_of.shape[-1]:
+        raise ValueError(f"keep: got {row_of.shape[-1]} queries, but the model returns {found.shape[-1]} outputs.")
+    if not bool((found != 0).any()):
+        everything = torch.ones_like(closed[:1])
+        if not bool((_changes(probe, everything, max_bytes, max_copies)[0] != 0).any()):
+            raise ValueError("model: no output moves, even if every input is changed; there is nothing to measure.")
+    # A query whose row hides nothing has no copy of its own.
+    own = found.gather(0, row_of.clamp(min=0)[None])[0]
+    return own.masked_fill(row_of < 0, 0.0), floor
+
+
+def _changes(
+    probe: _Probe, where: Tensor, max_bytes: int, max_copies: int | None, twin: bool = True
+) -> tuple[Tensor, float]:
+    """(copies, batch, q_len) how much outputs move if inputs are changed, 0 up to the noise floor; and the floor.
+
+    ``where`` is bool (copies, batch, k_len), True at inputs to change. Each batch of copies begins with an
+    unchanged one that the others are compared with, and ends with its twin, which shows what equal copies differ by.
+    """
+    from tqdm.auto import tqdm
+
+    total, found, floor, extra = len(where), [], 0.0, 1 + twin
+    with torch.no_grad():
+        fit = max_copies or (total + extra if total <= 8 else max(1, max_bytes // _bytes_per_copy(probe)))
+        alone = fit <= extra
+        step = 1 if alone else min(fit - extra, total)
+        step = -(-total // -(-total // step))  # batches of equal size
+        zero = torch.zeros_like(probe.embeds)[None]
+        first = probe.run(zero)[0] if alone else None
+        with tqdm(total=total, desc="influence", unit="copy", delay=2, leave=False) as bar:
+            for start in range(0, total, step):
+                delta = where[start : start + step, ..., None] * probe.noise
+                outputs = probe.run(delta if alone else torch.cat([zero, delta] + [zero] * twin))
+                reference = first if alone else outputs[0]
+                change = _largest_change(outputs, reference)
+                if not alone:
+                    if twin:
+                        floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
+                    change = change[1 : 1 + len(delta)]
+                # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
+                floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
+                found.append(change)
+                bar.update(len(delta))
+    found = torch.cat(found)
+    return found.masked_fill(found <= floor, 0.0), floor
+
+
+def _largest_change(outputs: Tensor, reference: Tensor) -> Tensor:
+    """(copies, batch, q_len) over the features; NaN where the reference is NaN, inf where only the copy is."""
+    change = (outputs.float() - reference.float()).abs_()
+    largest = change.amax(dim=-1)
+    if largest.isfinite().all():
+        return largest
+    change.masked_fill_(outputs == reference, 0.0)  # inf - inf
+    change.masked_fill_(outputs.isnan() & ~reference.isnan(), torch.inf)
+    return change.amax(dim=-1)
+
+
+def _gradients(probe: _Probe, max_bytes: int, max_copies: int | None) -> Tensor:
+    """(batch, q_len, k_len) lengths of gradients: copy q is asked for the gradient of output q."""
+    from tqdm.auto import tqdm
+
+    with torch.no_grad():
+        zero = torch.zeros_like(probe.embeds)[None]
+        _, _, q_len, features = probe.run(zero).shape
+    with torch.enable_grad():
+        fit = max_copies or max(1, max_bytes // _bytes_per_copy(probe, gradient=True))
+        generator = torch.Generator().manual_seed(1)
+        direction = torch.randn(features, generator=generator).to(probe.embeds.device)
+        rows = []
+        bar = tqdm(total=q_len, desc="influence", unit="copy", delay=2, leave=False)
+        for queries in torch.arange(q_len).split(fit):
+            delta = zero.repeat(len(queries), 1, 1, 1).requires_grad_()
+            outputs = probe.run(delta)[torch.arange(len(queries)), :, queries]  # (copies, batch, features)
+            (gradient,) = torch.autograd.grad((outputs.float() @ direction).sum(), delta, allow_unused=True)
+            gradient = torch.zeros_like(delta) if gradient is None else gradient
+            rows.append(gradient.float().norm(dim=-1))  # (copies, batch, k_len)
+            bar.update(len(queries))
+        bar.close()
+    return torch.cat(rows).transpose(0, 1)
+
+
+class _Sizes(TorchDispatchMode):
+    """Records what the operations below it allocate."""
+
+    largest = total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        given = {_storage(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor) and _storage(tensor) not in given:  # not a view of a weight
+                self.largest = max(self.largest, tensor.nbytes)
+                self.total += tensor.nbytes
+        return result
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _bytes_per_copy(probe: _Probe, gradient: bool = False) -> int:
+    """About what one copy takes at most: a few of the largest tensors, or with gradients everything."""
+    with _Sizes() as sizes:
+        probe.run(torch.zeros_like(probe.embeds)[None].requires_grad_(gradient))
+    return max(1, 2 * sizes.total if gradient else 4 * sizes.largest)
+
+
+# --- small parts of the checks -----------------------------------------------------------------------
+
+
+def _joined(keep: Tensor) -> Tensor:
+    """(batch, q_len, k_len): what at least one head lets through."""
+    return as_4d(keep).any(dim=1)
+
+
+def _measured_and_allowed(measured, keep, layers: int) -> tuple[Tensor, Tensor]:
+    require_tensor(measured, "measured", (2, 3), "a float tensor (q_len, k_len) or (batch, q_len, k_len)")
+    if not measured.is_floating_point():
+        raise TypeError(f"measured: got {describe_tensor(measured)}, wanted floats from influence(...).")
+    shape = tuple(measured.shape)
+    measured = measured.reshape(-1, *shape[-2:])
+    joined = _joined(keep)
+    try:
+        fits = torch.broadcast_shapes(joined.shape, measured.shape) == measured.shape
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted one that broadcasts to measured, {shape}.")
+    if measured.isnan().any():
+        b, q, _ = measured.isnan().nonzero()[0].tolist()
+        raise ValueError(
+            f"measured: got NaN for query {q}"
+            + (f" of sequence {b}" if len(measured) > 1 else "")
+            + ": the output there "
+            "is NaN, which proves nothing. A fully hidden query? Leave its row out, or give it a key to see."
+        )
+    # A keep that says nothing about queries, as a padding mask, holds for all of them.
+    allowed = reach(joined.expand(-1, measured.shape[1], -1)[:, None], layers)
+    return measured, allowed.expand_as(measured)
+
+
+def _distinct_rows(allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """The distinct rows that hide something, and which of them each query has (-1: it hides nothing).
+
+    Returns:
+        bool (copies, batch, k_len), with rows of True where a sequence has fewer, and int64 (batch, q_len).
+    """
+    per_sequence, row_of = [], []
+    for rows in allowed:
+        unique, inverse = torch.unique(rows, dim=0, return_inverse=True)
+        hiding = ~unique.all(dim=1)
+        number = torch.where(hiding, hiding.cumsum(0) - 1, -1)
+        per_sequence.append(unique[hiding])
+        row_of.append(number[inverse])
+    copies = max(map(len, per_sequence))
+    padded = [nn.functional.pad(rows, (0, 0, 0, copies - len(rows)), value=True) for rows in per_sequence]
+    return torch.stack(padded, dim=1), torch.stack(row_of)
+
+
+def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
+    if queries is None:
+        return torch.ones_like(moved, dtype=torch.bool)
+    require_tensor(queries, "queries", (1, 2), "a bool tensor (q_len,) or (batch, q_len), True = is read later")
+    if (
+        queries.dtype != torch.bool
+        or queries.shape[-1] != moved.shape[-1]
+        or len(moved) % (queries.numel() // queries.shape[-1])
+    ):
+        raise ValueError(
+            f"queries: got {describe_tensor(queries)}, wanted a bool tensor {tuple(moved.shape)}, True = is read later."
+        )
+    return queries.expand_as(moved)
+
+
+def _layers(model) -> int:
+    config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ValueError("layers: an encoder-decoder has several stacks; wanted the number that reach grows through.")
+    if config is not None and hasattr(config, "num_hidden_layers"):
+        return config.num_hidden_layers
+    return len(model.layers) if isinstance(model, nn.TransformerEncoder) else 1
+
+
+def _name(kind: str, index: int, tokens, sequence: int, batch: int) -> str:
+    token = f" {tokens[index]!r}" if tokens is not None and index < len(tokens) else ""
+    return f"{kind} {index}{token}" + (f" of sequence {sequence}" if batch > 1 else "")
+
+
+def _message(leaks, together, keep, allowed, layers, tokens, probe, floor) -> str:
+    through = f" through {layers} layers" if layers > 1 else ""
+    if not leaks:
+        b, q = together
+        return (
+            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach{through} is "
+            f"changed together, though no single input moves it by more than the noise floor {floor:.2g}."
+        )
+    first = leaks[0]
+    sees = allowed[first.sequence, first.query].nonzero().flatten().tolist()
+    names = ", ".join(repr(tokens[k]) if tokens is not None else str(k) for k in sees[:12])
+    lines = [
+        f"{_name('query', first.query, tokens, first.sequence, probe.batch)} is moved by "
+        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{through}.",
+        f"It may be reached by {names}{', …' if len(sees) > 12 else ''} only.",
+        f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}.",
+    ]
+    empty = ~keep.any(dim=-1)
+    if all(empty[leak.sequence, leak.query] for leak in leaks):
+        lines.append(
+            "All of them are queries without any key, whose weights are uniform or NaN. If nobody reads them: queries=."
+        )
+    else:
+        lines.append("conventions.describe(mask, api) says how the mask is read.")
+    return "\n".join(lines)
