@@ -171,7 +171,8 @@ def to_hf(
         for: int64 (batch, q_len, k_len), 1 = keep.
     Raises:
         TypeError: keep is no bool tensor, or model no Hugging Face model.
-        ValueError: arguments that contradict the model, or an ndim that cannot say what keep says.
+        ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
+            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4).
     Warns:
         UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
             recognised and passes; otherwise put ``masks.causal`` into keep.
@@ -194,12 +195,22 @@ def to_hf(
     if ndim == 3:
         return _to_hf_3d(keep, shape)
     if ndim == 4 and causal and _shows_future(keep):
-        warnings.warn(
-            f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D mask "
-            "replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, k_len)?",
-            stacklevel=2,
-        )
+        if _keeps_its_own_causality(model):
+            raise ValueError(
+                f"keep: got shape {shape} that lets queries see later keys; {type(model).__name__} under eager in "
+                "transformers 4 hides them whatever its attention_mask says. Load it with attn_implementation='sdpa'."
+            )
+        if not any(part.name == "prefix" for part in recognise(keep)):
+            _warn_of_the_future(shape, model)
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
+
+
+def _warn_of_the_future(shape: tuple[int, ...], model) -> None:
+    warnings.warn(
+        f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D mask "
+        "replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, k_len)?",
+        stacklevel=3,
+    )
 
 
 def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
@@ -230,10 +241,14 @@ def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _shows_future(keep: Tensor) -> bool:
-    """Whether queries see later keys, other than those of a prefix."""
     q_len, k_len = keep.shape[-2:]
-    future = q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
-    return future and not any(part.name == "prefix" for part in recognise(keep))
+    return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
+
+
+def _keeps_its_own_causality(model) -> bool:
+    """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
+    triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
+    return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
 def to_flex(keep: Tensor, q_len: int | None = None):

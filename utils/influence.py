@@ -16,6 +16,9 @@ from utils.inputs import as_4d, describe_tensor, require_count, require_tensor
 
 METHODS = ("perturb", "gradient")
 
+#: Modules of torch that are called in their own way, with their own masks.
+TORCH_MODULES = nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer
+
 #: What the copies of one batch may take, in bytes: enough for 80 copies of MiniLM at 64 tokens.
 MAX_BYTES = 2**27
 
@@ -259,8 +262,8 @@ class _Probe:
         self.batch, self.k_len, dim = self.embeds.shape
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
-        size = self.embeds.float().pow(2).mean().sqrt().item()
-        self.noise = noise * (size if size > 0 else 1.0)
+        size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
+        self.noise = noise * size.masked_fill(size == 0, 1.0)  # (batch, k_len, dim)
 
     def _checked_ids(self, input_ids) -> Tensor:
         wanted = "an integer tensor (k_len,) or (batch, k_len)"
@@ -310,7 +313,7 @@ class _Probe:
     def _run_embeds(self, embeds: Tensor, kwargs: dict):
         if self.is_hf:
             return self.model(inputs_embeds=embeds, **kwargs)
-        if not isinstance(self.model, nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer):
+        if not isinstance(self.model, TORCH_MODULES):
             return self.model(embeds, **kwargs)
         attention = next(m for m in self.model.modules() if isinstance(m, nn.MultiheadAttention))
         turn = (lambda x: x) if attention.batch_first else (lambda x: x.transpose(0, 1))
@@ -326,10 +329,10 @@ class _Probe:
         """A tensor with one entry per sequence, repeated for the copies; anything else as it is."""
         if not isinstance(value, Tensor) or value.ndim == 0:
             return value
-        if name in ("attn_mask", "mask", "src_mask"):  # of torch: 2D is (q_len, k_len), 3D (batch * heads, …)
-            per_sequence = value.ndim == 3 and value.shape[0] % self.batch == 0
-        else:
-            per_sequence = value.shape[0] == self.batch
+        per_sequence = value.shape[0] == self.batch
+        if name in ("attn_mask", "mask", "src_mask"):  # torch's names: 2D is (q_len, k_len), 3D (batch * heads, …)
+            is_3d = value.ndim == 3 and isinstance(self.model, TORCH_MODULES)
+            per_sequence = value.shape[0] % self.batch == 0 if is_3d else per_sequence and value.ndim > 2
         if not per_sequence:
             return value
         if len(value) == 1:
