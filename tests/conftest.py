@@ -5,6 +5,7 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, so that nothing waits for a hub
 
+import hypothesis
 import nbformat
 import pytest
 import torch
@@ -12,6 +13,11 @@ import torch
 from tests import browser
 from utils import models
 from utils.publish import notebooks
+
+# In CI the same 1,000 examples each time; `make fuzz` looks further, elsewhere each time.
+hypothesis.settings.register_profile("ci", max_examples=1000, deadline=None, derandomize=True, database=None)
+hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_sessionfinish(session):

@@ -360,7 +360,9 @@ def _padding_traps_hf(mask: Tensor) -> list[Trap]:
     if bool((mask < 0).any()):
         traps.append(_negative_ints(mask))
     elif not bool(((mask == 0) | (mask == 1)).all()):
-        traps.append(Trap("S1.4", "Values other than 0 and 1 all count as keep. Did you pass input_ids?"))
+        traps.append(
+            Trap("S1.4", "Values other than 0 and 1 count as keep (BertModel of 4.57 differs). Did you pass input_ids?")
+        )
     keep = mask != 0
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
         looks = patterns.recognise(keep)[0].name
@@ -405,8 +407,10 @@ def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
 
 def _empty_row_words(api: str, mask: Tensor | None) -> str:
     """What an API makes of a row in which everything is hidden."""
-    if api in ("sdpa", "additive", "hf") and mask is not None and mask.is_floating_point() and mask.ndim != 3:
-        deepest = mask[mask <= HIDDEN_BELOW].max().item()
+    added = api in ("sdpa", "additive") or (api == "hf" and mask.ndim == 4)
+    if added and mask is not None and mask.is_floating_point():
+        deepest = mask[~mask.isnan()].max().item() if not mask.isnan().all() else -torch.inf
+        deepest = min(deepest, mask[mask <= HIDDEN_BELOW].max().item()) if (mask <= HIDDEN_BELOW).any() else deepest
         if deepest > -1e5:
             return f"adding only {deepest:g} to every key keeps the weights as if nothing were hidden"
         if deepest > -torch.inf:

@@ -41,17 +41,20 @@ def recognise(keep: Tensor) -> list[Pattern]:
     if not keep.any():
         return [Pattern("nothing", {})]
     seen_keys, seeing_queries = keep.any(dim=1), keep.any(dim=2)
-    for pattern, shape in _candidates(keep):
-        for hide_queries in (False, True):
-            found = shape & seen_keys[:, None]
-            if hide_queries:
-                found = found & seeing_queries[:, :, None]
-            if torch.equal(found.expand_as(keep), keep):
-                padding = _padding(seen_keys | ~shape.any(dim=1))
-                parts = [pattern] if pattern.name != "full" or not padding else []
-                queries = [Pattern("hidden queries", {"count": int((~seeing_queries).sum())})] if hide_queries else []
-                return parts + padding + queries
+    tries = [(*candidate, hide) for candidate in _candidates(keep) for hide in (False, True)]
+    for pattern, shape, hide_queries in sorted(tries, key=lambda t: _RANK.get((t[0].name, t[2]), 2 + t[2])):
+        found = shape & seen_keys[:, None]
+        if hide_queries:
+            found = found & seeing_queries[:, :, None]
+        if torch.equal(found.expand_as(keep), keep):
+            padding = _padding(seen_keys | ~shape.any(dim=1))
+            queries = [Pattern("hidden queries", {"count": int((~seeing_queries).sum())})] if hide_queries else []
+            return ([pattern] if pattern.name != "full" or not padding + queries else []) + padding + queries
     return [Pattern("irregular", {})]
+
+
+#: Which explanation is the simpler one: (pattern, with hidden queries) → rank, 2 or 3 if not named here.
+_RANK = {(name, False): 0 for name in ("full", "causal", "sliding window", "prefix")} | {("full", True): 1}
 
 
 def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
@@ -128,7 +131,7 @@ _WORDS = {
     "sliding window": lambda p: f"sliding window of {_keys(p['window'])}",
     "prefix": lambda p: f"prefix of {_keys(p['prefix_len'])}, then causal",
     "banded": _band_in_words,
-    "future only": lambda p: "future only: each query sees later keys",
+    "future only": _band_in_words,
     "documents": _documents_in_words,
     "padding": lambda p: f"padding on the {p['side']}, lengths {_some(p['lengths'])}",
     "hidden keys": lambda p: f"{_keys(p['count'])} hidden from every query",
