@@ -14,16 +14,24 @@ ifeq ($(shell uname -s)$(DISPLAY)$(WAYLAND_DISPLAY),Linux)
 LAB_FLAGS += --no-browser
 endif
 
-.PHONY: help lab test bench notebooks lint models browser clean
+# The older transformers that people still run, in an environment of its own.
+OLD        := 4.57
+VENV_OLD   := $(VENV)-$(OLD)
+OLD_TESTS  := tests/test_conventions.py tests/test_describing.py tests/test_facts.py tests/test_influence.py \
+              tests/test_properties.py::test_hf tests/test_properties.py::test_hf_with_a_cache
+
+.PHONY: help lab test test-matrix fuzz bench notebooks lint models browser clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make lab        open the lessons in JupyterLab"
-	@echo "make test       run every test (ARGS='-k masks' for some of them)"
-	@echo "make notebooks  execute the lessons in notebooks/src and write their notebooks"
-	@echo "make bench      measure what people wait for, as ratios"
-	@echo "make lint       check the code's style"
-	@echo "make clean      delete the virtual environment"
+	@echo "make lab          open the lessons in JupyterLab"
+	@echo "make test         run every test (ARGS='-k masks' for some of them)"
+	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"
+	@echo "make fuzz         the property tests with 20,000 examples each, about half an hour"
+	@echo "make notebooks    execute the lessons in notebooks/src and write their notebooks"
+	@echo "make bench        measure what people wait for, as ratios"
+	@echo "make lint         check the code's style"
+	@echo "make clean        delete the virtual environments"
 
 lab: models
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."
@@ -31,6 +39,12 @@ lab: models
 
 test: models browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+
+test-matrix: models $(VENV_OLD)/installed
+	HF_HUB_OFFLINE=1 $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
+
+fuzz: models
+	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_properties.py $(ARGS)
 
 bench: models
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench
@@ -60,5 +74,14 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1 || true
 	@touch $@
 
+# The tested versions, with those of constraints-$(OLD).txt in place of the newer ones.
+$(VENV_OLD)/installed: pyproject.toml constraints.txt constraints-$(OLD).txt
+	@echo "Setting up $(VENV_OLD): a few minutes, once."
+	$(PYTHON) -m venv $(VENV_OLD)
+	sed -n 's/==.*/==/p' constraints-$(OLD).txt > $(VENV_OLD)/replaced.txt
+	grep -vFf $(VENV_OLD)/replaced.txt constraints.txt | cat - constraints-$(OLD).txt > $(VENV_OLD)/constraints.txt
+	$(VENV_OLD)/bin/python -m pip install --disable-pip-version-check --constraint $(VENV_OLD)/constraints.txt --editable ".[dev]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV_OLD)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests import tiny
 from utils import conventions, masks
 from utils.attention import attend
 
@@ -124,9 +125,10 @@ def test_bert_reads_to_hf(implementation):
         document = torch.tensor([0] * first.shape[1] + [1] * second.shape[1])
         keep = document[:, None] == document
         positions = torch.cat([torch.arange(ids.shape[1]) for ids in (first, second)])[None]
-        mask_4d = conventions.to_hf(keep, implementation)
-        assert mask_4d.shape == (1, 1, len(document), len(document))
-        packed = model(torch.cat([first, second], 1), attention_mask=mask_4d, position_ids=positions)
+        pairwise = conventions.to_hf(keep, model=model)
+        heads = (1,) if tiny.V5 else ()  # BertModel of transformers 4 reads (batch, q_len, k_len)
+        assert pairwise.shape == (1, *heads, len(document), len(document))
+        packed = model(torch.cat([first, second], 1), attention_mask=pairwise, position_ids=positions)
         assert torch.allclose(packed.last_hidden_state[0], torch.cat(alone), atol=1e-4)
 
         padded = torch.nn.functional.pad(first, (0, 3))
@@ -134,6 +136,71 @@ def test_bert_reads_to_hf(implementation):
         assert mask_2d.dtype == torch.int64
         found = model(padded, attention_mask=mask_2d).last_hidden_state[0, : first.shape[1]]
         assert torch.allclose(found, alone[0], atol=1e-4)
+
+
+def test_3d_belongs_to_transformers_4():
+    """Right there for BertModel; the version decides, so nobody has to remember it."""
+    three_d = torch.tensor([[[1, 0, 1], [0, 1, 1]]])
+    if tiny.V5:
+        with pytest.raises(ValueError, match="no longer reads a 3D mask"):
+            conventions.from_hf(three_d)
+        with pytest.raises(ValueError, match="ndim: got 3, which transformers 5 does not read"):
+            conventions.to_hf(three_d.bool(), ndim=3)
+    else:
+        assert torch.equal(conventions.from_hf(three_d), three_d[:, None].bool())
+        assert torch.equal(conventions.to_hf(three_d.bool(), ndim=3), three_d)
+
+
+def test_to_hf_takes_what_it_needs_from_the_model():
+    keep = masks.causal(4)
+    half = tiny.model("llama", "eager").to(torch.bfloat16)
+    assert conventions.to_hf(keep, model=half).dtype == torch.bfloat16
+    assert conventions.to_hf(keep, "eager", torch.bfloat16, model=half).min() == torch.finfo(torch.bfloat16).min
+    with pytest.raises(ValueError, match="attn_implementation: got 'sdpa', but the model has 'eager'"):
+        conventions.to_hf(keep, "sdpa", model=half)
+    with pytest.raises(ValueError, match=r"dtype: got torch.float32, but the model has torch.bfloat16"):
+        conventions.to_hf(keep, dtype=torch.float32, model=half)
+    with pytest.raises(TypeError, match="model: got 'gpt2', wanted a Hugging Face model"):
+        conventions.to_hf(keep, model="gpt2")
+
+
+def test_to_hf_warns_of_a_decoder_that_would_see_the_future():
+    decoder, encoder = tiny.model("llama"), tiny.model("bert")
+    documents = masks.documents([0, 0, 1, 1])
+    with pytest.warns(UserWarning, match=r"LlamaModel a 4D mask.*Did you mean keep & masks.causal"):
+        conventions.to_hf(documents, model=decoder)
+    conventions.to_hf(documents & masks.causal(4), model=decoder)  # any warning is an error here
+    conventions.to_hf(masks.prefix(4, 2), model=decoder)
+    conventions.to_hf(documents, model=encoder)
+    conventions.to_hf(masks.lengths([2, 4]), model=decoder)
+
+
+def test_what_2d_cannot_say_is_refused():
+    for keep in (masks.causal(3), torch.ones(2, 2, 1, 3, dtype=torch.bool)):
+        with pytest.raises(ValueError, match=r"wanted \(batch, 1, 1, k_len\) for ndim=2.*a 4D mask can say it"):
+            conventions.to_hf(keep, ndim=2)
+    assert conventions.to_hf(masks.lengths([2, 3]), ndim=4).shape == (2, 1, 1, 3)
+    with pytest.raises(ValueError, match="ndim: got 5"):
+        conventions.to_hf(masks.causal(3), ndim=5)
+
+
+def test_ragged_rows_are_no_mask():
+    """A jagged layout is not rectangular; the error says what says the same."""
+    jagged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    for read in (masks.padding, conventions.from_sdpa, conventions.from_hf, conventions.from_additive):
+        with pytest.raises(TypeError, match=r"got a nested tensor.*masks.lengths\(...\)"):
+            read(jagged)
+
+
+def test_from_flex_asks_the_rule_not_the_blocks():
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    block_mask = create_block_mask(lambda b, h, q, k: k <= q + b, 2, None, 3, 5, device="cpu")
+    found = conventions.from_flex(block_mask)
+    assert found.shape == (2, 1, 3, 5)
+    assert all(found[b, 0, q, k] == (k <= q + b) for b in range(2) for q in range(3) for k in range(5))
+    with pytest.raises(TypeError, match="block_mask: got a bool tensor"):
+        conventions.from_flex(masks.causal(3))
 
 
 def test_to_additive_has_the_fill_and_dtype_asked_for():
@@ -216,7 +283,6 @@ F23 = torch.zeros(2, 3)
         (lambda: conventions.from_mha(B23.expand(4, 2, 3), B23.expand(2, 3)[:1].expand(3, 3), num_heads=2), ValueError,
          "key_padding_mask: got"),
         (lambda: conventions.from_hf(B23.long()[0]), ValueError, r"attention_mask\[None\]"),
-        (lambda: conventions.from_hf(B23[None]), ValueError, "no longer reads a 3D mask"),
         (lambda: conventions.from_hf(B23[None, None], "eager"), TypeError, "hides nothing"),
         (lambda: conventions.from_hf(B23[None, None].long()), TypeError, "wanted a float tensor"),
         (lambda: conventions.from_hf(B23[None, None].float()), ValueError, "values 0 and 1"),

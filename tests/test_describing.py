@@ -1,7 +1,5 @@
 """describe() and the patterns behind it: what it names is rebuilt, what it warns of is run."""
 
-from importlib.metadata import version
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +9,6 @@ from tests import tiny
 from utils import conventions, masks, patterns
 from utils.conventions import describe
 
-V5 = version("transformers").startswith("5")
 PADDING = masks.lengths([5, 3, 1], 5)
 PADDING_2D = PADDING[:, 0, 0]
 CAUSAL = masks.causal(5)
@@ -166,12 +163,12 @@ def test_a_hugging_face_model_does_what_is_described(form, kind, implementation)
     found = describe(attention_mask, "hf", model=model)
     assert found.api == f"hf ({implementation})"
     ids = torch.arange(5, 10)
-    own_causality = form.startswith("2D") or (not V5 and (kind, implementation) == ("gpt2", "eager"))
-    if found.keep is None or (not V5 and kind == "bert" and form.startswith("4D")):
+    own_causality = form.startswith("2D") or (not tiny.V5 and (kind, implementation) == ("gpt2", "eager"))
+    if found.keep is None or (not tiny.V5 and kind == "bert" and form.startswith("4D")):
         with pytest.raises((RuntimeError, ValueError)):
             influence(model, ids, attention_mask=attention_mask)
         return
-    if not V5 and kind == "bert" and form in ("2D float", "2D additive"):
+    if not tiny.V5 and kind == "bert" and form in ("2D float", "2D additive"):
         return  # 4.57 computes (1 - m) * min there: between keep and hide
     visible = found.keep.expand(1, 1, 5, 5)
     visible = visible & CAUSAL if own_causality and kind != "bert" else visible
@@ -251,8 +248,8 @@ def test_traps_are_seen(mask, api, trap, says):
 
 def test_traps_of_one_version():
     three_d = describe(DOCUMENTS[None].long(), "hf")
-    assert (ids_of(three_d) == ["F9"]) == V5
-    assert (three_d.keep is None) == V5
+    assert (ids_of(three_d) == ["F9"]) == tiny.V5
+    assert (three_d.keep is None) == tiny.V5
     eager = describe(DOCUMENTS[None, None], "hf", attn_implementation="eager")
     assert ids_of(eager) == ["F10"]
     assert eager.keep.all()

@@ -3,7 +3,6 @@
 import json
 import time
 import warnings
-from importlib.metadata import version
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from tests import tiny
 from utils import conventions, masks, models
 from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
 
-V5 = version("transformers").startswith("5")
 BATCH, HEADS, T, DIM = 3, 2, 6, 8
 KEEP = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)  # 3 queries, 5 keys
 
@@ -207,7 +205,7 @@ def leaks(model, keep, layers, **given):
     ],
 )
 def test_F10_finds_the_silent_leaks_of_4d_masks(implementation, form, leaky):
-    if not V5:  # 4.57 refuses every 4D mask in BertModel, so nothing can leak there: F9 and F10 in test_facts.py
+    if not tiny.V5:  # 4.57 refuses every 4D mask in BertModel, so nothing can leak there: F9 and F10 in test_facts.py
         with pytest.raises(ValueError, match="Wrong shape"):
             tiny.model("bert", implementation)(torch.tensor([[5, 6]]), attention_mask=torch.ones(1, 1, 2, 2).bool())
         return
@@ -324,7 +322,13 @@ def test_to_hf_never_leaks(kind, implementation):
     }
     ids = torch.arange(5, 5 + T)
     for name, keep in keeps.items():
-        if kind == "gpt2" and implementation == "eager" and not V5 and bool(keep.triu(1).any()) and keep.shape[-2] == T:
+        if (
+            kind == "gpt2"
+            and implementation == "eager"
+            and not tiny.V5
+            and bool(keep.triu(1).any())
+            and keep.shape[-2] == T
+        ):
             with pytest.raises(ValueError, match="hides them whatever its attention_mask says"):
                 conventions.to_hf(keep, model=model)
             continue

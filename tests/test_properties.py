@@ -6,7 +6,6 @@ The reference is ``attend`` in float32, which test_attention.py holds against pl
 
 import warnings
 from functools import cache
-from importlib.metadata import version
 
 import pytest
 import torch
@@ -21,7 +20,6 @@ from utils.attention import attend
 from utils.influence import find_leaks, reach
 from utils.patterns import recognise
 
-V5 = version("transformers").startswith("5")
 TOLERANCE = {torch.float32: 1e-4, torch.float16: 2e-2, torch.bfloat16: 1e-1}
 DTYPES = list(TOLERANCE)
 FILLS = ["min", "-inf", -1e4, -3e4]
@@ -195,10 +193,10 @@ def test_hf(kind, data, implementation, dtype):
     keep = drawn if drawn.shape[-2] == 1 and drawn.ndim == 4 else drawn[..., :1, :] | torch.zeros(k_len, 1).bool()
     if keep.shape[-2] > 1:  # the drawn rows, made square
         keep = drawn[..., torch.arange(k_len) % drawn.shape[-2], :]
-    per_head = kind != "bert" or V5
+    per_head = kind != "bert" or tiny.V5
     if keep.shape[-2] > 1 and per_head and data.draw(st.booleans()):
         keep = keep & (torch.rand(1, 2, k_len, k_len) < 0.8)
-    own_triangle = kind == "gpt2" and implementation == "eager" and not V5  # applied beside the mask
+    own_triangle = kind == "gpt2" and implementation == "eager" and not tiny.V5  # applied beside the mask
     if own_triangle and keep.shape[-2] > 1:
         keep = keep & masks.causal(k_len)
     loaded = model(kind, implementation, dtype)
@@ -233,7 +231,7 @@ def test_hf_with_a_cache(kind, past, q_len, seed, implementation, dtype):
     """Fewer queries than keys: past keys come from a cache, the mask covers past and new."""
     torch.manual_seed(seed)
     keep = torch.rand(2, 1, q_len, past + q_len) < 0.6
-    if kind == "gpt2" and implementation == "eager" and not V5:
+    if kind == "gpt2" and implementation == "eager" and not tiny.V5:
         keep = keep & masks.causal(q_len, past + q_len)
     keep[..., 0] = True
     loaded, ids = model(kind, implementation, dtype), torch.randint(5, tiny.VOCABULARY, (2, past + q_len))
