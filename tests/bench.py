@@ -1,11 +1,16 @@
 """What people wait for, measured: ``make bench``. Ratios within one run, medians of interleaved repeats."""
 
+import json
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from statistics import median
 
-from utils import models, plots
+import torch
+
+from utils import conventions, influence, masks, models, plots
 from utils.publish import notebooks
 
 
@@ -38,12 +43,57 @@ def report(title: str, times: dict[str, list[float]], baseline: str) -> None:
         print(f"  {name:45} {median(values):7.3f} s  ({spread})  × {median(ratios):.3f}")
 
 
+def peak_bytes(run) -> int:
+    """The most bytes that tensors took at once while ``run`` ran, above what they took before."""
+    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
+        run()
+    with tempfile.TemporaryDirectory() as folder:
+        profile.export_chrome_trace(str(path := Path(folder) / "trace.json"))
+        events = [e for e in json.loads(path.read_text())["traceEvents"] if e.get("name") == "[memory]"]
+    level = highest = 0
+    for event in sorted(events, key=lambda event: event["ts"]):
+        level += event["args"]["Bytes"]
+        highest = max(highest, level)
+    assert highest > 0, "the profiler recorded no memory"
+    return highest
+
+
+def measure_influence() -> None:
+    model, _ = models.load("minilm-bert")
+    input_ids = torch.arange(2000, 2064)[None]
+    keep = masks.documents([0] * 30 + [1] * 34)
+    given = {"attention_mask": conventions.to_hf(keep, model=model)}
+    embeds = model.get_input_embeddings()(input_ids).detach()
+    noise = torch.randn_like(embeds) * embeds.std()
+
+    def loop():
+        """What one would write without the helper: a forward for each input."""
+        with torch.no_grad():
+            base = model(inputs_embeds=embeds, **given).last_hidden_state
+            for k in range(64):
+                changed = embeds.clone()
+                changed[:, k] += noise[:, k]
+                (model(inputs_embeds=changed, **given).last_hidden_state - base).abs().amax(-1)
+
+    runs = {
+        "the full map, batched": lambda: influence.influence(model, input_ids, **given),
+        "the full map, a loop of single forwards": loop,
+        "the check only, two documents": lambda: influence.assert_no_leaks(model, keep, input_ids, **given),
+    }
+    report("Influence, MiniLM at 64 tokens", interleaved(runs, 9), "the full map, batched")
+    for max_bytes in (2**24, influence.MAX_BYTES):
+        used = peak_bytes(lambda b=max_bytes: influence.influence(model, input_ids, max_bytes=b, **given))
+        print(f"  {'memory of the full map':45} {used / 2**20:7.1f} MiB of {max_bytes / 2**20:.0f} allowed")
+
+
 def main() -> None:
     imports = {
         "import torch": python("import torch"),
         "import utils": python("import utils"),
-        "the core: masks, conventions, attention": python("from utils import masks, conventions, attention"),
-        "every module": python("from utils import attention, checks, conventions, masks, models, plots, text"),
+        "the core: masks, conventions, influence": python("from utils import masks, conventions, influence"),
+        "every module": python(
+            "from utils import attention, checks, conventions, influence, masks, models, plots, text"
+        ),
     }
     report("Import, as whole processes", interleaved(imports, 7), "import torch")
 
@@ -53,6 +103,7 @@ def main() -> None:
     first["draw one heatmap, to PNG"] = lambda: plots.heatmap(weights, tokens, tokens, alt="Eight tokens.").png()
     first["check that all models are there"] = lambda: [models.fetch(name) for name in models.SOURCES]
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
+    measure_influence()
 
     print("\nExecution of the lessons, each in a fresh kernel")
     total = 0.0

@@ -1,6 +1,5 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
-import json
 import time
 import warnings
 
@@ -11,6 +10,7 @@ from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
 from tests import tiny
+from tests.bench import peak_bytes
 from utils import conventions, masks, models
 from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
 
@@ -364,30 +364,14 @@ def test_a_callable_with_a_batch_of_its_own():
     assert torch.equal(measured > 0, reach(attn_mask))
 
 
-def test_memory_stays_within_its_bound(tmp_path, minilm):
+def test_memory_stays_within_its_bound(minilm):
     """The allocator's own record, as the profiler writes it, for three bounds."""
     model, tokenizer = minilm
     ids = tokenizer("The cat sat on the mat and looked at the rain. " * 3, return_tensors="pt").input_ids[:, :32]
     influence(model, ids)  # so that nothing is allocated once and for all below
     for method, max_bytes in (("perturb", 2**23), ("perturb", 2**26), ("gradient", 2**26)):
-        used = peak(tmp_path, lambda m=method, b=max_bytes: influence(model, ids, method=m, max_bytes=b))
+        used = peak_bytes(lambda m=method, b=max_bytes: influence(model, ids, method=m, max_bytes=b))
         assert max_bytes / 20 < used < max_bytes
-
-
-def peak(folder, run) -> int:
-    """The most bytes that tensors took at once while ``run`` ran, above what they took before."""
-    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
-        run()
-    path = folder / "trace.json"
-    profile.export_chrome_trace(str(path))
-    events = [e for e in json.loads(path.read_text())["traceEvents"] if e.get("name") == "[memory]"]
-    events.sort(key=lambda event: event["ts"])
-    level = highest = 0
-    for event in events:
-        level += event["args"]["Bytes"]
-        highest = max(highest, level)
-    assert highest > 0
-    return highest
 
 
 def test_the_check_runs_once_per_distinct_row():

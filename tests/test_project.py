@@ -17,13 +17,17 @@ ROOT = Path(__file__).parents[1]
 
 #: Which modules of the package each module may import. Anything not named here is not allowed.
 MAY_IMPORT = {
-    "conventions": set(),
-    "masks": {"conventions"},
-    "attention": {"conventions", "masks"},
-    "checks": {"conventions", "masks", "attention"},
-    "text": {"conventions"},
-    "models": {"text"},
-    "plots": {"conventions", "attention"},  # the softmax of a figure is the taught one
+    "inputs": set(),
+    "patterns": {"inputs"},
+    "describing": {"inputs", "patterns"},
+    "conventions": {"inputs", "patterns", "describing"},
+    "masks": {"inputs", "conventions"},
+    "attention": {"inputs", "conventions", "masks"},
+    "influence": {"inputs", "conventions", "masks", "attention", "text"},
+    "checks": {"inputs", "conventions", "masks", "attention"},
+    "text": {"inputs"},
+    "models": {"inputs", "text"},
+    "plots": {"inputs", "attention"},  # the softmax of a figure is the taught one
     "publish": {"publish"},
     "": set(),
 }
@@ -70,7 +74,7 @@ def test_heavy_libraries_load_when_used(path):
 def test_importing_everything_loads_nothing_heavier_than_torch():
     code = (
         "import sys, utils; assert 'torch' not in sys.modules\n"
-        "from utils import attention, checks, conventions, masks, models, plots, text\n"
+        "from utils import attention, checks, conventions, influence, masks, models, plots, text\n"
         "print(*{'transformers', 'seaborn', 'matplotlib', 'pandas', 'anywidget', 'ipywidgets'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -131,9 +135,24 @@ def test_environment_yml_says_the_same():
     assert (ROOT / "constraints.txt").exists(), "conda runs pip in the folder of environment.yml"
 
 
+def test_the_readmes_example_prints_what_it_shows(capsys):
+    readme = (ROOT / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```\n\n```\n(.*?)```", readme, re.DOTALL)
+    exec(compile(code[1], "README.md", "exec"), {})
+    assert capsys.readouterr().out == code[2]
+
+
 def test_the_gate_runs_the_readmes_test_command():
     assert "make test" in (ROOT / "README.md").read_text()
     assert re.search(r"^make test$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
+
+
+def test_the_older_transformers_is_within_the_range_and_in_the_gate():
+    older = dict(line.split("==") for line in (ROOT / "constraints-4.57.txt").read_text().split() if "==" in line)
+    (wanted,) = [d for d in project()["dependencies"] if d.startswith("transformers")]
+    assert older["transformers"] in Requirement(wanted).specifier
+    assert set(older) <= set(constraints())
+    assert re.search(r"^make test-matrix$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 
 def test_ruff_is_one_version_everywhere():

@@ -383,6 +383,9 @@ def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
     traps = []
     empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
     upside_down = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
+    meant = patterns.recognise(~keep)
+    if meant[0].name not in ("irregular", "per head", "nothing", "hidden queries"):
+        upside_down += f" Turned over it is: {'; '.join(map(str, meant))}."
     if q_len == k_len > 1 and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
         traps.append(Trap("F1", f"No query sees its own position. {upside_down}"))
     elif q_len == 1 and empty.any() and not empty.all() and batch > 1:

@@ -151,7 +151,7 @@ def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[
         (sequence, query, key) of each, in that order.
     """
     measured, _ = _measured_and_allowed(measured, keep, layers)
-    direct = _joined(keep).expand_as(measured)
+    direct = _joined(keep).to(measured.device).expand_as(measured)
     return [tuple(place) for place in ((measured == 0) & direct).nonzero().tolist()]
 
 
@@ -191,7 +191,7 @@ def assert_no_leaks(
         ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
     """
     probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
-    keep = _joined(keep)
+    keep = _joined(keep).to(probe.embeds.device)
     if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
         raise ValueError(
             f"keep: got {tuple(keep.shape)} as (batch, q_len, k_len), wanted {probe.batch} or 1 sequences of "
@@ -496,7 +496,7 @@ def _measured_and_allowed(measured, keep, layers: int) -> tuple[Tensor, Tensor]:
         raise TypeError(f"measured: got {describe_tensor(measured)}, wanted floats from influence(...).")
     shape = tuple(measured.shape)
     measured = measured.reshape(-1, *shape[-2:])
-    joined = _joined(keep)
+    joined = _joined(keep).to(measured.device)
     try:
         fits = torch.broadcast_shapes(joined.shape, measured.shape) == measured.shape
     except RuntimeError:
@@ -546,7 +546,7 @@ def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
         raise ValueError(
             f"queries: got {describe_tensor(queries)}, wanted a bool tensor {tuple(moved.shape)}, True = is read later."
         )
-    return queries.expand_as(moved)
+    return queries.to(moved.device).expand_as(moved)
 
 
 def _layers(model) -> int:
