@@ -206,7 +206,7 @@ SEQUENCES = ~PADDING[:, 0].expand(3, 5, 5)
         (PADDING_2D, "mha-key-padding", "F1", "Sequence 0 is hidden altogether"),
         (conventions.to_additive(PADDING_2D), "hf", "F1", "read upside down"),
         (~CAUSAL, "sdpa", "F2", "1 query without any key: the output is 0"),
-        (CAUSAL, "mha", "F2", "NaN with need_weights=True and 0 with False"),
+        (CAUSAL, "mha", "F2", "NaN with need_weights=True, and in eval without gradients"),
         (conventions.to_additive(~CAUSAL, fill="-inf"), "additive", "F2", "softmax of -inf only is NaN"),
         (conventions.to_additive(~CAUSAL, fill=-1e9), "additive", "F2", "uniform weights, the mean of all values"),
         (conventions.to_additive(~CAUSAL, fill=-1e4), "additive", "F2", "as if nothing were hidden"),

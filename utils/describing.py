@@ -423,8 +423,8 @@ def _empty_row_words(api: str, mask: Tensor | None) -> str:
     words = {
         "sdpa": "the output is 0",
         "flex": "the output is 0",
-        "mha": "the output is NaN with need_weights=True and 0 with False",
-        "mha-key-padding": "the output is NaN with need_weights=True and 0 with False",
+        "mha": "NaN with need_weights=True, and in eval without gradients; else their attention is 0",
+        "mha-key-padding": "NaN with need_weights=True, and in eval without gradients; else their attention is 0",
         "hf": "uniform weights under eager, output 0 under sdpa",
     }
     return words.get(api, "softmax of -inf only is NaN")
