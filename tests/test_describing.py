@@ -269,7 +269,7 @@ RIGHT = {
     "mha": [~CAUSAL, TRIANGLE, conventions.to_mha(PADDING & CAUSAL, 2), SEQUENCES.repeat_interleave(2, 0)],
     "mha-key-padding": [~PADDING_2D, ~masks.lengths([2, 5], 5, "left")[:, 0, 0]],
     "hf": [PADDING_2D.long(), PADDING_2D, conventions.to_hf(CAUSAL & PADDING), conventions.to_hf(DOCUMENTS),
-           DOCUMENTS[None, None]],
+           DOCUMENTS[None, None], 1 - torch.eye(3, dtype=torch.long)],
     "additive": [conventions.to_additive(CAUSAL), conventions.to_additive(PADDING, torch.float16),
                  conventions.to_additive(PADDING, torch.bfloat16, "-inf")],
     "flex": [conventions.to_flex(PADDING & CAUSAL)],

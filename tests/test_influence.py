@@ -289,15 +289,16 @@ def test_F20_finds_the_upper_left_alignment_with_a_cache():
 
 
 def test_F19_finds_nan_that_a_weight_of_zero_lets_through():
-    """0 × NaN: the value of a hidden key still poisons the output; only a change that becomes NaN shows it."""
+    """0 × NaN: a hidden value that becomes NaN still poisons the output, and counts as moving it without limit."""
     keep = masks.causal(4)
 
     def attention(x):
         weights = (x @ x.transpose(-1, -2)).masked_fill(~keep, -torch.inf).softmax(-1)
-        return weights @ (x - 1e9).log()  # log of a negative number
+        return weights @ x.log()  # NaN where a change makes x negative
 
-    embeds = torch.randn(4, DIM) + 1e9
-    assert influence(attention, inputs_embeds=embeds).isnan().any()
+    measured = influence(attention, inputs_embeds=torch.rand(4, DIM) + 0.1)
+    assert (measured[~keep] == torch.inf).all()
+    assert len(find_leaks(measured, keep)) == 6
 
 
 # --- to_hf never leaks -------------------------------------------------------------------------------
@@ -340,6 +341,21 @@ def test_to_hf_never_leaks(kind, implementation):
         allowed = (keep & causal if name.startswith("2D") else keep).expand(1, 1, T, T)
         seeing = allowed[0, 0].any(-1)  # a query without any key is F2, not a leak
         assert torch.equal((measured > 0)[seeing], reach(allowed)[0][seeing]), name
+
+
+def test_an_encoder_and_a_decoder_with_one_embedding():
+    """T5 embeds the encoder's and the decoder's ids with one module; only the encoder's inputs are changed."""
+    import transformers
+
+    config = transformers.T5Config(
+        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0, initializer_factor=2.0
+    )
+    model, ids = transformers.T5Model(config).eval(), torch.tensor([[5, 6, 7, 8]])
+    attention_mask = torch.tensor([[1, 1, 1, 0]])
+    measured = influence(model, ids, decoder_input_ids=torch.tensor([[0, 9, 10, 11]]), attention_mask=attention_mask)
+    assert torch.equal(measured > 0, attention_mask.bool().expand(4, 4))
+    with pytest.raises(ValueError, match="layers: an encoder-decoder has several stacks"):
+        assert_no_leaks(model, masks.full(4), ids, decoder_input_ids=ids)
 
 
 # --- how it measures ---------------------------------------------------------------------------------
@@ -399,6 +415,20 @@ def test_noise_is_not_reach(embeds):
     assert 1e-4 < floor < 1e-2
     assert find_leaks(measured, masks.causal(T)) == []
     assert_no_leaks(noisy, masks.causal(T), inputs_embeds=embeds[0])
+
+
+@both_methods
+def test_outputs_that_no_input_reaches(method):
+    weight = nn.Parameter(torch.ones(2))
+    for constant in (lambda x: torch.ones(len(x), 3, 2), lambda x: weight.expand(len(x), 3, 2)):
+        measured = influence(constant, inputs_embeds=torch.randn(5, DIM), method=method)
+        assert torch.equal(measured, torch.zeros(3, 5))
+
+
+def test_minus_infinity_in_the_output_is_no_change():
+    """Logits that a model sets to -inf stay equal, though -inf - -inf is NaN."""
+    measured = influence(lambda x: F.pad(x, (0, 1), value=-torch.inf), inputs_embeds=torch.randn(3, DIM))
+    assert torch.equal(measured > 0, torch.eye(3, dtype=torch.bool))
 
 
 def test_nothing_is_left_behind(mha, embeds):

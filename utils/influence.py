@@ -448,7 +448,9 @@ def _gradients(probe: _Probe, max_bytes: int, max_copies: int | None) -> Tensor:
         for queries in torch.arange(q_len).split(fit):
             delta = zero.repeat(len(queries), 1, 1, 1).requires_grad_()
             outputs = probe.run(delta)[torch.arange(len(queries)), :, queries]  # (copies, batch, features)
-            (gradient,) = torch.autograd.grad((outputs.float() @ direction).sum(), delta, allow_unused=True)
+            gradient = None
+            if outputs.requires_grad:  # otherwise nothing of the input is left in them
+                (gradient,) = torch.autograd.grad((outputs.float() @ direction).sum(), delta, allow_unused=True)
             gradient = torch.zeros_like(delta) if gradient is None else gradient
             rows.append(gradient.float().norm(dim=-1))  # (copies, batch, k_len)
             bar.update(len(queries))
