@@ -296,7 +296,7 @@ def test_F19_finds_nan_that_a_weight_of_zero_lets_through():
         weights = (x @ x.transpose(-1, -2)).masked_fill(~keep, -torch.inf).softmax(-1)
         return weights @ x.log()  # NaN where a change makes x negative
 
-    measured = influence(attention, inputs_embeds=torch.rand(4, DIM) + 0.1)
+    measured = influence(attention, inputs_embeds=torch.rand(4, 64) + 0.1)
     assert (measured[~keep] == torch.inf).all()
     assert len(find_leaks(measured, keep)) == 6
 
@@ -515,6 +515,15 @@ def test_leaks_of_a_batch_name_their_sequence():
 
 
 BERT_IDS = torch.tensor([[5, 6, 7]])
+
+
+def other_embeddings():
+    """A model whose get_input_embeddings names a module that it does not use."""
+    model, unused = tiny.model("bert"), nn.Embedding(50, 16)
+    model.get_input_embeddings = lambda: unused
+    return model
+
+
 X = torch.randn(3, DIM)
 ONE = masks.full(3)
 
@@ -542,6 +551,7 @@ ONE = masks.full(3)
          r"dropout 0.1.*Call model.eval\(\)"),
         (lambda: influence(tiny.model("bert").train(), BERT_IDS), ValueError, "train mode with dropout 0.1"),
         (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "belongs to one batch"),
+        (lambda: influence(other_embeddings(), BERT_IDS), ValueError, "BertModel did not use its input embeddings"),
         (lambda: reach(ONE, 0), ValueError, "layers: got 0"),
         (lambda: reach(masks.causal(2, 5), 2), ValueError, r"keep: got shape \(2, 5\) with layers=2"),
         (lambda: reach(torch.ones(3, 3)), TypeError, "keep: got a float32 tensor"),

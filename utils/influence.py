@@ -302,13 +302,22 @@ class _Probe:
 
         def add(module, args, output):
             calls.append(output.shape)
-            return output + delta if len(calls) == 1 else None  # an encoder and a decoder may share the module
+            return output + delta if len(calls) == 1 else None  # a decoder embeds its own ids with the same weight
 
-        handle = self.model.get_input_embeddings().register_forward_hook(add)
+        embedding = self.model.get_input_embeddings()
+        tied = [m for m in self.model.modules() if type(m) is type(embedding) and m.weight is embedding.weight]
+        handles = [module.register_forward_hook(add) for module in tied]
         try:
-            return self.model(input_ids=self.input_ids.repeat(copies, 1), **kwargs)
+            output = self.model(input_ids=self.input_ids.repeat(copies, 1), **kwargs)
         finally:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
+        if not calls:
+            raise ValueError(
+                f"model: {type(self.model).__name__} did not use its input embeddings; wanted inputs_embeds instead of "
+                "input_ids, or a callable."
+            )
+        return output
 
     def _run_embeds(self, embeds: Tensor, kwargs: dict):
         if self.is_hf:
