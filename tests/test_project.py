@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import utils
 
@@ -113,6 +114,22 @@ def test_every_dependency_has_a_tested_version_within_its_range():
     for text in [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]:
         requirement = Requirement(text)
         assert pinned[requirement.name] in requirement.specifier, text
+
+
+def test_every_pin_installs_on_the_oldest_python():
+    """Debian 12 has 3.11.2; a pin that wants 3.11.5 makes pip search for minutes and then fail."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    oldest = project()["requires-python"].removeprefix(">=") + ".0"
+    refused = {}
+    for name in constraints():
+        try:
+            wanted = metadata(name)["Requires-Python"] or ""
+        except PackageNotFoundError:  # pinned for another platform or Python
+            continue
+        if not SpecifierSet(wanted).contains(oldest):
+            refused[name] = wanted
+    assert refused == {}
 
 
 def test_what_is_installed_is_what_is_tested():

@@ -254,6 +254,8 @@ def test_round_trips_are_exact(drawn, dtype, fill, implementation):
     before, whole = keep.clone(), (batch, heads, q_len, k_len)
     assert torch.equal(conventions.from_sdpa(conventions.to_sdpa(keep)), keep)
     assert torch.equal(conventions.from_additive(conventions.to_additive(keep, dtype, fill)), keep)
+    for known in (fill, -0.3, -50.0):
+        assert torch.equal(conventions.from_additive(conventions.to_additive(keep, dtype, known), fill=known), keep)
     hf = conventions.from_hf(conventions.to_hf(keep, implementation, dtype), implementation)
     assert torch.equal(hf, keep[(None,) * (4 - keep.ndim)])
     mha_masks = conventions.to_mha(stated(keep, batch, q_len), heads)

@@ -401,11 +401,12 @@ def from_flex(block_mask) -> Tensor:
     return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
-def from_additive(bias: Tensor, *, name: str = "bias") -> Tensor:
+def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = "bias") -> Tensor:
     """``keep`` from an additive bias: True where it is 0, False where it is very negative.
 
     Args:
         bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
+        fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
         name: what the argument is called in errors.
     Returns:
         bool of the same shape.
@@ -420,7 +421,12 @@ def from_additive(bias: Tensor, *, name: str = "bias") -> Tensor:
             f"{name}: got {describe_tensor(bias)}, wanted {wanted}. Integers and bools are not added to scores; "
             "a 0/1 attention_mask is read with masks.padding, a bool mask with from_sdpa or from_mha."
         )
-    kept, hidden = bias == 0, bias <= HIDDEN_BELOW
+    kept = bias == 0
+    if fill is None:
+        hidden = bias <= HIDDEN_BELOW
+    else:
+        wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
+        hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
     if bool((kept | hidden).all()):
         return kept
     if bool((kept | (bias == 1)).all()):
