@@ -19,8 +19,8 @@ METHODS = ("perturb", "gradient")
 #: Modules of torch that are called in their own way, with their own masks.
 TORCH_MODULES = nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer
 
-#: What the copies of one batch may take, in bytes: enough for 80 copies of MiniLM at 64 tokens.
-MAX_BYTES = 2**27
+#: What the copies of one batch may take, in bytes: 40 copies of MiniLM at 64 tokens. More is not faster.
+MAX_BYTES = 2**26
 
 
 class Leak(NamedTuple):
