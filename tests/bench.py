@@ -92,7 +92,7 @@ def main() -> None:
         "import utils": python("import utils"),
         "the core: masks, conventions, influence": python("from utils import masks, conventions, influence"),
         "every module": python(
-            "from utils import attention, checks, conventions, influence, masks, models, plots, text"
+            "from utils import attention, checks, conventions, influence, masks, models, plots, text, widgets"
         ),
     }
     report("Import, as whole processes", interleaved(imports, 7), "import torch")

@@ -1,0 +1,167 @@
+"""MaskLab: draw a mask and watch the attention weights change. Taught in lesson 00."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import anywidget
+import torch
+import traitlets
+from torch import Tensor
+
+from utils import plots
+from utils.inputs import describe_tensor, require_keep_for, require_tensor
+
+FILLS = ("-inf", "min", "-1e9", "-1e4")
+DTYPES = ("float32", "float16", "bfloat16")
+LIMIT = 1024  # queries or keys; more cells than this fit on no screen
+
+
+class MaskLab(anywidget.AnyWidget):
+    """Attention weights before and after a mask, side by side; every cell of the mask can be clicked.
+
+    Everything is computed in the browser. In a notebook the mask travels both ways: ``lab.keep`` is a bool
+    tensor, setting it redraws, and ``lab.observe(f, "keep_bytes")`` calls f when a cell changes.
+
+    Args:
+        scores: (q_len, k_len) or (heads, q_len, k_len) float, before the softmax; finite or -inf.
+        keep: bool, True = may attend, broadcastable to (q_len, k_len); nothing is hidden if not given. All
+            heads share it.
+        query_tokens: q_len labels; numbers if not given. Text is shown as it is, never read as markup.
+        key_tokens: k_len labels; query_tokens if not given and q_len == k_len.
+        fill: what hidden scores get: "-inf", "min" (finfo of the number type), "-1e9" or "-1e4".
+        dtype: the number type of every step: "float32", "float16" or "bfloat16".
+        head: which head is shown first.
+        alt: what the picture shows, for those who cannot see it; made from the mask if not given.
+        words: replaces words of the interface, for another language: see WORDS in masklab.js.
+    Raises:
+        TypeError, ValueError: sizes, tokens or scores that do not fit, each named.
+    """
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    scores_bytes = traitlets.Bytes().tag(sync=True)  # float32, since -inf is not JSON
+    # uint8, 1 = may attend. From the browser it arrives as a memoryview, which Bytes refuses.
+    keep_bytes = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
+    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    fill = traitlets.Enum(FILLS, "-inf").tag(sync=True)
+    dtype = traitlets.Enum(DTYPES, "float32").tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    flipped = traitlets.Bool(False).tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        scores: Tensor,
+        keep: Tensor | None = None,
+        query_tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
+        *,
+        fill: str = "-inf",
+        dtype: str = "float32",
+        head: int = 0,
+        alt: str = "",
+        words: dict | None = None,
+    ):
+        scores = _scores(scores)
+        heads, q_len, k_len = scores.shape
+        if key_tokens is None and q_len == k_len:
+            key_tokens = query_tokens
+        for name, value, known in (("fill", fill, FILLS), ("dtype", dtype, DTYPES)):
+            if value not in known:
+                raise ValueError(f"{name}: got {value!r}, wanted one of {', '.join(map(repr, known))}.")
+        if isinstance(head, bool) or not isinstance(head, int) or not 0 <= head < heads:
+            raise ValueError(f"head: got {head!r}, wanted 0 to {heads - 1}.")
+        self._alt = alt
+        super().__init__(
+            shape=[heads, q_len, k_len],
+            scores_bytes=scores.numpy().tobytes(),
+            keep_bytes=_keep_bytes(keep, q_len, k_len),
+            query_tokens=_tokens(query_tokens, "query_tokens", q_len),
+            key_tokens=_tokens(key_tokens, "key_tokens", k_len),
+            fill=fill,
+            dtype=dtype,
+            head=head,
+            words=words or {},
+        )
+
+    @property
+    def keep(self) -> Tensor:
+        """bool (q_len, k_len), True = may attend: the mask as it is drawn now."""
+        _, q_len, k_len = self.shape
+        return torch.frombuffer(bytearray(self.keep_bytes), dtype=torch.uint8).reshape(q_len, k_len).bool()
+
+    @keep.setter
+    def keep(self, keep: Tensor) -> None:
+        self.keep_bytes = _keep_bytes(keep, *self.shape[1:])
+
+    @property
+    def scores(self) -> Tensor:
+        """float32 (heads, q_len, k_len), before the softmax."""
+        return torch.frombuffer(bytearray(self.scores_bytes), dtype=torch.float32).reshape(self.shape)
+
+    @traitlets.validate("keep_bytes")
+    def _same_size(self, proposal):
+        value = bytes(proposal["value"])
+        if self.shape and len(value) != self.shape[1] * self.shape[2]:
+            raise traitlets.TraitError(f"keep_bytes: got {len(value)} bytes, wanted {self.shape[1] * self.shape[2]}.")
+        return value
+
+    def picture(self) -> plots.Picture:
+        """The state as a figure with alt text: what GitHub, print and PDF show in the widget's place."""
+        keep = self.keep ^ self.flipped
+        fill = self.fill if self.fill in ("-inf", "min") else float(self.fill)
+        return plots.before_after(
+            self.scores[self.head], keep, self.query_tokens, self.key_tokens, alt=self._alt or _alt(keep), fill=fill
+        )
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        picture = self.picture()
+        data = {**data, "image/png": base64.b64encode(picture.png()).decode(), "text/plain": picture.alt}
+        return data, {**metadata, "image/png": {"alt": picture.alt}}
+
+
+def _scores(scores) -> Tensor:
+    wanted = "a float tensor (q_len, k_len) or (heads, q_len, k_len)"
+    require_tensor(scores, "scores", (2, 3), wanted)
+    if not scores.is_floating_point():
+        raise TypeError(f"scores: got {describe_tensor(scores)}, wanted {wanted}. Did you pass a mask?")
+    scores = scores.detach().to("cpu", torch.float32).reshape(-1, *scores.shape[-2:]).contiguous()
+    if max(scores.shape[1:]) > LIMIT:
+        raise ValueError(
+            f"scores: got {describe_tensor(scores)}, wanted at most {LIMIT} queries and keys. Cut it first."
+        )
+    if bool((scores.isnan() | (scores == torch.inf)).any()):
+        raise ValueError("scores: got NaN or +inf among them, wanted finite values or -inf, before the softmax.")
+    return scores
+
+
+def _keep_bytes(keep, q_len: int, k_len: int) -> bytes:
+    if keep is None:
+        return b"\x01" * (q_len * k_len)
+    keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
+    return keep.to(torch.uint8).contiguous().numpy().tobytes()
+
+
+def _tokens(tokens, name: str, length: int) -> list[str]:
+    if tokens is None:
+        return [str(n) for n in range(length)]
+    if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
+        raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of {length} strings.")
+    if len(tokens) != length:
+        raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
+    return list(tokens)
+
+
+def _alt(keep: Tensor) -> str:
+    hidden, empty = int((~keep).sum()), int((~keep.any(dim=1)).sum())
+    rows = f" {empty} of {len(keep)} queries see nothing." if empty else ""
+    return (
+        f"Attention weights of {keep.shape[0]} queries and {keep.shape[1]} keys before and after a mask that hides "
+        f"{hidden} of {keep.numel()} cells.{rows}"
+    )
