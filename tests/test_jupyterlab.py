@@ -156,6 +156,64 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
 
 
+WIDGET_CELLS = [
+    "import torch\nfrom utils import masks, widgets\n"
+    "lab = widgets.MaskLab(torch.zeros(3, 4), None, list('abc'), list('wxyz'))\nlab",
+    "print('kept', int(lab.keep.sum()))",
+    "lab.keep = masks.causal(3, 4)",
+]
+
+
+def run_cell(page: Page, place: int):
+    page.locator(".jp-CodeCell .jp-InputPrompt").nth(place).click()
+    page.keyboard.press("Control+Enter")
+
+
+def test_masklab_and_python_speak_with_each_other(lab, page, outside):
+    path = lab.folder / "lessons" / "notebooks" / "widget.ipynb"
+    cells = [nbformat.v4.new_code_cell(source) for source in WIDGET_CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
+    page.set_viewport_size({"width": 1300, "height": 1300})
+    open_lesson(page, lab.address(), path.name)
+    for place in (0, 1):
+        run_cell(page, place)
+    status, printed = page.locator(".masklab-status"), page.locator(".jp-OutputArea-output pre")
+    expect(status).to_have_text("0 of 12 cells are hidden.", timeout=MINUTE)
+    expect(printed.get_by_text("kept 12")).to_be_visible(timeout=MINUTE)
+
+    grid = page.get_by_role("grid", name="after the mask")
+    canvas = grid.locator("canvas").bounding_box()
+    page.mouse.click(canvas["x"] + canvas["width"] - 20, canvas["y"] + canvas["height"] - 20)
+    expect(status).to_have_text("1 of 12 cells are hidden.")
+    for key in ("d", "d", "a", "x", "Enter"):  # letters are commands of the notebook; Enter shows the cell again
+        page.keyboard.press(key)
+    expect(status).to_have_text("0 of 12 cells are hidden.")
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    expect(page.locator(".jp-CodeCell")).to_have_count(len(cells))
+    page.get_by_label("Hidden scores get").focus()
+    for key in ("d", "d", "m"):
+        page.keyboard.press(key)
+    expect(page.locator(".jp-CodeCell")).to_have_count(len(cells))
+    run_cell(page, 1)
+    expect(printed.get_by_text("kept 11")).to_be_visible()
+    run_cell(page, 2)
+    expect(status).to_have_text("3 of 12 cells are hidden.")
+    expect(page.get_by_label("Mask", exact=True)).to_have_value("causal")
+
+    # Saved, and opened again in another kernel: the widget is there before any cell has run.
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1000)
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
+    page.wait_for_timeout(1000)
+    open_lesson(page, lab.address(), path.name)
+    expect(status).to_have_text("3 of 12 cells are hidden.", timeout=MINUTE)
+    expect(page.get_by_text(re.compile("Error displaying widget|model not found"))).to_have_count(0)
+    assert outside == []
+
+
 def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab, tmp_path):
     first = lab.address()
     second = Lab(tmp_path)

@@ -267,6 +267,8 @@ function element(tag, attributes = {}, ...children) {
     else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children); // strings become text, never markup
+  // JupyterLab reads letters as commands unless the focused element itself forbids it; its parents are not asked.
+  if ("tabindex" in attributes || /^(button|select|input|summary)$/.test(tag)) node.dataset.lmSuppressShortcuts = "true";
   return node;
 }
 
@@ -819,6 +821,8 @@ function render({ model, el }) {
   };
   rightCanvas.addEventListener("pointerup", endStroke);
   rightCanvas.addEventListener("pointercancel", endStroke);
+  // A notebook takes the focus for its cell while the button is down, and then reads letters as commands.
+  rightCanvas.addEventListener("click", () => grid.focus({ preventScroll: true }));
   leftCanvas.addEventListener("pointerdown", (event) => {
     const box = leftCanvas.getBoundingClientRect();
     const y = ((event.clientY - box.top) / box.height) * (layout.top + layout.height + 2) - layout.top;
