@@ -86,6 +86,49 @@ def measure_influence() -> None:
         print(f"  {'memory of the full map':45} {used / 2**20:7.1f} MiB of {max_bytes / 2**20:.0f} allowed")
 
 
+TOGGLES = """async () => {
+  const root = document.querySelector(".masklab"), grid = root.querySelector("[role=grid]"), times = [];
+  for (let n = 0; n < 40; n++) {
+    await new Promise(requestAnimationFrame);
+    const start = performance.now();
+    grid.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true, cancelable: true }));
+    // A message sent from a frame's callback arrives when that frame has been painted.
+    await new Promise((shown) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = shown;
+      channel.port2.postMessage(0);
+    });
+    times.push(performance.now() - start);
+  }
+  return times.slice(8).sort((a, b) => a - b);
+}"""
+
+
+def measure_redraw() -> None:
+    """From a key to the frame in which the cell has changed; seaborn draws the same two maps for comparison."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import browser, widget_page
+    from utils.widgets import MaskLab
+
+    print("\nMaskLab, from toggle to painted frame (a frame of 60 Hz is 16.7 ms)")
+    found = browser.executable()
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        for length in (16, 64, 256, 512, 1024):
+            lab = MaskLab(torch.randn(length, length), masks.causal(length))
+            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page.goto(widget_page.write(Path(folder) / "page.html", lab))
+            page.wait_for_function("window.ready")
+            times = page.evaluate(TOGGLES)
+            page.close()
+            line = f"  {length:5} tokens {median(times):8.1f} ms  ({times[0]:.1f} to {times[-1]:.1f} ms)"
+            if length in (16, 64, 512):
+                drawn = 1000 * seconds(lab.picture().png)
+                line += f"   seaborn and PNG: {drawn:7.0f} ms, × {drawn / median(times):.0f}"
+            print(line, flush=True)
+
+
 def main() -> None:
     imports = {
         "import torch": python("import torch"),
@@ -104,6 +147,7 @@ def main() -> None:
     first["check that all models are there"] = lambda: [models.fetch(name) for name in models.SOURCES]
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
     measure_influence()
+    measure_redraw()
 
     print("\nExecution of the lessons, each in a fresh kernel")
     total = 0.0

@@ -179,16 +179,16 @@ def test_masklab_and_python_speak_with_each_other(lab, page, outside):
     for place in (0, 1):
         run_cell(page, place)
     status, printed = page.locator(".masklab-status"), page.locator(".jp-OutputArea-output pre")
-    expect(status).to_have_text("0 of 12 cells are hidden.", timeout=MINUTE)
+    expect(status).to_have_text("0 of 12 cells hidden.", timeout=MINUTE)
     expect(printed.get_by_text("kept 12")).to_be_visible(timeout=MINUTE)
 
     grid = page.get_by_role("grid", name="after the mask")
     canvas = grid.locator("canvas").bounding_box()
     page.mouse.click(canvas["x"] + canvas["width"] - 20, canvas["y"] + canvas["height"] - 20)
-    expect(status).to_have_text("1 of 12 cells are hidden.")
+    expect(status).to_have_text("1 of 12 cells hidden.")
     for key in ("d", "d", "a", "x", "Enter"):  # letters are commands of the notebook; Enter shows the cell again
         page.keyboard.press(key)
-    expect(status).to_have_text("0 of 12 cells are hidden.")
+    expect(status).to_have_text("0 of 12 cells hidden.")
     page.keyboard.press("Home")
     page.keyboard.press("Space")
     expect(page.locator(".jp-CodeCell")).to_have_count(len(cells))
@@ -199,7 +199,7 @@ def test_masklab_and_python_speak_with_each_other(lab, page, outside):
     run_cell(page, 1)
     expect(printed.get_by_text("kept 11")).to_be_visible()
     run_cell(page, 2)
-    expect(status).to_have_text("3 of 12 cells are hidden.")
+    expect(status).to_have_text("3 of 12 cells hidden.")
     expect(page.get_by_label("Mask", exact=True)).to_have_value("causal")
 
     # Saved, and opened again in another kernel: the widget is there before any cell has run.
@@ -209,7 +209,7 @@ def test_masklab_and_python_speak_with_each_other(lab, page, outside):
     page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
     page.wait_for_timeout(1000)
     open_lesson(page, lab.address(), path.name)
-    expect(status).to_have_text("3 of 12 cells are hidden.", timeout=MINUTE)
+    expect(status).to_have_text("3 of 12 cells hidden.", timeout=MINUTE)
     expect(page.get_by_text(re.compile("Error displaying widget|model not found"))).to_have_count(0)
     assert outside == []
 

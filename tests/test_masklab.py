@@ -293,9 +293,7 @@ def test_hidden_zero_and_nan_have_three_looks(open_lab):
     assert red not in leaking
     assert grey not in leaking
     assert len(leaking) > 1, "a hidden key that has weight all the same keeps its colour under the hatch"
-    expect(page.locator(".masklab-status")).to_have_text(
-        re.compile(r"^9 of 35 cells are hidden, 1 query sees nothing\.$")
-    )
+    expect(page.locator(".masklab-status")).to_have_text(re.compile(r"^9 of 35 cells hidden, 1 query sees nothing\.$"))
 
 
 def test_flipped_polarity_is_the_classic_bug(open_lab):
@@ -314,7 +312,7 @@ def test_views_of_one_model_stay_in_step(open_lab):
     page.mouse.click(*where(page, 1, 1, view=1))
     settle(page)
     for status in page.locator(".masklab-status").all():
-        expect(status).to_have_text("1 of 35 cells are hidden.")
+        expect(status).to_have_text("1 of 35 cells hidden.")
     page.get_by_label("Hidden scores get").first.select_option("-1e4")
     settle(page)
     expect(page.get_by_label("Hidden scores get").last).to_have_value("-1e4")
@@ -382,9 +380,28 @@ def test_other_words_need_no_other_widget(open_lab):
     expect(page.get_by_label("Mask", exact=True).locator("option", has_text="prefix")).to_have_count(1)
 
 
+def test_a_long_row_shows_the_keys_that_matter(open_lab):
+    page = open_lab(MaskLab(scores(40, 40), masks.sliding_window(40, 2)))
+    page.get_by_role("grid").focus()
+    page.keyboard.press("Control+End")
+    settle(page)
+    shown = [int(line.split()[0]) for line in page.locator(".masklab-pipeline tbody tr").all_inner_texts()]
+    assert len(shown) == 16
+    assert {38, 39} <= set(shown), "what the row still sees is among them"
+    assert shown == sorted(shown)
+
+
+@pytest.mark.parametrize("width", [700, 800, 1000, 1400])
+def test_before_and_after_stand_side_by_side_where_there_is_room(open_lab, width):
+    page = open_lab(MaskLab(scores(8, 8), masks.causal(8), ["a token"] * 8), width=width)
+    left, right = (figure.bounding_box() for figure in page.locator(".masklab figure").all())
+    assert left["y"] == right["y"]
+    assert right["x"] >= left["x"] + left["width"]
+
+
 def test_1024_tokens(open_lab):
     page = open_lab(MaskLab(scores(1024, 1024), masks.causal(1024)))
-    expect(page.locator(".masklab-status")).to_have_text(f"{1024 * 1023 // 2} of {1024 * 1024} cells are hidden.")
+    expect(page.locator(".masklab-status")).to_have_text(f"{1024 * 1023 // 2} of {1024 * 1024} cells hidden.")
     page.get_by_role("grid").focus()
     page.keyboard.press("End")
     page.keyboard.press("Space")

@@ -164,3 +164,20 @@ def test_alt_is_required():
         plots.heatmap(WEIGHTS, Q_TOKENS, K_TOKENS)
     with pytest.raises(ValueError, match="titles: got 1"):
         plots.before_after(WEIGHTS, masks.full(3, 5), Q_TOKENS, K_TOKENS, alt=ALT, titles=("one",))
+
+
+def test_many_cells_are_drawn_in_one_go():
+    """Beyond 64 rows hidden keys are grey, NaN is red, and every few tokens are named; a patch each took minutes."""
+    size = 100
+    keep = masks.causal(size).clone()
+    keep[5] = False
+    tokens = [f"t{n}" for n in range(size)]
+    axes = plots.before_after(torch.zeros(size, size), keep, tokens, tokens, alt=ALT).figure.axes[1]
+    assert not axes.patches
+    weights, hidden, nan = (mesh.get_array().reshape(size, size) for mesh in axes.collections)
+    wanted = keep & (torch.arange(size) != 5)[:, None]
+    assert np.array_equal(~np.ma.getmaskarray(weights), wanted.numpy())
+    assert np.array_equal(~np.ma.getmaskarray(nan), (~keep.any(1, keepdim=True)).expand(size, size).numpy())
+    assert np.array_equal(~np.ma.getmaskarray(hidden), (~keep & keep.any(1, keepdim=True)).numpy())
+    assert [label.get_text() for label in axes.get_xticklabels()] == tokens[::8]
+    assert list(axes.get_yticks()) == [n + 0.5 for n in range(0, size, 8)]

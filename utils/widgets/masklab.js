@@ -36,12 +36,12 @@ export const WORDS = {
   pipeline: (query, q) => `Row ${q}, query ${query}, step by step`,
   stages: ["key", "score", "+ bias", "exp(score − max)", "weight", "before"],
   row_sum: (sum) => (Number.isNaN(sum) ? "This row is NaN: nothing is left to look at." : `The weights sum to ${sum}.`),
-  only_largest: (shown, all) => `The ${shown} keys with most weight before the mask, of ${all}.`,
+  only_largest: (shown, all) => `Shown are the ${shown} keys with most weight, of ${all}.`,
   visible: "visible",
   hidden: "hidden",
   cell: (query, key, visible, weight) => `query ${query}, key ${key}: ${visible}, weight ${weight}`,
   summary: (hidden, all, empty, nan) =>
-    `${hidden} of ${all} cells are hidden` +
+    `${hidden} of ${all} cells hidden` +
     (empty ? `, ${empty} ${empty === 1 ? "query sees" : "queries see"} nothing` : "") +
     (nan ? `, ${nan} ${nan === 1 ? "row is" : "rows are"} NaN` : "") +
     ".",
@@ -286,7 +286,7 @@ function number(x) {
   if (x === Infinity) return "∞";
   if (x === -Infinity) return "−∞";
   const size = Math.abs(x);
-  const text = size !== 0 && (size < 0.001 || size >= 10000) ? x.toExponential(1) : x.toFixed(size >= 100 ? 1 : 3);
+  const text = size !== 0 && (size < 0.001 || size >= 1e6) ? x.toExponential(1) : x.toFixed(size >= 100 ? 1 : 3);
   return text.replace("-", "−");
 }
 
@@ -485,7 +485,7 @@ function render({ model, el }) {
     const context = leftCanvas.getContext("2d");
     context.font = FONT;
     const widest = (tokens) => Math.max(...tokens.map((token) => context.measureText(short(token)).width));
-    const wide = root.clientWidth || 640;
+    const wide = (root.clientWidth || 656) - 16; // without the padding
     const columns = wide >= 640 ? 2 : 1;
     const room = Math.min(560, (wide - 24 * (columns - 1)) / columns);
     const many = Math.max(Q, K) > 40;
@@ -614,7 +614,8 @@ function render({ model, el }) {
     let keys = Array.from({ length: K }, (_, k) => k);
     const most = 16;
     if (K > most) {
-      keys.sort((a, b) => before[q * K + b] - before[q * K + a]);
+      const weight = (k) => Math.max(before[q * K + k], after[q * K + k] || 0);
+      keys.sort((a, b) => weight(b) - weight(a));
       keys = keys.slice(0, most).sort((a, b) => a - b);
     }
     const table = element("table", {});
@@ -683,9 +684,12 @@ function render({ model, el }) {
     if (rows) rows.forEach((q) => dirtyRows.add(q));
     else dirtyAll = true;
     dirtyBefore ||= again;
-    frame ||= requestAnimationFrame(paint);
+    // A few rows are painted at once, in the frame of the event itself; whatever is larger waits for the next one.
+    if (rows && rows.length <= 1 && !dirtyAll) paint();
+    else frame ||= requestAnimationFrame(paint);
   }
   function paint() {
+    cancelAnimationFrame(frame);
     frame = 0;
     if (dirtyBefore) computeBefore();
     if (dirtyAll) {
@@ -876,7 +880,7 @@ function render({ model, el }) {
     keep = theirs;
     nameTheMask();
     showParameters();
-    refresh({ rows });
+    refresh({ rows: [...rows] });
   };
   const onSetting = () => refresh();
   const onScores = () => refresh({ before: true });
