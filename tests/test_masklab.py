@@ -354,6 +354,31 @@ def test_axe_finds_nothing(open_lab, page, scheme, width):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing runs off the page"
 
 
+@pytest.mark.parametrize(
+    ("scheme", "where_", "attribute", "dark"),
+    [
+        ("light", "body", "data-jp-theme-light=false", True),
+        ("dark", "body", "data-jp-theme-light=true", False),
+        ("light", "documentElement", "data-theme=dark", True),
+        ("dark", "documentElement", "data-theme=light", False),
+        ("dark", "body", "lang=en", True),
+    ],
+)
+def test_the_pages_own_switch_wins_over_the_systems(open_lab, page, scheme, where_, attribute, dark):
+    page.emulate_media(color_scheme=scheme)
+    open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    name, value = attribute.split("=")
+    page.evaluate(f"document.{where_}.setAttribute({name!r}, {value!r})")
+    settle(page)
+    back = page.evaluate("getComputedStyle(document.querySelector('.masklab')).backgroundColor")
+    assert back == ("rgb(21, 25, 30)" if dark else "rgb(255, 255, 255)")
+    # The labels on the canvas follow: the lightest or the darkest pixels left of the map are text.
+    box = page.locator(".masklab-grid canvas").bounding_box()
+    shot = page.screenshot(clip={"x": box["x"], "y": box["y"] + 70, "width": 50, "height": 120})
+    greys = [grey for _, grey in Image.open(io.BytesIO(shot)).convert("L").getcolors()]
+    assert (max(greys) > 180) if dark else (min(greys) < 80)
+
+
 def test_everything_is_reached_by_keyboard_and_read_out(open_lab):
     page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     reached = []

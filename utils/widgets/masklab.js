@@ -525,7 +525,7 @@ function render({ model, el }) {
 
   function draw() {
     const style = getComputedStyle(root);
-    const text = style.getPropertyValue("--masklab-text");
+    const text = style.color;
     [leftCanvas, rightCanvas].forEach((canvas, n) => {
       const context = canvas.getContext("2d");
       const { left, top, width, height, cell: size } = layout;
@@ -540,7 +540,7 @@ function render({ model, el }) {
       context.strokeRect(left - 1, top + active.q * size, width + 2, size);
       if (n === 1 && document.activeElement === grid) {
         context.lineWidth = 4;
-        context.strokeStyle = style.getPropertyValue("--masklab-focus");
+        context.strokeStyle = style.borderTopColor;
         context.strokeRect(left + active.k * size, top + active.q * size, size, size);
       }
     });
