@@ -203,6 +203,7 @@ SEQUENCES = ~PADDING[:, 0].expand(3, 5, 5)
         (~CAUSAL, "sdpa", "F1", "Is it upside down"),
         (CAUSAL, "mha", "F1", "No query sees its own position"),
         (~DOCUMENTS, "sdpa", "F1", "No query sees its own position"),
+        (CAUSAL.T, "sdpa", "F1", "Is it triu where tril was meant"),
         (PADDING_2D, "mha-key-padding", "F1", "Sequence 0 is hidden altogether"),
         (conventions.to_additive(PADDING_2D), "hf", "F1", "read upside down"),
         (~CAUSAL, "sdpa", "F2", "1 query without any key: the output is 0"),
@@ -233,11 +234,11 @@ SEQUENCES = ~PADDING[:, 0].expand(3, 5, 5)
         (conventions.to_additive(PADDING).masked_fill(~PADDING, -1e9).half(), "additive", "F17", "-inf in float16"),
         (conventions.to_additive(PADDING, torch.float16) + conventions.to_additive(CAUSAL, torch.float16), "additive",
          "F17", "Two fills in one mask"),
-        (conventions.to_additive(PADDING, fill=-1e9), "additive", "F17", "-1e+09 does not fit into float16"),
+        (conventions.to_additive(PADDING, fill=-1e9), "additive", "F17", "-1e+09 is fine in this dtype, but"),
         (DOCUMENTS.long(), "hf", "S1.3", "read as (batch, k_len): padding of 4 sequences"),
         (masks.sliding_window(4, 2).long(), "hf", "S1.3", "like (q_len, k_len), sliding window"),
         (torch.tensor([[1, 0, 1], [0, 1, 1], [1, 0, 1]]), "hf", "S1.3", "It looks like (q_len, k_len), but"),
-        (torch.tensor([[2, 7, 0]]), "hf", "S1.4", "Did you pass input_ids"),
+        (torch.tensor([[2, 7, 0]]), "hf", "S1.4", "Are these input_ids"),
     ],
 )  # fmt: skip
 def test_traps_are_seen(mask, api, trap, says):
@@ -261,6 +262,28 @@ def test_a_decoder_is_asked_about_its_causality():
     assert ids_of(describe(padding_only, "hf", model=tiny.model("bert"))) == []
     causal = conventions.to_additive(PADDING & CAUSAL)
     assert ids_of(describe(causal, "hf", model=tiny.model("gpt2"))) == []
+
+
+def test_a_decoder_adds_its_own_causality_to_a_2d_mask():
+    attention_mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
+    found = describe(attention_mask, "hf", model=tiny.model("llama"))
+    assert torch.equal(found.keep, masks.padding(attention_mask) & masks.causal(4))
+    assert found.warnings == []
+    assert found.keys_per_query[1, 0].tolist() == [0, 0, 1, 2]
+    assert describe(attention_mask, "hf", model=tiny.model("bert")).keep.shape == (2, 1, 1, 4)
+
+
+def test_what_an_empty_row_becomes_under_sdpa():
+    """Llama under sdpa hands an additive -inf mask to SDPA, whose empty rows are 0; under eager they are NaN."""
+    keep = masks.causal(4) & masks.lengths([2], 4, "left")
+    attention_mask = conventions.to_additive(keep, fill="-inf")
+    for implementation, says in (("sdpa", "the output is 0"), ("eager", "softmax of -inf only is NaN")):
+        llama = tiny.model("llama", implementation)
+        texts = [trap.text for trap in describe(attention_mask, "hf", model=llama).warnings if trap.id == "F2"]
+        assert says in texts[0]
+        with torch.no_grad():
+            output = llama(torch.tensor([[5, 6, 7, 8]]), attention_mask=attention_mask).last_hidden_state
+        assert output.isnan().any() == (implementation == "eager")
 
 
 RIGHT = {

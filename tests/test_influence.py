@@ -455,6 +455,30 @@ def test_nothing_is_left_behind(mha, embeds):
     assert not model.get_input_embeddings()._forward_hooks
 
 
+def test_sequences_of_a_batch_must_not_move_each_other(embeds):
+    """The classic: batch_first forgotten, so that sequences attend to each other and positions do not."""
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16).eval()
+    with pytest.raises(
+        AssertionError, match=r"sequence 1 is moved by other sequences.*changed: 0, 2.*batch_first missing"
+    ):
+        assert_no_leaks(lambda x: layer(x), masks.causal(T), inputs_embeds=embeds)
+    right = nn.TransformerEncoderLayer(DIM, HEADS, 16, batch_first=True).eval()
+    checked = assert_no_leaks(lambda x: right(x, src_mask=~masks.causal(T)), masks.causal(T), inputs_embeds=embeds)
+    assert checked.forwards == T - 1 + 4, "one for each row that hides something, and two for each bit of 3 sequences"
+    for batch in (2, 3, 5, 8):
+        for source in range(batch):
+            for target in set(range(batch)) - {source}:
+
+                def mixed(x, source=source, target=target, batch=batch):
+                    parts = list(x.clone().split(batch))
+                    for part in parts:
+                        part[target] += part[source].mean()
+                    return torch.cat(parts)
+
+                with pytest.raises(AssertionError, match=f"of sequence {target} is moved by other sequences"):
+                    assert_no_leaks(mixed, masks.full(2), inputs_embeds=torch.randn(batch, 2, 3))
+
+
 def test_a_bar_shows_when_it_takes_long_and_only_then(capsys):
     def slow(x):
         time.sleep(0.6)
@@ -563,6 +587,13 @@ ONE = masks.full(3)
         (lambda: assert_no_leaks(sdpa, masks.causal(4), inputs_embeds=X), ValueError, "1 or 1 sequences of 3 keys"),
         (lambda: assert_no_leaks(sdpa, masks.causal(2, 3), inputs_embeds=X), ValueError, "2 queries, but the model"),
         (lambda: assert_no_leaks(lambda x: 0 * x, masks.causal(3), inputs_embeds=X), ValueError, "no output moves"),
+        (lambda: assert_no_leaks(lambda x: F.dropout(x, 0.5), masks.causal(3), inputs_embeds=X), ValueError,
+         "functional dropout"),
+        (lambda: assert_no_leaks(sdpa, torch.ones(3, 3).tril(1).bool()[[2, 0, 1]], inputs_embeds=X.expand(3, 3, DIM)),
+         ValueError, r"looks like \(batch, k_len\) padding.*keep\[:, None, None, :\]"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=~ONE[0]), ValueError, "no True among"),
+        (lambda: influence(nn.MultiheadAttention(DIM, 2), inputs_embeds=X, query=torch.ones(5, 2, DIM)), ValueError,
+         r"query: got a float32 tensor of shape \(5, 2, 8\), wanted \(batch, q_len, dim\)"),
         (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=torch.ones(3)), ValueError,
          "queries: got a float32 tensor"),
         (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=ONE[0, :2]), ValueError,

@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "conventions": {"inputs", "patterns", "describing"},
     "masks": {"inputs", "conventions"},
     "attention": {"inputs", "conventions", "masks"},
-    "influence": {"inputs", "conventions", "masks", "attention", "text"},
+    "influence": {"inputs", "patterns", "conventions", "masks", "attention", "text"},
     "checks": {"inputs", "conventions", "masks", "attention"},
     "text": {"inputs"},
     "models": {"inputs", "text"},

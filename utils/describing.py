@@ -5,7 +5,7 @@ reading is a known trap a warning says so. Stated for torch 2.13 and transformer
 """
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -218,21 +218,30 @@ def _hf(mask: Tensor, implementation: str, model) -> Description:
         if keep is None:
             return Description(api, given, read_as, meaning, None, traps)
         keep = _grid(keep)
-        return Description(api, given, read_as, meaning, keep, traps + _keep_traps(keep, "hf", mask))
+        reads_like = "sdpa" if implementation == "sdpa" and mask.ndim == 4 else "hf"
+        return Description(api, given, read_as, meaning, keep, traps + _keep_traps(keep, reads_like, mask))
 
     if mask.ndim == 1:
         return done("nothing: it needs a batch, attention_mask[None]", "none", None)
     if mask.ndim == 2:
-        keep, read_as = mask != 0, "(batch, k_len): padding, the same for every query"
+        keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
         traps += _padding_traps_hf(mask)
-        return done(read_as, "1 = keep; anything that is not 0 counts as 1", keep[:, None, None])
+        meaning = "1 = keep; anything that is not 0 counts as 1"
+        if not sees_causally(model):
+            return done(read_as, meaning, keep)
+        keep = keep & torch.ones_like(keep).expand(-1, -1, keep.shape[-1], -1).tril()
+        found = done(read_as + ", beside the model's own causality", meaning, keep)
+        # Left-padded queries are empty under it, as they should be: nobody reads them (F15).
+        return replace(found, warnings=[trap for trap in found.warnings if trap.id != "F2"])
     if mask.ndim == 3:
         if transformers_major() >= 5:
             text = "transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep)."
             traps.append(Trap("F9", text))
             return done("nothing: it is refused", "none", None)
         return done("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None])
-    read_as = "(batch, heads, q_len, k_len); on a decoder it replaces the model's own causality"
+    read_as = "(batch, heads, q_len, k_len)"
+    if model is None or sees_causally(model):
+        read_as += "; on a decoder it replaces the model's own causality"
     if mask.dtype == torch.bool and implementation == "sdpa":
         keep, meaning = mask, "True = may attend"
     elif mask.is_floating_point():
@@ -251,7 +260,7 @@ def _hf(mask: Tensor, implementation: str, model) -> Description:
     q_len, k_len = mask.shape[-2:]
     sees_future = 1 < q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
     only_padding = torch.equal(keep, keep[..., :1, :].expand_as(keep))
-    if sees_future and (sees_causally(model) or (model is None and only_padding and not traps)):
+    if sees_future and not traps and (sees_causally(model) or (model is None and only_padding)):
         who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
         text = f"{who}: a 4D mask replaces its causality, and here queries see later keys. Add & masks.causal(…)."
         traps.append(Trap("F10", text))
@@ -317,7 +326,7 @@ def _float_traps(mask: Tensor, key_padding: bool = False) -> list[Trap]:
         traps.append(Trap("F17", text))
     elif bool((hidden & (finite > deepest)).any()) and bool((finite < torch.finfo(torch.float16).min).any()):
         fill = finite[hidden].min().item()
-        text = f"{fill:g} does not fit into float16: masked_fill raises there, .half() gives -inf. Use to_additive."
+        text = f"{fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. Use to_additive."
         traps.append(Trap("F17", text))
     return traps
 
@@ -361,7 +370,10 @@ def _padding_traps_hf(mask: Tensor) -> list[Trap]:
         traps.append(_negative_ints(mask))
     elif not bool(((mask == 0) | (mask == 1)).all()):
         traps.append(
-            Trap("S1.4", "Values other than 0 and 1 count as keep (BertModel of 4.57 differs). Did you pass input_ids?")
+            Trap(
+                "S1.4",
+                "Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
+            )
         )
     keep = mask != 0
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
@@ -384,10 +396,12 @@ def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
     empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
     upside_down = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
     meant = patterns.recognise(~keep)
-    if meant[0].name not in ("irregular", "per head", "nothing", "hidden queries"):
+    if meant[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
         upside_down += f" Turned over it is: {'; '.join(map(str, meant))}."
     if q_len == k_len > 1 and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
         traps.append(Trap("F1", f"No query sees its own position. {upside_down}"))
+    elif any(part.name == "banded" and part.parameters["back"] == 0 for part in patterns.recognise(keep)):
+        traps.append(Trap("F1", "Every query sees itself and later keys only. Is it triu where tril was meant?"))
     elif q_len == 1 and empty.any() and not empty.all() and batch > 1:
         hidden = ~keep[:, :, 0]
         if bool((hidden[..., 0] | empty[..., 0]).all()) or bool((hidden[..., -1] | empty[..., 0]).all()):

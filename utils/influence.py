@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from utils.inputs import as_4d, describe_tensor, require_count, require_tensor
+from utils.inputs import as_4d, describe_tensor, require_count, require_keep, require_tensor
+from utils.patterns import recognise
 
 METHODS = ("perturb", "gradient")
 
@@ -58,8 +59,8 @@ def influence(
 
     Args:
         model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
-            ``query=`` is given), ``nn.TransformerEncoder`` or one of its layers, or any callable that takes
-            (batch, k_len, dim) and returns (batch, q_len, features).
+            ``query=(batch, q_len, dim)`` is given), ``nn.TransformerEncoder`` or one of its layers, or any
+            callable that takes (batch, k_len, dim) and returns (batch, q_len, features).
         input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
         inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
             module's ``batch_first`` says.
@@ -111,7 +112,8 @@ def reach(keep: Tensor, layers: int = 1) -> Tensor:
         if layers > 1:
             raise ValueError(
                 f"keep: got shape {tuple(keep.shape)} with layers={layers}; wanted q_len == k_len. What several layers "
-                "do is a product of square masks: give the mask of the whole sequence, without a cache."
+                "do is a product of square masks: give the mask of the whole sequence, without a cache. If it is "
+                "(batch, k_len) padding, write keep[:, None, None, :]."
             )
         return one
     one = one | torch.eye(q_len, dtype=torch.bool, device=keep.device)
@@ -173,7 +175,8 @@ def assert_no_leaks(
 
     For every distinct row of what may be reached, everything outside it is changed at once and the outputs
     with that row must stay: two packed documents take two changed copies, however long they are. Only if one
-    moves, each input is tried alone, to name the leak.
+    moves, each input is tried alone, to name the leak. In a batch also the other sequences are changed, and must not
+    matter. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
         model, input_ids, inputs_embeds, max_bytes, max_copies, **model_kwargs: as for ``influence``.
@@ -191,6 +194,11 @@ def assert_no_leaks(
         ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
     """
     probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
+    if require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len) and _is_padding(keep):
+        raise ValueError(
+            f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
+            "(q_len, k_len). Write keep[:, None, None, :], or as_given[None, None] if it is meant for each query."
+        )
     keep = _joined(keep).to(probe.embeds.device)
     if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
         raise ValueError(
@@ -204,15 +212,16 @@ def assert_no_leaks(
     layers = _layers(model) if layers is None else layers
     allowed = reach(keep[:, None], layers)
     closed, row_of = _distinct_rows(allowed)
+    between, floor_between = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
     if not len(closed):
-        return Checked(0, 0.0)
+        return Checked(between, floor_between)
     # First without a twin to show the noise: what stays within rounding needs none. What does not is asked again.
     for twin in (False, True):
         moved, floor = _moved_together(probe, closed, row_of, max_bytes, max_copies, twin)
         judged = _judged(queries, moved)
         bad = (moved != 0) & judged  # NaN too
         if not bad.any():
-            return Checked(len(closed), floor)
+            return Checked(len(closed) + between, max(floor, floor_between))
     if tokens is None and tokenizer is not None and input_ids is not None and probe.batch == 1:
         from utils import text
 
@@ -238,7 +247,10 @@ class _Probe:
         if not callable(model):
             raise TypeError(f"model: got {describe_tensor(model)}, wanted a model or a callable.")
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("input_ids, inputs_embeds: got both or neither, wanted exactly one of them.")
+            raise ValueError(
+                "input_ids, inputs_embeds: got both or neither, wanted exactly one of them. For cross-attention give "
+                "what is attended to as inputs_embeds, and query=."
+            )
         if model_kwargs.get("past_key_values") is not None:
             raise ValueError(
                 "past_key_values: a cache belongs to one batch and is changed by running. Wrap the step in a function "
@@ -260,6 +272,11 @@ class _Probe:
                 )
             self.embeds = inputs_embeds.detach().reshape(-1, *inputs_embeds.shape[-2:])
         self.batch, self.k_len, dim = self.embeds.shape
+        query = model_kwargs.get("query")
+        if isinstance(model, nn.MultiheadAttention) and query is not None:
+            wanted = f"(batch, q_len, dim) with a batch of {self.batch}, first, whatever batch_first says"
+            if require_tensor(query, "query", (3,), wanted).shape[0] != self.batch:
+                raise ValueError(f"query: got {describe_tensor(query)}, wanted {wanted}.")
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
         size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
@@ -388,10 +405,32 @@ def _moved_together(probe, closed, row_of, max_bytes, max_copies, twin: bool) ->
     if not bool((found != 0).any()):
         everything = torch.ones_like(closed[:1])
         if not bool((_changes(probe, everything, max_bytes, max_copies)[0] != 0).any()):
-            raise ValueError("model: no output moves, even if every input is changed; there is nothing to measure.")
+            raise ValueError(
+                f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
+                "If that is much, the model is random (functional dropout?); if little, it ignores its input."
+            )
     # A query whose row hides nothing has no copy of its own.
     own = found.gather(0, row_of.clamp(min=0)[None])[0]
     return own.masked_fill(row_of < 0, 0.0), floor
+
+
+def _check_between_sequences(probe) -> tuple[int, float]:
+    """Sequences of a batch must not move each other. Halving the batch by each bit of their numbers tries all pairs."""
+    numbers = torch.arange(probe.batch, device=probe.embeds.device)
+    halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
+    changed = torch.stack(halves)  # (copies, batch)
+    # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
+    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), 1, max_copies=1)
+    wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
+    if wrong.any():
+        copy, sequence, query = wrong.nonzero()[0].tolist()
+        others = ", ".join(map(str, changed[copy].nonzero().flatten().tolist()[:8]))
+        raise AssertionError(
+            f"query {query} of sequence {sequence} is moved by other sequences of the batch (changed: {others}), by "
+            f"{moved[copy, sequence, query]:.3g}. Sequences never see each other: is batch_first missing, or are two "
+            "dimensions swapped?"
+        )
+    return len(changed), floor
 
 
 def _changes(
@@ -545,10 +584,21 @@ def _distinct_rows(allowed: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(padded, dim=1), torch.stack(row_of)
 
 
+def _is_padding(keep: Tensor) -> bool:
+    """Whether rows that differ are all padded on one side, without being a causal mask."""
+    if len(keep) == 1 or torch.equal(keep, keep[:1].expand_as(keep)):
+        return False
+    steps = keep[:, 1:].int() - keep[:, :-1].int()
+    one_sided = bool((steps <= 0).all()) or bool((steps >= 0).all())
+    return one_sided and recognise(keep)[0].name == "irregular"
+
+
 def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
     if queries is None:
         return torch.ones_like(moved, dtype=torch.bool)
     require_tensor(queries, "queries", (1, 2), "a bool tensor (q_len,) or (batch, q_len), True = is read later")
+    if queries.dtype == torch.bool and not queries.any():
+        raise ValueError("queries: got no True among them, so there is nothing to check.")
     if (
         queries.dtype != torch.bool
         or queries.shape[-1] != moved.shape[-1]
@@ -588,7 +638,7 @@ def _message(leaks, together, keep, allowed, layers, tokens, probe, floor) -> st
     lines = [
         f"{_name('query', first.query, tokens, first.sequence, probe.batch)} is moved by "
         f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{through}.",
-        f"It may be reached by {names}{', …' if len(sees) > 12 else ''} only.",
+        f"It may be reached by {'' if tokens is not None else 'keys '}{names}{', …' if len(sees) > 12 else ''} only.",
         f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}.",
     ]
     empty = ~keep.any(dim=-1)

@@ -119,6 +119,8 @@ def _band_in_words(parameters: dict) -> str:
     back, ahead = parameters["back"], parameters["ahead"]
     if ahead < 0:
         return f"past only: from {back} to {-ahead} back, never itself"
+    if back == 0:
+        return f"itself and the future: up to {ahead} ahead"
     if back < 0:
         return f"future only: from {-back} to {ahead} ahead"
     return f"banded: from {back} back to {ahead} ahead"
