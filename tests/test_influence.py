@@ -506,6 +506,30 @@ def test_the_first_leak_is_shown_as_tokens(minilm):
     assert lines[2].startswith("60 leaks in all; noise floor ")
 
 
+def test_the_leak_of_a_batch_is_shown_with_its_own_tokens(minilm):
+    model, tokenizer = minilm
+    batch = tokenizer(["The cat sat on the mat.", "It rains."], padding=True, return_tensors="pt")
+    keep = masks.padding(batch.attention_mask)
+    with pytest.raises(AssertionError, match=r"query 0 '\[CLS\]' of sequence 1 is moved by key 5 '\[PAD\]'"):
+        assert_no_leaks(model, keep, batch.input_ids, tokenizer=tokenizer)
+    real = batch.attention_mask.bool()
+    checked = assert_no_leaks(model, keep, **batch, tokenizer=tokenizer, queries=real)
+    assert checked.forwards >= 3
+
+
+def test_a_leak_is_named_beside_rows_of_nan(mha):
+    keep = masks.causal(4) & (torch.arange(4) > 0)[:, None]
+    wrong = keep.clone()
+    wrong[1, 3] = True
+    given = {
+        "inputs_embeds": torch.randn(4, DIM),
+        "attn_mask": ~wrong,
+        "queries": torch.tensor([False, True, True, True]),
+    }
+    with pytest.raises(AssertionError, match="query 1 is moved by key 3"):
+        assert_no_leaks(mha, keep, **given)
+
+
 def test_queries_that_nobody_reads_may_hold_anything():
     """Left padding under finfo.min: the pad queries come out uniform over everything (F15)."""
     model = tiny.model("gpt2", "eager")

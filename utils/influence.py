@@ -197,7 +197,7 @@ def assert_no_leaks(
     if require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len) and _is_padding(keep):
         raise ValueError(
             f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
-            "(q_len, k_len). Write keep[:, None, None, :], or as_given[None, None] if it is meant for each query."
+            "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
         )
     keep = _joined(keep).to(probe.embeds.device)
     if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
@@ -222,10 +222,10 @@ def assert_no_leaks(
         bad = (moved != 0) & judged  # NaN too
         if not bad.any():
             return Checked(len(closed) + between, max(floor, floor_between))
-    if tokens is None and tokenizer is not None and input_ids is not None and probe.batch == 1:
+    if tokens is None and tokenizer is not None and input_ids is not None:
         from utils import text
 
-        tokens = text.labels(tokenizer, input_ids.reshape(-1))
+        tokens = text.labels(tokenizer, probe.input_ids[bad.nonzero()[0, 0]])  # of the first sequence that leaks
     if (moved.isnan() & judged).any():
         b, q = (moved.isnan() & judged).nonzero()[0].tolist()
         raise AssertionError(
@@ -233,7 +233,7 @@ def assert_no_leaks(
             "reaches it. Is everything hidden from it? Queries that nobody reads can be left out with queries=."
         )
     amounts, _ = _perturbations(probe, max_bytes, max_copies)
-    leaks = [leak for leak in find_leaks(amounts, keep[:, None], layers) if judged[leak.sequence, leak.query]]
+    leaks = find_leaks(amounts.masked_fill(~judged[..., None], 0.0), keep[:, None], layers)
     raise AssertionError(_message(leaks, bad.nonzero()[0].tolist(), keep, allowed, layers, tokens, probe, floor))
 
 
