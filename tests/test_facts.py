@@ -288,13 +288,18 @@ def test_F6_sdpa_reads_a_mask_of_batch_and_k_len_as_q_len_and_k_len():
         sdpa_weights(query, key, padding)
 
 
+def every_mode(test):
+    """Train or eval, gradients on or off, weights asked for or not: the paths that MultiheadAttention has."""
+    for name in ("need_weights", "gradients_on", "training"):
+        test = pytest.mark.parametrize(name, [True, False])(test)
+    return test
+
+
 NOTHING_HIDDEN = torch.zeros(4, 4)
 CAUSAL = nn.Transformer.generate_square_subsequent_mask(4)
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("gradients_on", [True, False])
-@pytest.mark.parametrize("need_weights", [True, False])
+@every_mode
 def test_F7_mha_with_a_causal_hint_and_no_mask(training, gradients_on, need_weights):
     mha, x = multihead().train(training), torch.randn(2, 4, DIM)
     with torch.set_grad_enabled(gradients_on):
@@ -307,9 +312,7 @@ def test_F7_mha_with_a_causal_hint_and_no_mask(training, gradients_on, need_weig
         assert far(found, mha(x, x, x, attn_mask=CAUSAL)[0])
 
 
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("gradients_on", [True, False])
-@pytest.mark.parametrize("need_weights", [True, False])
+@every_mode
 def test_F7_mha_obeys_a_wrong_hint_if_no_weights_are_asked_for(training, gradients_on, need_weights):
     mha, x = multihead().train(training), torch.randn(2, 4, DIM)
     with torch.set_grad_enabled(gradients_on):

@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from utils.describing import Description, describe, sees_causally
+from utils.describing import Description, describe, read_block_mask, sees_causally
 from utils.inputs import (
     HIDDEN_BELOW,
     as_4d,
@@ -391,14 +391,13 @@ def from_flex(block_mask) -> Tensor:
     Raises:
         TypeError: something else.
     """
-    from torch.nn.attention.flex_attention import BlockMask, create_mask
+    from torch.nn.attention.flex_attention import BlockMask
 
     if not isinstance(block_mask, BlockMask):
         raise TypeError(
             f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
         )
-    batch, heads, q_len, k_len = block_mask.shape
-    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
+    return read_block_mask(block_mask)
 
 
 def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = "bias") -> Tensor:

@@ -268,11 +268,11 @@ def _hf(mask: Tensor, implementation: str, model) -> Description:
 
 
 def _flex(mask) -> Description:
-    from torch.nn.attention.flex_attention import BlockMask, create_mask
+    from torch.nn.attention.flex_attention import BlockMask
 
     if isinstance(mask, BlockMask):
-        batch, heads, q_len, k_len = mask.shape
-        keep = create_mask(mask.mask_mod, batch, heads, q_len, k_len, device=mask.kv_num_blocks.device)
+        keep = read_block_mask(mask)
+        q_len, k_len = keep.shape[-2:]
         q_block, k_block = mask.BLOCK_SIZE
         blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
         read_as = f"(batch, heads, q_len, k_len) in {blocks}; only whole blocks are skipped"
@@ -281,6 +281,13 @@ def _flex(mask) -> Description:
     require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
     text = "flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep)."
     return Description("flex", describe_tensor(mask), "nothing: it is refused", "none", None, [Trap("F23", text)])
+
+
+def read_block_mask(block_mask) -> Tensor:
+    """bool (batch, heads, q_len, k_len): what the rule of a BlockMask says of every query and key."""
+    from torch.nn.attention.flex_attention import create_mask
+
+    return create_mask(block_mask.mask_mod, *block_mask.shape, device=block_mask.kv_num_blocks.device)
 
 
 def sees_causally(model) -> bool:
@@ -349,7 +356,7 @@ def _repeat_trap(keep: Tensor, num_heads: int) -> list[Trap]:
 def _shape_traps(keep: Tensor, api: str) -> list[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
     keep = keep[0, 0]
-    if len(keep) < 2 or torch.equal(keep, keep[:1].expand_as(keep)) or not _rows_are_padding(keep):
+    if len(keep) < 2 or torch.equal(keep, keep[:1].expand_as(keep)) or not patterns.padding_side(keep):
         return []
     if patterns.recognise(keep)[0].name not in ("irregular", "documents"):
         return []
@@ -378,7 +385,7 @@ def _padding_traps_hf(mask: Tensor) -> list[Trap]:
     keep = mask != 0
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
         looks = patterns.recognise(keep)[0].name
-        pairwise = looks == "irregular" and not _rows_are_padding(keep)
+        pairwise = looks == "irregular" and not patterns.padding_side(keep)
         if pairwise or looks in ("causal", "sliding window", "prefix", "banded", "documents"):
             text = (
                 f"It looks like (q_len, k_len){'' if pairwise else ', ' + looks}, but a 2D mask is read as "
@@ -394,22 +401,19 @@ def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
     batch, _, q_len, k_len = keep.shape
     traps = []
     empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
-    upside_down = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
-    meant = patterns.recognise(~keep)
-    if meant[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
-        upside_down += f" Turned over it is: {'; '.join(map(str, meant))}."
+    parts = patterns.recognise(keep)
     if q_len == k_len > 1 and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
-        traps.append(Trap("F1", f"No query sees its own position. {upside_down}"))
-    elif any(part.name == "banded" and part.parameters["back"] == 0 for part in patterns.recognise(keep)):
+        traps.append(Trap("F1", f"No query sees its own position. {_upside_down(keep)}"))
+    elif any(part.name == "banded" and part.parameters["back"] == 0 for part in parts):
         traps.append(Trap("F1", "Every query sees itself and later keys only. Is it triu where tril was meant?"))
     elif q_len == 1 and empty.any() and not empty.all() and batch > 1:
         hidden = ~keep[:, :, 0]
         if bool((hidden[..., 0] | empty[..., 0]).all()) or bool((hidden[..., -1] | empty[..., 0]).all()):
             row = int(empty.flatten(1).any(dim=1).nonzero()[0])
-            traps.append(Trap("F1", f"Sequence {row} is hidden altogether. {upside_down}"))
+            traps.append(Trap("F1", f"Sequence {row} is hidden altogether. {_upside_down(keep)}"))
     if q_len == k_len > 1 and empty.any() and not empty.all():
         # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
-        names = {part.name for part in patterns.recognise(keep)}
+        names = {part.name for part in parts}
         if "hidden queries" in names or (names == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)):
             text = (
                 "The same positions are hidden as queries and as keys. Hide keys only: an empty query is NaN or "
@@ -420,6 +424,14 @@ def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
         who = _count(int(empty.sum()), "query", "queries")
         traps.append(Trap("F2", f"{who} without any key: {_empty_row_words(api, mask)}."))
     return traps
+
+
+def _upside_down(keep: Tensor) -> str:
+    text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
+    meant = patterns.recognise(~keep)
+    if meant[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
+        text += f" Turned over it is: {'; '.join(map(str, meant))}."
+    return text
 
 
 def _empty_row_words(api: str, mask: Tensor | None) -> str:
@@ -442,14 +454,6 @@ def _empty_row_words(api: str, mask: Tensor | None) -> str:
         "hf": "uniform weights under eager, output 0 under sdpa",
     }
     return words.get(api, "softmax of -inf only is NaN")
-
-
-def _rows_are_padding(keep: Tensor) -> bool:
-    """Whether every row of (rows, k_len) is padded on the right, or every row on the left."""
-    lengths = keep.sum(dim=1, keepdim=True)
-    position = torch.arange(keep.shape[1], device=keep.device)
-    right, left = position < lengths, position >= keep.shape[1] - lengths
-    return torch.equal(keep, right) or torch.equal(keep, left)
 
 
 # --- words -----------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from utils.inputs import as_4d, describe_tensor, require_count, require_keep, require_tensor
-from utils.patterns import recognise
+from utils.patterns import padding_side, recognise
 
 METHODS = ("perturb", "gradient")
 
@@ -194,7 +194,8 @@ def assert_no_leaks(
         ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
     """
     probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
-    if require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len) and _is_padding(keep):
+    as_batch = require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len)
+    if as_batch and padding_side(keep) and recognise(keep)[0].name == "irregular":
         raise ValueError(
             f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
             "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
@@ -556,10 +557,8 @@ def _measured_and_allowed(measured, keep, layers: int) -> tuple[Tensor, Tensor]:
     if measured.isnan().any():
         b, q, _ = measured.isnan().nonzero()[0].tolist()
         raise ValueError(
-            f"measured: got NaN for query {q}"
-            + (f" of sequence {b}" if len(measured) > 1 else "")
-            + ": the output there "
-            "is NaN, which proves nothing. A fully hidden query? Leave its row out, or give it a key to see."
+            f"measured: got NaN for {_name('query', q, None, b, len(measured))}: the output there is NaN, which proves "
+            "nothing. A fully hidden query? Leave its row out, or give it a key to see."
         )
     # A keep that says nothing about queries, as a padding mask, holds for all of them.
     allowed = reach(joined.expand(-1, measured.shape[1], -1)[:, None], layers)
@@ -582,15 +581,6 @@ def _distinct_rows(allowed: Tensor) -> tuple[Tensor, Tensor]:
     copies = max(map(len, per_sequence))
     padded = [nn.functional.pad(rows, (0, 0, 0, copies - len(rows)), value=True) for rows in per_sequence]
     return torch.stack(padded, dim=1), torch.stack(row_of)
-
-
-def _is_padding(keep: Tensor) -> bool:
-    """Whether rows that differ are all padded on one side, without being a causal mask."""
-    if len(keep) == 1 or torch.equal(keep, keep[:1].expand_as(keep)):
-        return False
-    steps = keep[:, 1:].int() - keep[:, :-1].int()
-    one_sided = bool((steps <= 0).all()) or bool((steps >= 0).all())
-    return one_sided and recognise(keep)[0].name == "irregular"
 
 
 def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:

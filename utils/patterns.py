@@ -92,12 +92,19 @@ def _padding(visible: Tensor) -> list[Pattern]:
     """What (batch, k_len) hides from all queries, if anything."""
     if visible.all():
         return []
-    k_len, lengths = visible.shape[1], visible.sum(dim=1)
-    position = torch.arange(k_len, device=visible.device)
-    for side, real in (("right", position < lengths[:, None]), ("left", position >= k_len - lengths[:, None])):
-        if torch.equal(real, visible):
-            return [Pattern("padding", {"side": side, "lengths": lengths.tolist()})]
+    if side := padding_side(visible):
+        return [Pattern("padding", {"side": side, "lengths": visible.sum(dim=1).tolist()})]
     return [Pattern("hidden keys", {"count": int((~visible).sum())})]
+
+
+def padding_side(visible: Tensor) -> str | None:
+    """``"right"`` or ``"left"`` if every row of (rows, k_len) is padded there, else None."""
+    k_len, lengths = visible.shape[1], visible.sum(dim=1, keepdim=True)
+    position = torch.arange(k_len, device=visible.device)
+    for side, real in (("right", position < lengths), ("left", position >= k_len - lengths)):
+        if torch.equal(real, visible):
+            return side
+    return None
 
 
 def _some(values: list, most: int = 8) -> str:

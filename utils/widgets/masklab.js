@@ -445,18 +445,14 @@ function render({ model, el }) {
 
   // -- drawing --
 
-  const images = [leftCanvas, rightCanvas].map(() => {
+  const pixelMap = () => {
     const small = element("canvas", { width: K, height: Q }); // one pixel a cell
     const context = small.getContext("2d", { willReadFrequently: true });
     const data = context.createImageData(K, Q);
     return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
-  });
-  const veil = (() => {
-    const small = element("canvas", { width: K, height: Q });
-    const context = small.getContext("2d", { willReadFrequently: true });
-    const data = context.createImageData(K, Q);
-    return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
-  })();
+  };
+  const images = [pixelMap(), pixelMap()]; // before, after
+  const veil = pixelMap(); // opaque where hidden
 
   // A hidden cell is grey and hatched; one that has a weight all the same, or is NaN, keeps that colour under the hatch.
   function colourRow(q) {
@@ -706,7 +702,6 @@ function render({ model, el }) {
     count();
     draw();
     showState();
-    root.dispatchEvent(new CustomEvent("masklab-painted"));
   }
 
   // -- changing --
@@ -729,6 +724,9 @@ function render({ model, el }) {
     remember();
     edit();
     if (name) preset = name;
+    commit();
+  }
+  function commit() {
     showParameters();
     share();
     model.save_changes();
@@ -749,10 +747,7 @@ function render({ model, el }) {
     if (!last) return;
     keep.set(last.keep);
     ({ preset, parameters } = last);
-    showParameters();
-    share();
-    model.save_changes();
-    refresh();
+    commit();
   }
   function setCell(q, k, value) {
     if (keep[q * K + k] === value) return;
@@ -884,11 +879,8 @@ function render({ model, el }) {
   };
   const onSetting = () => refresh();
   const onScores = () => refresh({ before: true });
-  model.on("change:keep_bytes", onKeep);
-  model.on("change:fill", onSetting);
-  model.on("change:flipped", onSetting);
-  model.on("change:dtype", onScores);
-  model.on("change:head", onScores);
+  const listeners = { keep_bytes: onKeep, fill: onSetting, flipped: onSetting, dtype: onScores, head: onScores };
+  for (const [name, listener] of Object.entries(listeners)) model.on(`change:${name}`, listener);
 
   const resize = new ResizeObserver(() => {
     measure();
@@ -906,11 +898,7 @@ function render({ model, el }) {
   resize.observe(root);
 
   return () => {
-    model.off("change:keep_bytes", onKeep);
-    model.off("change:fill", onSetting);
-    model.off("change:flipped", onSetting);
-    model.off("change:dtype", onScores);
-    model.off("change:head", onScores);
+    for (const [name, listener] of Object.entries(listeners)) model.off(`change:${name}`, listener);
     resize.disconnect();
     themes.disconnect();
     dark.removeEventListener("change", draw);

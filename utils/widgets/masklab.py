@@ -105,7 +105,7 @@ class MaskLab(anywidget.AnyWidget):
 
     @traitlets.validate("keep_bytes")
     def _same_size(self, proposal):
-        value = bytes(proposal["value"])
+        value = proposal["value"]
         if self.shape and len(value) != self.shape[1] * self.shape[2]:
             raise traitlets.TraitError(f"keep_bytes: got {len(value)} bytes, wanted {self.shape[1] * self.shape[2]}.")
         return value
