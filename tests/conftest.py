@@ -1,6 +1,7 @@
 """What all tests share: no hub, no skipping in CI, lessons executed once, and the browser."""
 
 import os
+import re
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported, so that nothing waits for a hub
@@ -10,7 +11,7 @@ import nbformat
 import pytest
 import torch
 
-from tests import browser
+from tests import browser, widget_page
 from utils import models
 from utils.publish import notebooks
 
@@ -62,3 +63,22 @@ def browser_type_launch_args(browser_type_launch_args):
         "args": browser.ARGUMENTS,
         **({"executable_path": found} if found else {}),
     }
+
+
+@pytest.fixture
+def open_widget(page, tmp_path):
+    """Opens a widget from disk, all requests forbidden, and fails if anything is logged or asked for."""
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.route(re.compile(r"^(?!file:|blob:|data:)"), lambda route: (problems.append(route.request.url), route.abort()))
+
+    def open_(widget, views=1, width=1000):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.goto(widget_page.write(tmp_path / "page.html", widget, views))
+        page.wait_for_function("window.ready && !document.querySelector('[aria-busy]')")
+        widget_page.settle(page)
+        return page
+
+    yield open_
+    assert problems == []

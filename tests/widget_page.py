@@ -4,8 +4,6 @@ import base64
 import json
 from pathlib import Path
 
-WIDGETS = Path(__file__).parents[1] / "utils" / "widgets"
-
 #: Enough of anywidget's model for a widget to live on: get, set, on, off, save_changes.
 STAND_IN = """
 const decode = (value) => value && value.base64 !== undefined
@@ -32,25 +30,26 @@ window.ready = true;
 """
 
 
+def settle(page) -> None:
+    """Waits until what was asked for is painted."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 def write(path: Path, widget, views: int = 1) -> str:
     """Writes the page and returns its file address."""
-    state = {name: value for name, value in widget.get_state().items() if not name.startswith("_")}
-    for name, value in state.items():
-        if isinstance(value, bytes | bytearray | memoryview):
-            state[name] = {"base64": base64.b64encode(bytes(value)).decode()}
-    name = type(widget).__name__.lower()
 
     def inline(value):
         return json.dumps(value).replace("<", "\\u003c")
 
-    keep = {"shape", *widget.trait_names(sync=True)}
-    state = {
-        name: value for name, value in state.items() if name in keep and isinstance(value, str | int | list | dict)
-    }
-    script = STAND_IN.replace("STATE", inline(state)).replace("SOURCE", inline((WIDGETS / f"{name}.js").read_text()))
+    names = [name for name in widget.trait_names(sync=True) if not name.startswith("_") and name != "layout"]
+    state = {name: getattr(widget, name) for name in names}
+    for name, value in state.items():
+        if isinstance(value, bytes):
+            state[name] = {"base64": base64.b64encode(value).decode()}
+    script = STAND_IN.replace("STATE", inline(state)).replace("SOURCE", inline(str(widget._esm)))
     path.write_text(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A widget</title>'
-        f"<style>{(WIDGETS / f'{name}.css').read_text()}</style></head><body><main><h1>A widget</h1></main>"
+        f"<style>{widget._css}</style></head><body><main><h1>A widget</h1></main>"
         f'<script type="module">{script.replace("VIEWS", str(views))}</script></body></html>'
     )
     return path.as_uri()

@@ -163,6 +163,60 @@ def before_after(
     return Picture(figure, alt)
 
 
+def head_grid(
+    before: Tensor,
+    after: Tensor | None = None,
+    *,
+    keep: Tensor | None = None,
+    alt: str,
+    titles: tuple[str, str] = ("before", "after"),
+) -> Picture:
+    """Every layer × head as a small map, layer 0 on top; two sides next to each other if ``after`` is given.
+
+    Small weights are brightened: the colour follows the square root of the weight, and so does the scale beside it.
+    A map of many tokens is shrunk; of the cells that share a pixel the largest weight counts.
+
+    Args:
+        before: (layers, heads, q_len, k_len) float, attention weights from 0 to 1; NaN is drawn red.
+        after: the same shape.
+        keep: bool, True = may attend, broadcastable to (q_len, k_len); what ``after`` hides is grey.
+        alt: required: what the figure shows, as a sentence that states the finding.
+        titles: of the left and the right side.
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+    """
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import PowerNorm
+    from matplotlib.figure import Figure
+
+    alt = _alt(alt)
+    sides = [before] if after is None else [before, after]
+    layers, heads = before.shape[:2]
+    scale = ScalarMappable(PowerNorm(0.5, 0.0, 1.0), colormaps[CMAP])
+    wide = 3.4 if len(sides) == 2 else 5.2
+    tall = max(0.8, wide * layers / heads)
+    left, gap, right, edge = 0.6, 0.7, 0.9, 0.5
+    size = left + len(sides) * wide + (len(sides) - 1) * gap + right, tall + 2 * edge
+    figure = Figure(figsize=size)
+    for n, (weights, title) in enumerate(zip(sides, titles, strict=False)):
+        box = ((left + n * (wide + gap)) / size[0], edge / size[1], wide / size[0], tall / size[1])
+        axes = figure.add_axes(box)
+        mosaic = _mosaic(weights, None if n == 0 else keep, scale)
+        axes.imshow(mosaic, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5), aspect="auto", interpolation="antialiased")
+        axes.set_xticks(range(0, heads, math.ceil(heads / 16)))
+        axes.set_yticks(range(0, layers, math.ceil(layers / 16)))
+        axes.tick_params(length=0, labelsize=8)
+        axes.spines[:].set_visible(False)
+        axes.set_title(title)
+        axes.set_xlabel("head")
+        if n == 0:
+            axes.set_ylabel("layer")
+    bar = figure.add_axes(((size[0] - right + 0.2) / size[0], edge / size[1], 0.12 / size[0], tall / size[1]))
+    figure.colorbar(scale, cax=bar, label="attention weight", ticks=(0, 0.1, 0.5, 1))
+    return Picture(figure, alt)
+
+
 # --- drawing ---------------------------------------------------------------------------------------
 
 
@@ -240,6 +294,24 @@ def _fonts() -> list[str]:
 
     known = {font.name for font in fontManager.ttflist}
     return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in known)]
+
+
+def _mosaic(weights: Tensor, keep, scale) -> np.ndarray:
+    """(rows, columns, 3) uint8: all maps of (layers, heads, q_len, k_len) with a white line between them."""
+    size, line = 24, 1
+    weights = weights.detach().cpu().float()
+    layers, heads, q_len, k_len = weights.shape
+    nan = weights.isnan().float().reshape(-1, 1, q_len, k_len)
+    values = weights.nan_to_num(0.0).reshape(-1, 1, q_len, k_len)
+    kept = torch.ones(q_len, k_len) if keep is None else keep.cpu().expand(q_len, k_len).float()
+    shrink = torch.nn.functional.adaptive_max_pool2d
+    values, nan, kept = (shrink(x, size).squeeze(1) for x in (values, nan, kept[None, None]))
+    colours = torch.from_numpy(scale.cmap(scale.norm(values.numpy()), bytes=True)[..., :3].copy())
+    colours[(values == 0) & (kept == 0)] = torch.tensor((0xD9,) * 3, dtype=torch.uint8)
+    colours[nan > 0] = torch.tensor([int(NAN_COLOUR[i : i + 2], 16) for i in (1, 3, 5)], dtype=torch.uint8)
+    tiles = torch.nn.functional.pad(colours, (0, 0, line, line, line, line), value=255)
+    tiles = tiles.unflatten(0, (layers, heads)).permute(0, 2, 1, 3, 4)
+    return tiles.flatten(2, 3).flatten(0, 1).numpy()
 
 
 def _fill(axes, where: np.ndarray, colour: str) -> None:

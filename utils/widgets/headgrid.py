@@ -1,0 +1,220 @@
+"""HeadGrid: the attention maps of every layer and head of a model, before and after. First used in lesson 00."""
+
+import base64
+import zlib
+from collections.abc import Sequence
+
+import anywidget
+import torch
+import traitlets
+from torch import Tensor
+
+from utils import plots
+from utils.inputs import describe_tensor, require_keep_for
+from utils.widgets.shared import module_text, require_tokens, style_text
+
+LIMIT = 1024  # queries or keys; more cells than this fit on no screen
+MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
+SIDES = ("before", "after", "change")
+
+# What a byte stands for. Fine steps where weights are small (0.0002 at 0.001), 0.01 where they are large, since
+# numbers are shown with two digits. 0 is exactly 0: no weight that is more becomes 0. The last byte is NaN.
+LEVELS = torch.full((256,), torch.nan)
+LEVELS[:81] = (torch.arange(81) / 127) ** 2
+LEVELS[81:142] = torch.linspace(0.4, 1.0, 61)
+_STEPS = LEVELS[:142]
+
+
+class HeadGrid(anywidget.AnyWidget):
+    """Every layer × head of a model as a thumbnail, before and after a mask (or A and B); one of them large.
+
+    A click or the arrow keys choose the head that is shown large. Everything is drawn in the browser. In a
+    notebook ``grid.layer`` and ``grid.head`` follow the choice, and ``update`` shows other weights in its place.
+
+    Args:
+        before: attention weights, after the softmax: (layers, heads, q_len, k_len) float from 0 to 1, NaN
+            allowed; or the ``attentions`` of a Hugging Face model run on one sequence, a tuple of
+            (1, heads, q_len, k_len).
+        after: the same shape, under a mask, or of another model; without it one side is shown.
+        tokens: q_len labels; numbers if not given. Text is shown as it is, never read as markup.
+        key_tokens: k_len labels; tokens if not given and q_len == k_len.
+        keep: bool, True = may attend, broadcastable to (q_len, k_len): what the mask of ``after`` hides is hatched.
+        names: what the two sides are called.
+        layer, head: which map is large at first, counted from 0.
+        alt: what the picture shows, for those who cannot see it; made from the weights if not given.
+        words: replaces words of the interface, for another language: see WORDS in headgrid.js.
+    Raises:
+        TypeError, ValueError: sizes, tokens or weights that do not fit, each named.
+
+    Weights are stored as one byte each: exact to 0.005, and finer below 0.4.
+    """
+
+    _esm = module_text("headgrid")
+    _css = style_text("headgrid")
+
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)
+    before_bytes = traitlets.Bytes().tag(sync=True)  # zlib, one index into levels_bytes for each weight
+    after_bytes = traitlets.Bytes().tag(sync=True)  # empty without after
+    keep_bytes = traitlets.Bytes().tag(sync=True)  # zlib, uint8 (q_len, k_len), 1 = may attend; empty without keep
+    levels_bytes = traitlets.Bytes(LEVELS.numpy().tobytes()).tag(sync=True)
+    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    names = traitlets.List(traitlets.Unicode(), ["before", "after"]).tag(sync=True)
+    layer = traitlets.Int(0).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    side = traitlets.Enum(SIDES, "before").tag(sync=True)
+    brighten = traitlets.Bool(True).tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+    version = traitlets.Int(0).tag(sync=True)  # rises when weights, tokens and keep have all arrived
+
+    def __init__(
+        self,
+        before: Tensor | Sequence[Tensor],
+        after: Tensor | Sequence[Tensor] | None = None,
+        tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
+        *,
+        keep: Tensor | None = None,
+        names: tuple[str, str] = ("before", "after"),
+        layer: int = 0,
+        head: int = 0,
+        alt: str = "",
+        words: dict | None = None,
+    ):
+        if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"names: got {names!r}, wanted two strings, for before and after.")
+        super().__init__(names=list(names), words=words or {}, side="before" if after is None else "after")
+        self.update(before, after, tokens, key_tokens, keep=keep, alt=alt)
+        self.layer, self.head = layer, head
+
+    def update(
+        self,
+        before: Tensor | Sequence[Tensor],
+        after: Tensor | Sequence[Tensor] | None = None,
+        tokens: Sequence[str] | None = None,
+        key_tokens: Sequence[str] | None = None,
+        *,
+        keep: Tensor | None = None,
+        alt: str = "",
+    ) -> None:
+        """Shows other weights in the same place, of any shape; the arguments are those of ``HeadGrid``."""
+        before = _weights(before, "before")
+        layers, heads, q_len, k_len = before.shape
+        if after is not None:
+            after = _weights(after, "after")
+            if after.shape != before.shape:
+                raise ValueError(
+                    f"after: got {describe_tensor(after)}, wanted {tuple(before.shape)}, the shape of before."
+                )
+        if before.numel() * (1 if after is None else 2) > MAX_VALUES:
+            raise ValueError(
+                f"before: got {describe_tensor(before)}, wanted at most {MAX_VALUES:,} weights in all. "
+                "Pass some layers only, before[:4], or fewer tokens."
+            )
+        if key_tokens is None and q_len == k_len:
+            key_tokens = tokens
+        query_tokens = require_tokens(tokens, "tokens", q_len)
+        key_tokens = require_tokens(key_tokens, "key_tokens", k_len)
+        if keep is not None:
+            keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
+        self.before, self.after, self.keep = before, after, keep
+        self._alt = alt or _alt(before, after, self.names)
+        with self.hold_sync():
+            self.shape = list(before.shape)
+            self.layer, self.head = min(self.layer, layers - 1), min(self.head, heads - 1)
+            self.query_tokens, self.key_tokens = query_tokens, key_tokens
+            self.before_bytes = _packed(_codes(before))
+            self.after_bytes = b"" if after is None else _packed(_codes(after))
+            self.keep_bytes = b"" if keep is None else _packed(keep.to(torch.uint8))
+            self.version += 1
+
+    @traitlets.validate("layer", "head")
+    def _exists(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        count = self.shape[name == "head"] if self.shape else value + 1
+        if not 0 <= value < count:
+            raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
+        return value
+
+    def picture(self) -> plots.Picture:
+        """All maps as a figure with alt text: what GitHub, print and PDF show in the widget's place."""
+        return plots.head_grid(self.before, self.after, titles=tuple(self.names), keep=self.keep, alt=self._alt)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        picture = self.picture()
+        data = {**data, "image/png": base64.b64encode(picture.png()).decode(), "text/plain": picture.alt}
+        return data, {**metadata, "image/png": {"alt": picture.alt}}
+
+
+def _weights(weights, name: str) -> Tensor:
+    """float32 (layers, heads, q_len, k_len) on the CPU, every value 0 to 1 or NaN."""
+    wanted = "a float tensor (layers, heads, q_len, k_len) or a model's attentions for one sequence"
+    if isinstance(weights, Sequence) and not isinstance(weights, str):
+        weights = _stacked(weights, name, wanted)
+    if not isinstance(weights, Tensor):
+        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.")
+    if weights.ndim != 4 or weights.numel() == 0:
+        hint = " Of a batch pick one sequence: weights[:, 0]." if weights.ndim == 5 else ""
+        raise ValueError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
+    if not weights.is_floating_point():
+        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}. Did you pass a mask?")
+    if max(weights.shape[2:]) > LIMIT:
+        raise ValueError(
+            f"{name}: got {describe_tensor(weights)}, wanted at most {LIMIT} queries and keys. Cut it first."
+        )
+    weights = weights.detach().to("cpu", torch.float32, copy=True)
+    # A sum of many small weights in bfloat16 may give 1.004.
+    low, high = weights.nan_to_num(0.0).aminmax()
+    if low < 0 or high > 1.01:
+        raise ValueError(
+            f"{name}: got values from {low:.3g} to {high:.3g}, wanted weights from 0 to 1. Are these scores? "
+            "Then take scores.softmax(-1)."
+        )
+    return weights
+
+
+def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
+    if not layers or not all(isinstance(layer, Tensor) for layer in layers):
+        hint = ""
+        if layers and all(layer is None for layer in layers):
+            hint = " SDPA returns no weights: load the model with attn_implementation='eager'."
+        raise TypeError(f"{name}: got a list of {len(layers)} that are not all tensors, wanted {wanted}.{hint}")
+    if len({layer.shape for layer in layers}) > 1:
+        raise ValueError(f"{name}: got layers of different shapes, wanted {wanted}.")
+    if layers[0].ndim == 4:
+        if len(layers[0]) != 1:
+            raise ValueError(
+                f"{name}: got layers of {describe_tensor(layers[0])}, a batch of {len(layers[0])}, wanted one "
+                "sequence: [layer[:1] for layer in attentions]."
+            )
+        layers = [layer[0] for layer in layers]
+    return torch.stack(list(layers))
+
+
+def _codes(weights: Tensor) -> Tensor:
+    """uint8: of the nearest level of each weight."""
+    middles = (_STEPS[1:] + _STEPS[:-1]) / 2
+    codes = torch.bucketize(weights, middles)
+    codes = torch.where((weights > 0) & (codes == 0), 1, codes)
+    return torch.where(weights.isnan(), len(LEVELS) - 1, codes).to(torch.uint8)
+
+
+def _packed(codes: Tensor) -> bytes:
+    return zlib.compress(codes.contiguous().numpy().tobytes(), 9)
+
+
+def _alt(before: Tensor, after: Tensor | None, names: Sequence[str]) -> str:
+    layers, heads, q_len, k_len = before.shape
+    text = f"Attention maps of {layers} layers with {heads} heads each, {q_len} queries by {k_len} keys"
+    if after is None:
+        return f"{text}."
+    moved = (after - before).abs().sum(-1).nanmean(-1) / 2  # of each head
+    if bool(moved.isnan().all()):
+        return f"{text}, {names[0]} and {names[1]}."
+    layer, head = divmod(int(moved.nan_to_num(-1.0).argmax()), heads)
+    return (
+        f"{text}, {names[0]} and {names[1]}. On average {moved.nanmean():.0%} of the weight moved, "
+        f"most in layer {layer}, head {head}: {moved[layer, head]:.0%}."
+    )
