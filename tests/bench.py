@@ -13,6 +13,8 @@ import torch
 from utils import conventions, influence, masks, models, plots
 from utils.publish import notebooks
 
+ROOT = Path(__file__).parents[1]
+
 
 def seconds(run) -> float:
     start = time.perf_counter()
@@ -129,6 +131,83 @@ def measure_redraw() -> None:
             print(line, flush=True)
 
 
+#: Notes when a frame has been painted in which the widget was no longer busy.
+PAINTED = """
+new MutationObserver((changes, observer) => {
+  const root = document.querySelector(".headgrid");
+  if (!root || root.hasAttribute("aria-busy")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => (window.painted = performance.now());
+    channel.port2.postMessage(0);
+  }));
+}).observe(document, { subtree: true, childList: true, attributes: true });
+"""
+
+
+def maps_of_two_texts(length: int = 128) -> tuple[list, list, torch.Tensor]:
+    """Before, after and keep: the 6 layers of MiniLM on two texts, as many real maps as a model of 12 layers has."""
+    model, tokenizer = models.load("minilm-bert", attn_implementation="eager")
+    words = (ROOT / "README.md").read_text().split()
+    keep = masks.documents([0] * 60 + [1] * (length - 60))
+    before, after = [], []
+    for start in (0, 100):
+        input_ids = tokenizer(" ".join(words[start : start + 150]), return_tensors="pt").input_ids[:, :length]
+        with torch.no_grad():
+            before += model(input_ids, output_attentions=True).attentions
+            given = conventions.to_hf(keep, model=model)
+            after += model(input_ids, attention_mask=given, output_attentions=True).attentions
+    return before, after, keep
+
+
+def measure_headgrid() -> None:
+    """Bytes in a page and time to first paint, of 12 × 12 heads at 128 tokens, before and after together."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import browser, widget_page
+    from utils.widgets import HeadGrid
+
+    print("\nHeadGrid, 12 × 12 real heads at 128 tokens, before and after")
+    before, after, keep = maps_of_two_texts()
+    found = browser.executable()
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        path = Path(folder) / "page.html"
+        address = widget_page.write(path, HeadGrid(before, after, keep=keep))
+        times = []
+        for _ in range(9):
+            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page.add_init_script(PAINTED)
+            page.goto(address)
+            page.wait_for_function("window.painted")
+            times.append(page.evaluate("window.painted"))
+            page.close()
+        ours = path.stat().st_size / 1e6
+    times.sort()
+    print(f"  page {ours:.2f} MB, first paint after {median(times):.0f} ms  ({times[0]:.0f} to {times[-1]:.0f} ms)")
+    try:
+        theirs = bertviz_megabytes(before, after)
+    except subprocess.CalledProcessError:
+        print("  bertviz 1.4.1 could not be fetched for comparison")
+    else:
+        print(f"  bertviz 1.4.1, a model view of each: {theirs:.0f} MB, × {theirs / ours:.0f}")
+
+
+def bertviz_megabytes(*sides: list) -> float:
+    """Size of the pages that bertviz makes of the same maps; it is fetched for this, and never installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--no-deps", "--quiet", "--disable-pip-version-check", "--target", folder, "bertviz==1.4.1"]
+        subprocess.run([sys.executable, "-m", "pip", "install", *options], check=True)
+        sys.path.insert(0, folder)
+        from bertviz import model_view
+
+        tokens = [str(n) for n in range(sides[0][0].shape[-1])]
+        pages = [model_view(side, tokens, html_action="return").data for side in sides]
+        sys.path.remove(folder)
+    return sum(len(page.encode()) for page in pages) / 1e6
+
+
 def main() -> None:
     imports = {
         "import torch": python("import torch"),
@@ -148,6 +227,7 @@ def main() -> None:
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
     measure_influence()
     measure_redraw()
+    measure_headgrid()
 
     print("\nExecution of the lessons, each in a fresh kernel")
     total = 0.0

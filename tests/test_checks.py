@@ -83,6 +83,43 @@ def test_answers(check, answer, says, capsys):
     assert printed.startswith("Right: ") == says.startswith("Right")
 
 
+class Drawn:
+    """As much of a MaskLab as a check looks at."""
+
+    query_tokens, key_tokens = ["a", "b", "c"], ["x", "y", "z"]
+
+    def __init__(self, keep):
+        self.keep = keep
+
+
+CAUSAL = torch.ones(3, 3, dtype=torch.bool).tril()
+
+
+@pytest.mark.parametrize(
+    ("lab", "says"),
+    [
+        (Drawn(CAUSAL), "Right: 3 of 9 cells hidden, and just the right ones."),
+        (Drawn(torch.ones(3, 3, dtype=torch.bool)), "Not tried yet. Click cells"),
+        (Drawn(~CAUSAL), "Not yet: you hid what should be visible"),
+        (Drawn(CAUSAL.T), "Not yet: rows and columns are exchanged."),
+        (
+            Drawn(CAUSAL | torch.tensor([[0, 1, 0], [0, 0, 0], [0, 0, 0]]).bool()),
+            "Not yet: 1 cell differs. The first: query 0 (a) and key 1 (y). The query may see it and should not.",
+        ),
+        (
+            Drawn(CAUSAL & torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1]]).bool()),
+            "Not yet: 2 cells differ. The first: query 1 (b) and key 1 (y). The query should see it and may not.",
+        ),
+        (Drawn(torch.ones(2, 2).bool()), "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a Drawn."),
+        (None, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a NoneType."),
+        (CAUSAL, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a tensor of shape (3, 3)."),
+    ],
+)
+def test_a_drawn_mask_is_read_and_answered(lab, says, capsys):
+    assert checks.drawn(lab, CAUSAL) is None
+    assert capsys.readouterr().out.startswith(says)
+
+
 def untouched(*inputs): ...  # your turn
 
 

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from playwright.sync_api import Page, expect
+
+from tests.test_masklab import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
+from utils import masks
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -65,9 +69,8 @@ def lab(tmp_path_factory):
     running.stop()
 
 
-@pytest.fixture
-def outside(page: Page):
-    """Every request that leaves this machine; all of them are blocked."""
+def requests_outside(page: Page) -> list[str]:
+    """Every request that leaves this machine, from now on; all of them are blocked."""
     requests = []
 
     def judge(route):
@@ -78,6 +81,11 @@ def outside(page: Page):
 
     page.route("**/*", judge)
     return requests
+
+
+@pytest.fixture
+def outside(page: Page):
+    return requests_outside(page)
 
 
 def open_lesson(page: Page, address: str, name: str):
@@ -156,62 +164,278 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
 
 
-WIDGET_CELLS = [
-    "import torch\nfrom utils import masks, widgets\n"
-    "lab = widgets.MaskLab(torch.zeros(3, 4), None, list('abc'), list('wxyz'))\nlab",
-    "print('kept', int(lab.keep.sum()))",
-    "lab.keep = masks.causal(3, 4)",
+# --- MaskLab -----------------------------------------------------------------------------------------
+
+Q_LEN, K_LEN = 5, 6
+LAB_CELLS = [
+    "import json\nimport torch\nfrom utils import masks, widgets\n"
+    f"lab = widgets.MaskLab(torch.zeros({Q_LEN}, {K_LEN}), None, list('abcde'), list('uvwxyz'))\n"
+    "heard = open('heard.txt', 'w')\n"
+    "def hear(change):\n    print(json.dumps(change.new.int().tolist()), file=heard, flush=True)\n"
+    "lab.observe(hear, 'keep')\ndisplay(lab, lab)",
+    "0  # a place for whatever Python is to do",
 ]
 
 
-def run_cell(page: Page, place: int):
-    page.locator(".jp-CodeCell .jp-InputPrompt").nth(place).click()
-    page.keyboard.press("Control+Enter")
+class LabNotebook:
+    """A notebook that shows one MaskLab twice, and what Python hears of it through ``lab.observe(…, "keep")``."""
+
+    def __init__(self, page: Page, folder: Path, address: str):
+        self.page, self.path, self.heard_file = page, folder / "widget.ipynb", folder / "heard.txt"
+        self.address = address
+        cells = [nbformat.v4.new_code_cell(source) for source in LAB_CELLS]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.path)
+        self.open()
+
+    def open(self):
+        open_lesson(self.page, self.address, self.path.name)
+
+    def begin(self):
+        """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
+        self.run_cell(0)
+        self.heard = 0
+        expect(self.page.locator(".masklab-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
+
+    def run_cell(self, place: int):
+        """Runs one cell and waits until it has run."""
+        cell = self.page.locator(".jp-CodeCell").nth(place)
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        deadline = time.monotonic() + 60
+        while prompt.inner_text() in (before, "[*]:"):
+            assert time.monotonic() < deadline, f"cell {place} has not run"
+            self.page.wait_for_timeout(50)
+
+    def python(self, code: str):
+        """Runs code in the last cell."""
+        self.page.locator(".jp-CodeCell .cm-content").last.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+        self.run_cell(len(LAB_CELLS) - 1)
+
+    def hears(self, keep: torch.Tensor):
+        """Python was told once more, of this mask, and both views show it."""
+        self.heard += 1
+        deadline = time.monotonic() + 30
+        while len(lines := self.heard_file.read_text().splitlines()) < self.heard and time.monotonic() < deadline:
+            self.page.wait_for_timeout(50)
+        assert len(lines) == self.heard, "one change, one call"
+        assert json.loads(lines[-1]) == keep.int().tolist()
+        hidden = f"{int((~keep).sum())} of 30 cells hidden"
+        for status in self.page.locator(".masklab-status").all():
+            expect(status).to_contain_text(hidden)
+
+    def cells(self) -> list[list[str]]:
+        """Kind and content of every cell, as the page has them."""
+        return self.page.locator(".jp-Notebook .jp-Cell").evaluate_all(
+            "cells => cells.map((cell) => [cell.className.match(/jp-(Code|Markdown|Raw)Cell/)[1],"
+            " cell.querySelector('.cm-content').innerText])"
+        )
+
+    def where(self, q: int, k: int, view: int = 0):
+        return where(self.page, q, k, view, Q_LEN, K_LEN)
+
+    def drawn(self, view: int) -> torch.Tensor:
+        return drawn(self.page, view, Q_LEN, K_LEN)
+
+    def save(self):
+        before, deadline = self.path.stat().st_mtime_ns, time.monotonic() + 30
+        self.page.keyboard.press("Control+s")
+        while self.path.stat().st_mtime_ns == before:
+            assert time.monotonic() < deadline, "nothing was saved"
+            self.page.wait_for_timeout(50)
+
+    def menu(self, *names: str):
+        for name in names:
+            self.page.locator(".lm-MenuBar-itemLabel, .lm-Menu-itemLabel").get_by_text(name, exact=True).click()
 
 
-def test_masklab_and_python_speak_with_each_other(lab, page, outside):
-    path = lab.folder / "lessons" / "notebooks" / "widget.ipynb"
-    cells = [nbformat.v4.new_code_cell(source) for source in WIDGET_CELLS]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    page.set_viewport_size({"width": 1300, "height": 1300})
-    open_lesson(page, lab.address(), path.name)
-    for place in (0, 1):
-        run_cell(page, place)
-    status, printed = page.locator(".masklab-status"), page.locator(".jp-OutputArea-output pre")
-    expect(status).to_have_text("0 of 12 cells hidden.", timeout=MINUTE)
-    expect(printed.get_by_text("kept 12")).to_be_visible(timeout=MINUTE)
+@pytest.fixture(scope="module")
+def notebook(lab, browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 2400})
+    requests = requests_outside(page)
+    alerts = []
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    yield LabNotebook(page, lab.folder / "lessons" / "notebooks", lab.address())
+    page.close()
+    assert requests == []
+    assert alerts == []
 
-    grid = page.get_by_role("grid", name="after the mask")
-    canvas = grid.locator("canvas").bounding_box()
-    page.mouse.click(canvas["x"] + canvas["width"] - 20, canvas["y"] + canvas["height"] - 20)
-    expect(status).to_have_text("1 of 12 cells hidden.")
-    for key in ("d", "d", "a", "x", "Enter"):  # letters are commands of the notebook; Enter shows the cell again
-        page.keyboard.press(key)
-    expect(status).to_have_text("0 of 12 cells hidden.")
-    page.keyboard.press("Home")
-    page.keyboard.press("Space")
-    expect(page.locator(".jp-CodeCell")).to_have_count(len(cells))
-    page.get_by_label("Hidden scores get").focus()
-    for key in ("d", "d", "m"):
-        page.keyboard.press(key)
-    expect(page.locator(".jp-CodeCell")).to_have_count(len(cells))
-    run_cell(page, 1)
-    expect(printed.get_by_text("kept 11")).to_be_visible()
-    run_cell(page, 2)
-    expect(status).to_have_text("3 of 12 cells hidden.")
-    expect(page.get_by_label("Mask", exact=True)).to_have_value("causal")
 
-    # Saved, and opened again in another kernel: the widget is there before any cell has run.
-    page.keyboard.press("Control+s")
-    page.wait_for_timeout(1000)
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.get_by_role("menuitem", name="Shut Down Kernel", exact=True).click()
-    page.wait_for_timeout(1000)
-    open_lesson(page, lab.address(), path.name)
-    expect(status).to_have_text("3 of 12 cells hidden.", timeout=MINUTE)
-    expect(page.get_by_text(re.compile("Error displaying widget|model not found"))).to_have_count(0)
-    assert outside == []
+def test_click_drag_and_keys_reach_python(notebook):
+    notebook.begin()
+    page, keep = notebook.page, masks.full(Q_LEN, K_LEN).clone()
+    page.mouse.click(*notebook.where(1, 4))
+    keep[1, 4] = False
+    notebook.hears(keep)
+
+    page.mouse.move(*notebook.where(2, 1, view=1))
+    page.mouse.down()
+    page.mouse.move(*notebook.where(2, 4, view=1), steps=9)
+    page.mouse.move(*notebook.where(3, 4, view=1), steps=3)
+    page.mouse.up()
+    keep[2, 1:5] = keep[3, 4] = False
+    notebook.hears(keep)
+
+    for keys, (q, k) in (
+        (("ArrowUp", "ArrowLeft", "Space"), (2, 3)),
+        (("ArrowDown", "ArrowRight", "Home", "Enter"), (3, 0)),
+        (("End", "Space"), (3, 5)),
+        (("Control+Home", "Enter"), (0, 0)),
+    ):
+        for key in keys:
+            page.keyboard.press(key)
+        keep[q, k] ^= True
+        notebook.hears(keep)
+    assert torch.equal(notebook.drawn(view=0), keep)
+    page.get_by_role("grid", name="after the mask").last.focus()
+    page.keyboard.press("Control+z")
+    keep[0, 0] ^= True
+    notebook.hears(keep)
+    assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_every_preset_reaches_python_and_the_other_view(notebook):
+    notebook.begin()
+    notebook.python("lab.keep = ~torch.eye(5, 6).bool()")  # no preset, so that each of them is a change
+    notebook.hears(~torch.eye(Q_LEN, K_LEN).bool())
+    page = notebook.page
+    presets, values = page.get_by_label("Mask", exact=True), {"real": 4, "window": 3, "prefix": 3, "lengths": [3, 3]}
+    wanted = preset_masks(Q_LEN, K_LEN, **values)
+    options = presets.first.locator("option").evaluate_all("options => options.map((option) => option.value)")
+    assert options == ["custom", *wanted]
+    parameters = {
+        "right_padding": ["4"],
+        "left_padding": ["4"],
+        "sliding_window": ["3"],
+        "prefix": ["3"],
+        "documents": ["3, 3"],
+        "causal_padding": ["4"],
+    }
+    for n, (name, keep) in enumerate(wanted.items()):
+        presets.nth(n % 2).select_option(name)
+        notebook.hears(keep)
+        assert [view[:2] for view in shown(page)] == [(name, parameters.get(name, []))] * 2
+    page.get_by_label("real keys").first.fill("2")
+    page.keyboard.press("Enter")
+    keep = masks.causal(Q_LEN, K_LEN) & masks.lengths([2], K_LEN)[0, 0]
+    notebook.hears(keep)
+    assert [view[:2] for view in shown(page)] == [("causal_padding", ["2"])] * 2
+    assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_python_redraws_both_views(notebook):
+    notebook.begin()
+    for code, name, parameters, keep in (
+        ("masks.documents([0, 0, 1, 1, 1, 2])[1:]", "documents", ["2, 3, 1"], masks.documents([0, 0, 1, 1, 1, 2])[1:]),
+        ("masks.causal(5, 6)", "causal", [], masks.causal(Q_LEN, K_LEN)),
+        ("~torch.eye(5, 6).bool()", "custom", [], ~torch.eye(Q_LEN, K_LEN).bool()),
+    ):
+        notebook.python(f"lab.keep = {code}")
+        notebook.hears(keep)
+        assert [view[:2] for view in shown(notebook.page)] == [(name, parameters)] * 2
+        assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_letters_never_edit_the_notebook(notebook):
+    """JupyterLab's commands are letters: d d deletes a cell, x cuts it, 0 0 restarts the kernel."""
+    notebook.begin()
+    page = notebook.page
+    view = page.locator(".masklab").last
+    view.get_by_text("As code").click()
+    before = notebook.cells()
+    assert before[0] == ["Code", LAB_CELLS[0]]
+
+    def type_at(place):
+        place.click(force=True)  # also where there is nothing to undo
+        page.keyboard.press("Escape")  # closes the list that a click on a choice opens
+        for key in (*"ddabxmyz00cv", "Enter", "Escape", "x", "Control+z", "Control+y"):
+            page.keyboard.press(key)
+        assert notebook.cells() == before, place
+        assert page.locator(".jp-Dialog").count() == 0
+        assert view.evaluate("view => view.contains(document.activeElement)"), place
+
+    for preset, parameter in (("sliding_window", "window"), ("documents", "lengths")):
+        view.get_by_label("Mask", exact=True).select_option(preset)
+        type_at(view.get_by_label(parameter))
+    type_at(view.get_by_role("grid", name="after the mask"))
+    type_at(view.get_by_label("Mask", exact=True))
+    type_at(view.get_by_label("Hidden scores get"))
+    for button in ("Flip polarity", "Undo", "Reset", "Copy"):
+        type_at(view.get_by_role("button", name=button))
+    for text in ("pre", "summary", "canvas >> nth=0", "td >> nth=0", ".masklab-status"):
+        type_at(view.locator(text))
+
+
+def test_the_dark_theme_leaves_no_light_box(notebook):
+    notebook.menu("Settings", "Theme", "JupyterLab Dark")
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=MINUTE)
+    behind = """view => {
+      const found = [];
+      for (let node = view; !node.matches(".jp-Notebook"); node = node.parentElement) {
+        const [r, g, b, a] = getComputedStyle(node).backgroundColor.match(/[0-9.]+/g).map(Number);
+        if (a !== 0) found.push(Math.max(r, g, b));
+      }
+      return found;
+    }"""
+    found = notebook.page.locator(".masklab").first.evaluate(behind)
+    assert len(found) >= 1
+    assert max(found) < 60
+    text = notebook.page.locator(".masklab-status").first.evaluate("node => getComputedStyle(node).color")
+    assert text == "rgb(230, 233, 237)"
+    notebook.menu("Settings", "Theme", "JupyterLab Light")
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=MINUTE)
+
+
+def test_hostile_tokens_are_text_in_jupyterlab(notebook):
+    notebook.begin()
+    notebook.python(f"widgets.MaskLab(torch.zeros(9, 9), None, {HOSTILE!r})")
+    view = notebook.page.locator(".masklab").nth(2)
+    expect(view.locator("tbody th")).to_have_count(9, timeout=MINUTE)
+    assert view.locator("tbody th").all_text_contents() == HOSTILE_SHOWN
+    assert view.locator("img, script").count() == 0
+    notebook.python("0")  # takes it away again
+
+
+BROKEN = re.compile("Error|Loading widget|model not found|Traceback|Failed|Invalid", re.IGNORECASE)
+
+
+def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
+    """Saved, its tab closed, its kernel shut down, opened again: the widget is there, with no kernel behind it."""
+    notebook.begin()
+    notebook.python("lab.keep = masks.causal(5, 6)")
+    page, keep = notebook.page, masks.causal(Q_LEN, K_LEN).clone()
+    notebook.hears(keep)
+    page.mouse.click(*notebook.where(0, 5))
+    keep[0, 5] = True
+    notebook.hears(keep)
+    notebook.save()
+    saved = nbformat.read(notebook.path, as_version=4)
+    nbformat.validate(saved)
+    assert [cell.source for cell in saved.cells] == [LAB_CELLS[0], "lab.keep = masks.causal(5, 6)"]
+    notebook.menu("File", "Close and Shut Down Notebook…")
+    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
+    expect(page.locator(".jp-Notebook")).to_have_count(0)
+
+    notebook.open()
+    statuses = page.locator(".masklab-status")
+    expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=MINUTE)
+    for view in (0, 1):
+        assert torch.equal(notebook.drawn(view), keep)
+    notebook.menu("Kernel", "Shut Down Kernel")
+    expect(page.get_by_text("No Kernel").first).to_be_visible(timeout=MINUTE)
+    page.mouse.click(*notebook.where(0, 5))
+    expect(statuses).to_have_text(["10 of 30 cells hidden."] * 2)
+    page.get_by_label("Mask", exact=True).last.select_option("documents")
+    documents = masks.documents([0, 0, 0, 1, 1, 1])[1:]
+    expect(statuses).to_have_text([f"{int((~documents).sum())} of 30 cells hidden."] * 2)
+    assert torch.equal(notebook.drawn(view=0), documents)
+    for output in page.locator(".jp-OutputArea-output").all():
+        assert not BROKEN.search(output.inner_text())
+    assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
 
 
 def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab, tmp_path):

@@ -1,10 +1,13 @@
 """The lessons: what is committed is what the sources give, it runs offline, and every claim is asserted."""
 
 import ast
+import json
+import re
 
 import nbformat
 import pytest
 
+from utils import widgets
 from utils.publish import notebooks
 
 #: Rows of the claims ledger, and the lesson in which each is run and asserted.
@@ -62,10 +65,10 @@ def test_committed_outputs_are_those_of_a_fresh_run(name, executed):
 def test_notebooks_are_normalised_and_small(name):
     path = notebooks.FOLDER / name
     assert not notebooks.normalise_file(path), f"{name} was not normalised; now it is"
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 600_000  # a widget brings its program and a picture
     notebook = committed(name)
     nbformat.validate(notebook)
-    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert {"kernelspec", "language_info"} <= set(notebook.metadata) <= {"kernelspec", "language_info", "widgets"}
     assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
 
 
@@ -85,6 +88,42 @@ def test_every_figure_has_alt_text(name, executed):
         alt = output.metadata["image/png"]["alt"]
         assert len(alt.split()) > 10
         assert 'alt="' in output.data["text/html"]
+
+
+def views(notebook):
+    """(cell, model id) of every widget on show."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if view := output.get("data", {}).get(notebooks.VIEW):
+                yield cell, view["model_id"]
+
+
+def states(notebook):
+    return notebook.metadata.get("widgets", {}).get(notebooks.STATE, {}).get("state", {})
+
+
+@every_notebook
+def test_widgets_are_saved_whole_under_ids_that_stay(name, executed):
+    """Opened again, on a page or without a kernel, a widget is there with the program of today."""
+    old, new = committed(name), executed[name]
+    assert [(cell.id, model_id) for cell, model_id in views(old)] == [(c.id, m) for c, m in views(new)]
+    shown = [states(old)[model_id] for _, model_id in views(old)]
+    assert shown, "every lesson has a widget"
+    for saved in shown:
+        kind = getattr(widgets, saved["state"]["_anywidget_id"].split(".")[-1])
+        assert saved["state"]["_esm"] == str(kind._esm), STALE.format(name)
+        assert saved["state"]["_css"] == str(kind._css), STALE.format(name)
+    needed = set(re.findall(r"IPY_MODEL_(\w+)", json.dumps(states(old)))) | {model_id for _, model_id in views(old)}
+    assert set(states(old)) == needed, "nothing is missing and nothing is left over"
+
+
+@every_notebook
+def test_widgets_come_with_a_written_task(name):
+    cells = committed(name).cells
+    for place, cell in enumerate(cells):
+        if "widgets." in cell.source and cell.cell_type == "code" and "import" not in cell.source:
+            following = "".join(cell.source for cell in cells[place + 1 : place + 3] if cell.cell_type == "markdown")
+            assert "**Task.**" in following, cell.id
 
 
 @pytest.mark.parametrize("name", CLAIMS)
@@ -186,6 +225,44 @@ def test_solutions_are_taken_out_and_kept(tmp_path, monkeypatch):
     assert solved[1].source == "def f(x):\n    y = x + 1\n    return y\n\n\nprint(f(1))"
     assert (plain[1].outputs[0].text, solved[1].outputs[0].text) == ("None\n", "2\n")
     assert solved[0].source.startswith("*Solutions.")
+
+
+def a_widget(model_id, saved):
+    """An output that shows a widget, in a notebook that holds these states."""
+    data = {notebooks.VIEW: {"model_id": model_id}, "text/plain": "a picture"}
+    cell = nbformat.v4.new_code_cell("lab", outputs=[nbformat.v4.new_output("display_data", data)])
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {notebooks.STATE: {"state": saved}}})
+
+
+def test_normalising_renames_widgets_and_drops_what_nothing_shows():
+    saved = {
+        "aaa": {"state": {"layout": "IPY_MODEL_bbb", "children": ["IPY_MODEL_ccc"]}},
+        "bbb": {"state": {}},
+        "ccc": {"state": {"layout": "IPY_MODEL_bbb"}},
+        "ddd": {"state": {"layout": "IPY_MODEL_bbb"}},
+    }
+    notebook, again = a_widget("aaa", saved), a_widget("xaaa", json.loads(json.dumps(saved).replace("aaa", "xaaa")))
+    for each in (notebook, again):
+        notebooks.normalise(each)
+    assert notebook.metadata == again.metadata, "ids do not depend on the run"
+    ((_, root),) = views(notebook)
+    found = states(notebook)
+    assert len(found) == 3
+    layout, child = found[root]["state"]["layout"], found[root]["state"]["children"][0]
+    assert found[child.removeprefix("IPY_MODEL_")]["state"]["layout"] == layout
+    assert layout.removeprefix("IPY_MODEL_") in found
+    before = json.dumps(notebook)
+    notebooks.normalise(notebook)
+    assert json.dumps(notebook) == before
+
+
+@pytest.mark.parametrize("tags", [[], ["needs-kernel"]])
+def test_a_view_that_would_be_broken_gives_way_to_its_picture(tags):
+    notebook = a_widget("gone" if not tags else "aaa", {"aaa": {"state": {}}})
+    notebook.cells[0].metadata.tags = tags
+    notebooks.normalise(notebook)
+    assert notebook.cells[0].outputs[0].data == {"text/plain": "a picture"}
+    assert "widgets" not in notebook.metadata
 
 
 def test_normalising_removes_what_jupyterlab_adds(tmp_path):

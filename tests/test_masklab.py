@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
+import traitlets
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
@@ -32,6 +33,7 @@ def open_lab(page, tmp_path):
     problems = []
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: (problems.append(f"a token ran as code: {dialog.message}"), dialog.dismiss()))
     page.route(re.compile(r"^(?!file:|blob:|data:)"), lambda route: (problems.append(route.request.url), route.abort()))
 
     def open_(lab, views=1, width=1000):
@@ -53,7 +55,7 @@ def keep_of(page):
     return torch.tensor(page.evaluate("bytes('keep_bytes')")).reshape(Q_LEN, K_LEN).bool()
 
 
-def where(page, q, k, view=0):
+def where(page, q, k, view=0, q_len=Q_LEN, k_len=K_LEN):
     """The middle of a cell, in pixels of the page, from the grid's own labels and size."""
     page.locator(".masklab-grid").nth(view).scroll_into_view_if_needed()
     box = page.locator(".masklab-grid canvas").nth(view).bounding_box()
@@ -65,10 +67,59 @@ def where(page, q, k, view=0):
             if (box.width - 2 - size * k_len > 20 && box.height - 2 - size * q_len > 20) return size;
           }
         }""",
-        [Q_LEN, K_LEN, view],
+        [q_len, k_len, view],
     )
-    left, top = box["x"] + box["width"] - 2 - size * K_LEN, box["y"] + box["height"] - 2 - size * Q_LEN
+    left, top = box["x"] + box["width"] - 2 - size * k_len, box["y"] + box["height"] - 2 - size * q_len
     return left + (k + 0.5) * size, top + (q + 0.5) * size
+
+
+def drawn(page, view=0, q_len=Q_LEN, k_len=K_LEN):
+    """The mask that one view shows: what its grid reads out, cell by cell, while the arrows walk over it."""
+    grid = page.get_by_role("grid", name="after the mask").nth(view)
+    grid.focus()
+    page.keyboard.press("Control+Home")
+    cell, rows = grid.get_by_role("gridcell"), []
+    for _ in range(q_len):
+        row = []
+        for _ in range(k_len):
+            row.append(": visible, weight " in cell.inner_text())
+            page.keyboard.press("ArrowRight")
+        rows.append(row)
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Home")
+    return torch.tensor(rows)
+
+
+def shown(page):
+    """What each view of the page says of its mask: (preset, values of its parameters, line of status)."""
+    return [
+        (
+            view.get_by_label("Mask", exact=True).input_value(),
+            view.locator(".masklab-parameters input").evaluate_all("inputs => inputs.map((input) => input.value)"),
+            view.locator(".masklab-status").inner_text(),
+        )
+        for view in page.locator(".masklab").all()
+    ]
+
+
+def preset_masks(q_len, k_len, real, window, prefix, lengths):
+    """Every preset of the widget as masks.py makes it. The last query stands at the last key, as in a cache."""
+    whole, causal = masks.full(q_len, k_len), masks.causal(q_len, k_len)
+    common = min(q_len, k_len)  # queries that stand at a key; those before the first key see nothing
+    ids = [n for n, length in enumerate(lengths) for _ in range(length)]
+    documents = torch.zeros_like(whole)
+    documents[-common:] = masks.documents(ids)[-common:]
+    return {
+        "none": whole,
+        "right_padding": masks.lengths([real], k_len)[0, 0] & whole,
+        "left_padding": masks.lengths([real], k_len, "left")[0, 0] & whole,
+        "causal": causal,
+        "causal_upper_left": masks.causal(q_len, k_len, "upper_left"),
+        "sliding_window": masks.sliding_window(q_len, window, k_len),
+        "prefix": masks.prefix(q_len, prefix) if q_len == k_len else causal | masks.lengths([prefix], k_len)[0, 0],
+        "documents": documents,
+        "causal_padding": masks.lengths([real], k_len)[0, 0] & causal,
+    }
 
 
 # --- arithmetic --------------------------------------------------------------------------------------
@@ -124,28 +175,56 @@ def test_number_types_round_as_torch_does(open_lab):
 @pytest.mark.parametrize(("q_len", "k_len"), [(1, 1), (5, 5), (3, 7), (7, 3), (6, 6)])
 def test_presets_are_the_masks_of_masks_py(open_lab, q_len, k_len):
     page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
-    whole, half = masks.full(q_len, k_len), max(1, k_len // 2)
-    wanted = {
-        "none": ({}, whole),
-        "causal": ({}, masks.causal(q_len, k_len)),
-        "causal_upper_left": ({}, masks.causal(q_len, k_len, "upper_left")),
-        "right_padding": ({"real": half}, masks.lengths([half], k_len)[0, 0] & whole),
-        "left_padding": ({"real": half}, masks.lengths([half], k_len, "left")[0, 0] & whole),
-        "sliding_window": ({"window": 2}, masks.sliding_window(q_len, 2, k_len)),
-        "causal_padding": ({"real": half}, masks.lengths([half], k_len)[0, 0] & masks.causal(q_len, k_len)),
-    }
-    if q_len == k_len:
-        ids = [0] * half + [1] * (k_len - half)
-        wanted["prefix"] = ({"prefix": half}, masks.prefix(q_len, half))
-        wanted["documents"] = ({"lengths": [half, k_len - half]}, masks.documents(ids))
-    for name, (parameters, keep) in wanted.items():
+    half = max(1, k_len // 2)
+    parameters = {"real": half, "window": 2, "prefix": half, "lengths": [half, k_len - half]}
+    wanted = preset_masks(q_len, k_len, **parameters)
+    assert list(wanted) == page.evaluate("Object.keys(module.PRESETS)")
+    for name, keep in wanted.items():
         arguments = [name, parameters, q_len, k_len]
         found = page.evaluate("([n, p, q, k]) => Array.from(module.presetKeep(n, p, q, k))", arguments)
         assert torch.equal(torch.tensor(found).reshape(q_len, k_len).bool(), keep), name
 
 
+def compositions(total):
+    """Every list of lengths of at least 1 that add up to total."""
+    return [[n, *rest] for n in range(1, total) for rest in compositions(total - n)] + [[total]]
+
+
+@pytest.mark.parametrize(("q_len", "k_len"), [(1, 1), (1, 4), (4, 4), (3, 5), (5, 3)])
+def test_a_mask_is_recognised(open_lab, q_len, k_len):
+    """Every preset with every parameter; and a mask that no preset makes is drawn by hand."""
+    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    values = {"real": range(k_len + 1), "window": range(1, k_len + 1), "prefix": range(k_len + 1)}
+    values = {name: list(values_) for name, values_ in values.items()} | {"lengths": compositions(k_len)}
+    rows = page.evaluate(
+        """([values, Q, K]) => Object.keys(module.PRESETS).flatMap((name) => {
+          const parameter = (module.PARAMETERS[name] ?? [])[0];
+          return (parameter ? values[parameter] : [null]).map((value) => {
+            const keep = module.presetKeep(name, { [parameter]: value }, Q, K);
+            const found = module.recognise(keep, Q, K);
+            const again = found.name === "custom" ? [] : module.presetKeep(found.name, found.parameters, Q, K);
+            return [name, value, Array.from(keep), found, Array.from(again)];
+          });
+        })""",
+        [values, q_len, k_len],
+    )
+    names = {}  # of each mask
+    for name, _, keep, _, _ in rows:
+        names.setdefault(tuple(keep), set()).add(name)
+    for name, value, keep, found, again in rows:
+        assert again == keep, (name, value, found)
+        assert found["name"] in names[tuple(keep)]
+    if (q_len, k_len) == (4, 4):  # what is seen of documents: here each of them, by its lengths
+        lone = [row for row in rows if names[tuple(row[2])] == {"documents"}]
+        assert [row[3]["parameters"]["lengths"] for row in lone] == [row[1] for row in lone]
+        assert [2, 1, 1] in [row[1] for row in lone]
+    for keep in torch.randint(2, (50, q_len * k_len)).tolist():
+        found = page.evaluate("([keep, q, k]) => module.recognise(Uint8Array.from(keep), q, k)", [keep, q_len, k_len])
+        assert (found["name"] == "custom") == (tuple(keep) not in names)
+
+
 @pytest.mark.parametrize("api", ["sdpa", "mha", "hf", "flex"])
-@pytest.mark.parametrize(("q_len", "k_len"), [(4, 4), (3, 5)])
+@pytest.mark.parametrize(("q_len", "k_len"), [(4, 4), (3, 5), (5, 3)])
 def test_code_means_the_mask_that_is_drawn(open_lab, api, q_len, k_len):
     """The copied text is run, and its mask read back, for every preset and a mask drawn by hand."""
     from utils import conventions
@@ -242,6 +321,56 @@ def test_presets_and_their_parameters(open_lab):
     page.mouse.click(*where(page, 0, 0))
     expect(preset).to_have_value("custom")
     expect(page.get_by_label("window")).to_have_count(0)
+    page.mouse.click(*where(page, 0, 0))
+    expect(preset).to_have_value("sliding_window")
+    expect(page.get_by_label("window")).to_have_value("2")
+
+
+def test_a_parameter_keeps_the_focus_while_it_changes(open_lab):
+    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page.get_by_label("Mask", exact=True).select_option("right_padding")
+    page.get_by_label("real keys").focus()
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    for keys, real in (
+        ((), 3),
+        (("2", "Enter"), 2),
+        (("9", "9", "Enter"), 7),
+        (("0", "7", "Enter"), 7),
+        (("Enter",), 7),
+    ):
+        if keys:
+            page.keyboard.press("Control+a")
+        for key in keys:
+            page.keyboard.press(key)
+        expect(page.get_by_label("real keys")).to_be_focused()
+        expect(page.get_by_label("real keys")).to_have_value(str(real))
+        settle(page)
+        assert torch.equal(keep_of(page), masks.lengths([real], K_LEN)[0, 0].expand(Q_LEN, K_LEN))
+    assert page.evaluate("saves") == 5, "the choice of the preset, and 4 other numbers"
+    page.keyboard.press("Control+z")
+    expect(page.get_by_label("real keys")).to_have_value("2")
+
+
+def test_a_click_anywhere_keeps_the_keys_in_the_widget(open_lab):
+    """A notebook reads letters as commands wherever the focus is not in the widget."""
+    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    for place in (
+        ".masklab-status",
+        ".masklab canvas >> nth=0",
+        ".masklab-pipeline td >> nth=0",
+        "figcaption >> nth=0",
+    ):
+        page.evaluate("document.activeElement.blur()")
+        page.locator(place).click()
+        focused = page.evaluate("[document.activeElement.tagName, document.activeElement.dataset.lmSuppressShortcuts]")
+        assert focused == ["DIV", "true"], place
+    page.get_by_label("Mask", exact=True).select_option("causal")
+    page.get_by_role("button", name="Undo").click()
+    settle(page)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()  # though nothing is left to undo
+    expect(page.get_by_role("button", name="Undo")).to_have_attribute("aria-disabled", "true")
+    assert keep_of(page).all()
 
 
 def test_a_row_is_shown_step_by_step_with_torchs_numbers(open_lab):
@@ -254,6 +383,7 @@ def test_a_row_is_shown_step_by_step_with_torchs_numbers(open_lab):
     keep[2, 0] = False
     weights = (given + torch.zeros(Q_LEN, K_LEN).masked_fill(~keep, -torch.inf)).softmax(-1)
     rows = page.locator(".masklab-pipeline tbody tr").all_inner_texts()
+    widest = page.locator("td.masklab-weight").first.bounding_box()["width"] - 56  # of a weight of 1
     for k, line in enumerate(rows):
         numbers = [x.replace("−", "-") for x in line.split()[2:]]
         assert float(numbers[0]) == pytest.approx(given[2, k].item(), abs=6e-4)
@@ -262,6 +392,11 @@ def test_a_row_is_shown_step_by_step_with_torchs_numbers(open_lab):
         )
         assert float(numbers[3]) == pytest.approx(weights[2, k].item(), abs=6e-4)
         assert float(numbers[4]) == pytest.approx(given.softmax(-1)[2, k].item(), abs=6e-4)
+        bar, number = page.locator(".masklab-pipeline tbody tr").nth(k).locator("td:nth-of-type(4) span").all()
+        bar, number = bar.bounding_box(), number.bounding_box()
+        track = number["x"] - bar["x"]
+        assert bar["width"] <= 0.9 * track, "the number is beside its bar, not on it"
+        assert weights[2, k] < 0.02 or bar["width"] == pytest.approx(widest * weights[2, k].item(), abs=1)
     expect(page.get_by_text("The weights sum to 1.")).to_be_visible()
     expect(page.locator(".masklab-pipeline caption")).to_have_text("Row 2, query cat, step by step")
 
@@ -311,8 +446,8 @@ def test_views_of_one_model_stay_in_step(open_lab):
     page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
     page.mouse.click(*where(page, 1, 1, view=1))
     settle(page)
-    for status in page.locator(".masklab-status").all():
-        expect(status).to_have_text("1 of 35 cells hidden.")
+    assert shown(page) == [("custom", [], "1 of 35 cells hidden.")] * 2
+    assert (~drawn(page, view=0)).nonzero().tolist() == [[1, 1]]
     page.get_by_label("Hidden scores get").first.select_option("-1e4")
     settle(page)
     expect(page.get_by_label("Hidden scores get").last).to_have_value("-1e4")
@@ -322,20 +457,67 @@ def test_views_of_one_model_stay_in_step(open_lab):
     expect(page.locator(".masklab-warning").first).to_be_hidden()
 
 
+def test_views_agree_on_the_preset_and_its_parameters(open_lab):
+    """After a choice, a number or a click in either view, and after Python: also where two presets make one mask."""
+    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
+    wanted = preset_masks(Q_LEN, K_LEN, real=5, window=3, prefix=3, lengths=[3, 4])
+    parameters = page.evaluate("module.PARAMETERS")
+    texts = {"real": "5", "window": "3", "prefix": "3", "lengths": "3, 4"}
+
+    def both(name, values, keep):
+        settle(page)
+        hidden = f"{int((~keep).sum())} of 35 cells hidden."
+        assert shown(page) == [(name, values, hidden)] * 2
+        assert torch.equal(keep_of(page), keep)
+
+    for n, (name, keep) in enumerate(wanted.items()):
+        page.get_by_label("Mask", exact=True).nth(n % 2).select_option(name)
+        both(name, [texts[parameter] for parameter in parameters.get(name, [])], keep)
+
+    page.get_by_label("Mask", exact=True).first.select_option("causal")
+    page.get_by_label("Mask", exact=True).last.select_option("sliding_window")
+    for view, window in ((0, K_LEN), (1, 1)):  # a window of all keys is causal, and is a window all the same
+        page.get_by_label("window").nth(view).fill(str(window))
+        page.keyboard.press("Tab")
+        both("sliding_window", [str(window)], masks.sliding_window(Q_LEN, window, K_LEN))
+    page.get_by_label("Mask", exact=True).first.select_option("documents")
+    page.get_by_label("lengths").last.fill("4, 1, 2")
+    page.keyboard.press("Tab")
+    both("documents", ["4, 1, 2"], masks.documents([0, 0, 0, 0, 1, 2, 2])[-Q_LEN:])
+
+    page.get_by_role("button", name="Undo").last.click()  # each view undoes what was done in it
+    both("documents", ["3, 4"], wanted["documents"])
+
+    for keep, *said in (
+        (masks.documents([0, 0, 0, 1, 1, 2, 2])[-Q_LEN:], "documents", ["3, 2, 2"]),
+        (masks.causal(Q_LEN, K_LEN), "causal", []),
+    ):  # as after lab.keep = … in Python
+        page.evaluate(
+            "given => model.set('keep_bytes', new DataView(Uint8Array.from(given).buffer))", [*map(int, keep.flatten())]
+        )
+        both(*said, keep)
+
+
 HOSTILE = ["<img src=x onerror=alert(1)>", "\"'`", "</script><script>alert(1)</script>", "👩‍👩‍👧", "שלום"]
 HOSTILE += ["e\u0301\u0302\u0303", "a\nb", "x" * 10_000, ""]
+#: How the widget names them in its table: at most 12 characters, in one line.
+HOSTILE_SHOWN = ["<img src=x …", HOSTILE[1], "</script><s…", *HOSTILE[3:6], "a b", "x" * 11 + "…", ""]
+HOSTILE_SHOWN = [f"{n} {text}" for n, text in enumerate(HOSTILE_SHOWN)]
 
 
 def test_hostile_tokens_are_text(open_lab):
     size = len(HOSTILE)
     page = open_lab(MaskLab(scores(size, size), masks.causal(size), HOSTILE))
-    page.on("dialog", lambda dialog: pytest.fail("a token ran as code"))
     assert page.locator("main img, main script").count() == 0
-    texts = page.locator(".masklab-pipeline tbody th").all_inner_texts()
-    assert texts[0] == "0 <img src=x …"
-    assert texts[3] == "3 👩‍👩‍👧"
-    assert texts[6] == "6 a b"
-    assert len(texts[7]) < 20
+    assert page.locator(".masklab-pipeline tbody th").all_text_contents() == HOSTILE_SHOWN
+    page.get_by_role("grid").focus()
+    for n, token in enumerate(HOSTILE):
+        expect(page.locator(".masklab-pipeline caption")).to_have_text(
+            f"Row {n}, query {HOSTILE_SHOWN[n][2:]}, step by step", use_inner_text=True
+        )
+        said = page.get_by_role("gridcell").text_content()
+        assert said.startswith(f"query {token[:39]}".replace("\n", " ")), "longer here, and never read as markup"
+        page.keyboard.press("ArrowDown")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
@@ -424,6 +606,24 @@ def test_before_and_after_stand_side_by_side_where_there_is_room(open_lab, width
     assert right["x"] >= left["x"] + left["width"]
 
 
+def test_few_cells_leave_room_for_the_names_of_the_axes(open_lab):
+    page = open_lab(MaskLab(scores(1, 1)))
+    width, height = page.evaluate(
+        """() => {
+          const context = document.createElement("canvas").getContext("2d");
+          context.font = "12px system-ui, sans-serif";
+          return [module.WORDS.key, module.WORDS.query].map((text) => context.measureText(text).width);
+        }"""
+    )
+    for canvas in page.locator("canvas").all():
+        assert canvas.bounding_box()["width"] > width + 20  # the labels of the queries stand left of it
+        assert canvas.bounding_box()["height"] > height + 20
+    box = page.locator(".masklab-grid canvas").bounding_box()
+    page.mouse.click(box["x"] + 33 + 24, box["y"] + 31 + 24)  # the middle of the only cell
+    settle(page)
+    expect(page.locator(".masklab-status")).to_have_text("1 of 1 cells hidden, 1 query sees nothing, 1 row is NaN.")
+
+
 def test_1024_tokens(open_lab):
     page = open_lab(MaskLab(scores(1024, 1024), masks.causal(1024)))
     expect(page.locator(".masklab-status")).to_have_text(f"{1024 * 1023 // 2} of {1024 * 1024} cells hidden.")
@@ -441,16 +641,81 @@ def test_keep_is_a_tensor_both_ways():
     lab = MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS)
     assert lab.keep.all()
     assert lab.keep.shape == (Q_LEN, K_LEN)
-    seen = []
-    lab.observe(lambda change: seen.append(lab.keep), "keep_bytes")
     lab.keep = masks.causal(Q_LEN, K_LEN)
-    assert torch.equal(seen[0], masks.causal(Q_LEN, K_LEN))
+    assert torch.equal(lab.keep, masks.causal(Q_LEN, K_LEN))
+    assert lab.keep.dtype == torch.bool
     lab.keep = masks.lengths([3], K_LEN)[0, 0]  # broadcasts
     assert torch.equal(lab.keep, masks.lengths([3], K_LEN)[0, 0].expand(Q_LEN, K_LEN))
     lab.set_state({"keep_bytes": memoryview(b"\x01" * 34 + b"\x00")})  # as it arrives from the browser
     assert (~lab.keep).nonzero().tolist() == [[4, 6]]
     lab.keep[0, 0] = False  # a copy: the widget changes when it is told to
     assert lab.keep[0, 0]
+
+
+def test_keep_is_observed_like_any_trait():
+    whole, causal, window = masks.full(Q_LEN, K_LEN), masks.causal(Q_LEN, K_LEN), masks.sliding_window(Q_LEN, 2, K_LEN)
+    lab, changes = MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), []
+    lab.observe(changes.append, "keep")
+    lab.keep = causal
+    lab.keep = causal.clone()  # the same mask: nothing has changed
+    lab.set_state({"keep_bytes": memoryview(bytes(window.flatten().tolist()))})  # a click in the browser
+    lab.set_trait("keep", whole)
+    seen = [(whole, causal), (causal, window), (window, whole)]
+    assert [(change.name, change.owner, change.type) for change in changes] == [("keep", lab, "change")] * 3
+    for change, (old, new) in zip(changes, seen, strict=True):
+        assert change.old.dtype == change.new.dtype == torch.bool
+        assert torch.equal(change.old, old)
+        assert torch.equal(change.new, new)
+    changes[-1].new[0, 0] = False  # a copy, like what lab.keep gives
+    assert lab.keep.all()
+
+    with lab.hold_trait_notifications():
+        lab.keep = causal
+        lab.keep = window
+        assert len(changes) == 3
+    assert torch.equal(changes[3].old, whole)
+    assert torch.equal(changes[3].new, window)
+    for wrong, error in ((masks.causal(9), ValueError), (causal.float(), TypeError)):
+        with pytest.raises(error, match="keep: got a"):
+            lab.keep = wrong
+    lab.unobserve(changes.append, "keep")
+    lab.keep = causal
+    assert len(changes) == 4
+    assert "keep" not in lab.get_state(), "only its bytes travel"
+
+
+def test_keep_feeds_other_traits():
+    class Reader(traitlets.HasTraits):
+        keep = traitlets.Any()
+        hidden = traitlets.Int()
+
+    first, second, reader = MaskLab(GOOD), MaskLab(GOOD), Reader()
+    link = traitlets.dlink((first, "keep"), (reader, "keep"))
+    traitlets.dlink((first, "keep"), (reader, "hidden"), lambda keep: int((~keep).sum()))
+    assert torch.equal(reader.keep, masks.full(2, 3))
+    first.keep = masks.causal(2, 3, "upper_left")
+    assert torch.equal(reader.keep, masks.causal(2, 3, "upper_left"))
+    assert reader.hidden == 3
+    link.unlink()
+    first.keep = masks.causal(2, 3)
+    assert torch.equal(reader.keep, masks.causal(2, 3, "upper_left"))
+    assert reader.hidden == 1
+
+    traitlets.link((first, "keep_bytes"), (second, "keep_bytes"))
+    assert torch.equal(second.keep, masks.causal(2, 3))
+    second.keep = masks.sliding_window(2, 1, 3)
+    assert torch.equal(first.keep, masks.sliding_window(2, 1, 3))
+    assert reader.hidden == 4
+
+
+def test_a_subclass_observes_keep_from_its_first_mask_on():
+    class Watched(MaskLab):
+        @traitlets.observe("keep")
+        def _remember(self, change):
+            self.seen = [*getattr(self, "seen", []), (change.old, change.new.tolist())]
+
+    lab = Watched(torch.zeros(1, 2), torch.tensor([[True, False]]))
+    assert lab.seen == [(traitlets.Undefined, [[True, False]])]
 
 
 def test_fallback_is_a_picture_with_words():

@@ -2,12 +2,13 @@
 
 ``from utils import masks, conventions, attention, models, plots`` is how the lessons begin.
 Each submodule loads when it is first used, so ``import utils`` itself costs nothing; torch comes with
-the mask modules, transformers with the first model, seaborn with the first figure, anywidget with the first widget.
+the mask modules, transformers with the first model, seaborn with the first figure, anywidget and
+ipywidgets with the first widget.
 """
 
 from importlib import import_module
 
-__all__ = ["attention", "checks", "conventions", "influence", "masks", "models", "plots", "text", "widgets"]
+__all__ = ["attention", "checks", "conventions", "explorer", "influence", "masks", "models", "plots", "text", "widgets"]
 
 
 def __getattr__(name: str):

@@ -38,6 +38,26 @@ def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
     _yes("polarity turned round, and a shape that broadcasts over heads and queries.")
 
 
+def drawn(lab, wanted: Tensor) -> None:
+    """Lesson 00: the mask in a ``MaskLab`` is (q_len, k_len) ``wanted``, True = may attend."""
+    keep = getattr(lab, "keep", None)
+    if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
+        return _no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {_kind(lab)}.")
+    if keep.all():
+        return print("Not tried yet. Click cells of the right map above, then run this cell again.")
+    if torch.equal(keep, wanted):
+        return _yes(f"{int((~keep).sum())} of {keep.numel()} cells hidden, and just the right ones.")
+    if torch.equal(keep, ~wanted):
+        return _no("you hid what should be visible, and the other way round.")
+    if torch.equal(keep, wanted.mT):
+        return _no("rows and columns are exchanged. A row is a query, who looks; a column is a key, who is looked at.")
+    wrong = (keep != wanted).nonzero()
+    query, key = wrong[0].tolist()
+    names = f"query {query} ({lab.query_tokens[query]}) and key {key} ({lab.key_tokens[key]})"
+    what = "may see it and should not" if keep[query, key] else "should see it and may not"
+    _no(f"{len(wrong)} {'cell differs' if len(wrong) == 1 else 'cells differ'}. The first: {names}. The query {what}.")
+
+
 def unpack(yours: Callable[[Tensor, Tensor], list[Tensor]]) -> None:
     """Lesson 01: ``yours(values, offsets)`` cuts (total, dim) values into one tensor per sentence."""
     values = torch.arange(24.0).view(8, 3)

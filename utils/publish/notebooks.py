@@ -3,11 +3,13 @@
 A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
 between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
 notebook in ``solutions`` keeps it. Other tags: ``claim-…`` names a row of the claims ledger, ``measured``
-says that the numbers in the output differ from run to run.
+says that the numbers in the output differ from run to run, ``needs-kernel`` that a widget does nothing without one.
 """
 
 import base64
 import copy
+import hashlib
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -32,6 +34,8 @@ README_PICTURE = ROOT / "data" / "before_after.png"
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0"}
 TIMEOUT = 300  # seconds that one cell may take
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+VIEW = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
 MARKERS = re.compile(r"^ *# (end of )?solution\n?", re.MULTILINE)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")  # as prints have them, not within a word
@@ -119,10 +123,11 @@ def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
 
 
 def normalise(notebook: nbformat.NotebookNode) -> None:
-    """Leaves what a reader needs: no timings, no widget state, no editor settings, stable ids."""
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    """Leaves what a reader needs: widgets and what they show, no timings, no editor settings, stable ids."""
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     _name_cells(notebook)
+    widgets = _widgets(notebook)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}, **widgets})
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
@@ -197,6 +202,43 @@ def _name_cells(notebook: nbformat.NotebookNode) -> None:
             name = f"{name}-{position:02d}"
         used.add(name)
         cell.id = name
+
+
+def _widgets(notebook: nbformat.NotebookNode) -> dict:
+    """The saved state of the widgets that are on show, under ids that stay when a lesson is rebuilt.
+
+    A view whose state was not saved, or that is dead without Python, is taken out of its output, which then shows
+    its picture instead.
+    """
+    saved = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    names: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            view = output.get("data", {}).get(VIEW)
+            if view is None:
+                continue
+            if view["model_id"] not in saved or "needs-kernel" in cell.metadata.get("tags", ()):
+                del output.data[VIEW]
+                continue
+            for found in _family(view["model_id"], saved):
+                names.setdefault(found, hashlib.md5(f"{cell.id} {len(names)}".encode()).hexdigest())
+            view["model_id"] = names[view["model_id"]]
+    if not names:
+        return {}
+    text = json.dumps({names[found]: saved[found] for found in names})
+    for old, new in names.items():
+        text = text.replace(f"IPY_MODEL_{old}", f"IPY_MODEL_{new}")
+    return {"widgets": {STATE: {"state": json.loads(text), "version_major": 2, "version_minor": 0}}}
+
+
+def _family(model_id: str, saved: dict) -> list[str]:
+    """A widget's id and those of all widgets that it is made of, each once, in the order of first mention."""
+    family = [model_id]
+    for member in family:  # grows while we walk
+        for found in re.findall(r"IPY_MODEL_(\w+)", json.dumps(saved[member])):
+            if found in saved and found not in family:
+                family.append(found)
+    return family
 
 
 def _joined(outputs) -> list:

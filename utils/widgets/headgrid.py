@@ -1,6 +1,5 @@
 """HeadGrid: the attention maps of every layer and head of a model, before and after. First used in lesson 00."""
 
-import base64
 import zlib
 from collections.abc import Sequence
 
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from utils import plots
 from utils.inputs import describe_tensor, require_keep_for
-from utils.widgets.shared import module_text, require_tokens, style_text
+from utils.widgets.shared import module_text, require_tokens, style_text, with_picture
 
 LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
@@ -141,11 +140,7 @@ class HeadGrid(anywidget.AnyWidget):
         return plots.head_grid(self.before, self.after, titles=tuple(self.names), keep=self.keep, alt=self._alt)
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        picture = self.picture()
-        data = {**data, "image/png": base64.b64encode(picture.png()).decode(), "text/plain": picture.alt}
-        return data, {**metadata, "image/png": {"alt": picture.alt}}
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
 
 
 def _weights(weights, name: str) -> Tensor:
@@ -210,6 +205,8 @@ def _alt(before: Tensor, after: Tensor | None, names: Sequence[str]) -> str:
     text = f"Attention maps of {layers} layers with {heads} heads each, {q_len} queries by {k_len} keys"
     if after is None:
         return f"{text}."
+    if torch.equal(after, before):
+        return f"{text}, {names[0]} and {names[1]}: the same."
     moved = (after - before).abs().sum(-1).nanmean(-1) / 2  # of each head
     if bool(moved.isnan().all()):
         return f"{text}, {names[0]} and {names[1]}."

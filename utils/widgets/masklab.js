@@ -119,6 +119,11 @@ export function documentOf(lengths, keys) {
   return document;
 }
 
+// A query that stands before the first key is in no document (-1) and sees nothing, as in the causal presets.
+function documentsOfQueries(document, Q, K) {
+  return Array.from({ length: Q }, (_, q) => document[own(q, Q, K)] ?? -1);
+}
+
 export const PRESETS = {
   none: () => () => true,
   right_padding: ({ real }) => (q, k) => k < real,
@@ -129,7 +134,8 @@ export const PRESETS = {
   prefix: ({ prefix }, Q, K) => (q, k) => k < prefix || k <= own(q, Q, K),
   documents: ({ lengths }, Q, K) => {
     const document = documentOf(lengths, K);
-    return (q, k) => document[Math.max(0, own(q, Q, K))] === document[k];
+    const mine = documentsOfQueries(document, Q, K);
+    return (q, k) => mine[q] === document[k];
   },
   causal_padding: ({ real }, Q, K) => (q, k) => k <= own(q, Q, K) && k < real,
 };
@@ -155,26 +161,37 @@ export function presetKeep(name, parameters, Q, K) {
   return keep;
 }
 
+export function isPreset(keep, name, parameters, Q, K) {
+  const sees = PRESETS[name](parameters, Q, K);
+  for (let q = 0; q < Q; q++) for (let k = 0; k < K; k++) if (sees(q, k) !== (keep[q * K + k] === 1)) return false;
+  return true;
+}
+
+// A document begins at the first key that one of its queries sees.
+function documentLengths(keep, Q, K) {
+  const starts = new Set([0]);
+  for (let q = 0; q < Q; q++) starts.add(Math.max(0, keep.subarray(q * K, q * K + K).indexOf(1)));
+  const ordered = [...starts].sort((a, b) => a - b);
+  return ordered.map((start, n) => (ordered[n + 1] ?? K) - start);
+}
+
 // Which preset, if any, a mask is: with the parameters that its first and last row suggest.
 export function recognise(keep, Q, K) {
   const rowCount = (q) => keep.subarray(q * K, q * K + K).reduce((sum, value) => sum + value, 0);
-  const counts = Array.from({ length: Q }, (_, q) => rowCount(q));
-  const [first, last, most] = [counts[0], counts[Q - 1], Math.max(...counts)];
+  const [first, last] = [rowCount(0), rowCount(Q - 1)];
   const tries = [
     ["none", {}],
     ["causal", {}],
     ["causal_upper_left", {}],
     ["right_padding", { real: first }],
     ["left_padding", { real: first }],
-    ["sliding_window", { window: most }],
+    ["sliding_window", { window: last }],
     ["prefix", { prefix: first }],
     ["causal_padding", { real: last }],
+    ["documents", { lengths: documentLengths(keep, Q, K) }],
   ];
-  for (const [name, parameters] of tries) {
-    const made = presetKeep(name, parameters, Q, K);
-    if (made.every((value, at) => value === keep[at])) return { name, parameters };
-  }
-  return { name: "custom", parameters: {} };
+  const found = tries.find(([name, parameters]) => isPreset(keep, name, parameters, Q, K));
+  return found ? { name: found[0], parameters: found[1] } : { name: "custom", parameters: {} };
 }
 
 // --- the mask as code ---
@@ -202,10 +219,13 @@ function keepAsCode(keep, name, p, Q, K) {
       return `keep = ${ones}.tril(${diagonal || ""}) | (torch.arange(${K}) < ${p.prefix})`;
     case "causal_padding":
       return `keep = ${ones}.tril(${diagonal || ""}) & (torch.arange(${K}) < ${p.real})`;
-    case "documents":
-      if (Q === K) {
-        return `document = torch.tensor([${documentOf(p.lengths, K).join(", ")}])\nkeep = document[:, None] == document`;
-      }
+    case "documents": {
+      const document = documentOf(p.lengths, K);
+      const keys = `document = torch.tensor([${document.join(", ")}])`;
+      if (Q === K) return `${keys}\nkeep = document[:, None] == document`;
+      const queries = `own = torch.tensor([${documentsOfQueries(document, Q, K).join(", ")}])`;
+      return `${keys}  # of each key\n${queries}  # of each query; -1 is none\nkeep = own[:, None] == document`;
+    }
   }
   const rows = [];
   for (let q = 0; q < Q; q++) rows.push(`    [${Array.from(keep.subarray(q * K, q * K + K)).join(", ")}],`);
@@ -318,8 +338,12 @@ function render({ model, el }) {
   const past = [];
   let preset = "custom";
   let parameters = defaults(Q, K);
+  // As the view that drew it says; else, as after Python has drawn, as it looks.
   function nameTheMask() {
-    const found = recognise(keep, Q, K);
+    const said = model.get("preset");
+    const given = { ...parameters, ...said.parameters };
+    const holds = said.name in PRESETS && isPreset(keep, said.name, given, Q, K);
+    const found = holds ? { name: said.name, parameters: given } : recognise(keep, Q, K);
     preset = found.name;
     parameters = { ...parameters, ...found.parameters };
   }
@@ -371,6 +395,7 @@ function render({ model, el }) {
     return select;
   };
   const presetSelect = choice(words.presets, "custom", (name) => applyPreset(name));
+  presetSelect.querySelector("[value=custom]").disabled = true; // says what the mask is; there is nothing to choose
   const parameterBox = element("span", { class: "masklab-parameters" });
   const fills = { "-inf": "−∞", min: "finfo.min", "-1e9": "−1e9", "-1e4": "−1e4" };
   const fillSelect = choice(fills, model.get("fill"), (value) => setAndSave("fill", value));
@@ -415,7 +440,9 @@ function render({ model, el }) {
   const status = element("p", { class: "masklab-status" });
   const live = element("div", { class: "masklab-hidden", "aria-live": "polite" });
   const warning = element("p", { class: "masklab-warning", role: "status" });
-  const pipeline = element("div", { class: "masklab-pipeline" });
+  const pipelineBox = element("div", { class: "masklab-scroll", tabindex: "0", role: "region" });
+  const rowSum = element("p");
+  const pipeline = element("div", { class: "masklab-pipeline" }, pipelineBox, rowSum);
   const help = element("p", { class: "masklab-help", id: `${id}-help` }, words.help);
 
   const codeText = element("pre", { tabindex: "0", "aria-label": words.code });
@@ -474,13 +501,14 @@ function render({ model, el }) {
   }
 
   // Where the cells stand on a canvas, in CSS pixels: labels take a margin on the left and on top.
-  const layout = { cell: 0, left: 0, top: 0, width: 0, height: 0 };
+  const layout = { cell: 0, left: 0, top: 0, width: 0, height: 0, outerWidth: 0, outerHeight: 0 };
   const FONT = "12px system-ui, sans-serif";
 
   function measure() {
     const context = leftCanvas.getContext("2d");
     context.font = FONT;
-    const widest = (tokens) => Math.max(...tokens.map((token) => context.measureText(short(token)).width));
+    const widthOf = (text) => context.measureText(text).width;
+    const widest = (tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
     const wide = (root.clientWidth || 656) - 16; // without the padding
     const columns = wide >= 640 ? 2 : 1;
     const room = Math.min(560, (wide - 24 * (columns - 1)) / columns);
@@ -490,14 +518,14 @@ function render({ model, el }) {
     layout.cell = Math.min(48, (room - layout.left - 2) / K, 560 / Q);
     layout.width = layout.cell * K;
     layout.height = layout.cell * Q;
+    layout.outerWidth = layout.left + Math.max(layout.width, widthOf(words.key)) + 2; // few cells leave no room for it
+    layout.outerHeight = layout.top + Math.max(layout.height, widthOf(words.query)) + 2;
     const ratio = Math.min(3, window.devicePixelRatio || 1);
     for (const canvas of [leftCanvas, rightCanvas]) {
-      const width = layout.left + layout.width + 2;
-      const height = layout.top + layout.height + 2;
-      canvas.style.width = `${width}px`;
-      canvas.style.height = `${height}px`;
-      canvas.width = Math.round(width * ratio);
-      canvas.height = Math.round(height * ratio);
+      canvas.style.width = `${layout.outerWidth}px`;
+      canvas.style.height = `${layout.outerHeight}px`;
+      canvas.width = Math.round(layout.outerWidth * ratio);
+      canvas.height = Math.round(layout.outerHeight * ratio);
       canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
     }
   }
@@ -531,20 +559,25 @@ function render({ model, el }) {
       if (n === 1 && hiddenCells) drawHidden(context);
       labels(context, text);
       if (size >= 30 && Q <= 8 && K <= 8) numbers(context, n === 0 ? before : after, n === 1);
-      context.lineWidth = 2;
-      context.strokeStyle = text;
-      context.strokeRect(left - 1, top + active.q * size, width + 2, size);
+      const y = top + active.q * size;
+      outline(context, text, style.backgroundColor, 2, [left - 1, y, width + 2, size]);
       if (n === 1 && document.activeElement === grid) {
-        context.lineWidth = 4;
-        context.strokeStyle = style.borderTopColor;
-        context.strokeRect(left + active.k * size, top + active.q * size, size, size);
+        outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * size, y, size, size]);
       }
     });
   }
 
+  // A line with an edge on both sides, since the cells under it are both light and dark.
+  function outline(context, colour, edge, lineWidth, box) {
+    for (const [strokeStyle, wide] of [[edge, lineWidth + 2], [colour, lineWidth]]) {
+      Object.assign(context, { strokeStyle, lineWidth: wide });
+      context.strokeRect(...box);
+    }
+  }
+
   function drawHidden(context) {
     const { left, top, width, height } = layout;
-    const ratio = rightCanvas.width / (left + width + 2);
+    const ratio = rightCanvas.width / layout.outerWidth;
     layer.width = Math.max(1, Math.round(width * ratio));
     layer.height = Math.max(1, Math.round(height * ratio));
     const over = layer.getContext("2d");
@@ -629,17 +662,16 @@ function render({ model, el }) {
       for (const x of [headScores()[at], stages.masked[k], stages.exps[k]]) line.append(element("td", {}, number(x)));
       for (const x of [after[at], before[at]]) {
         const bar = element("span", { class: "masklab-bar" });
-        bar.style.width = `${Number.isNaN(x) ? 0 : 100 * x}%`;
+        bar.style.setProperty("--masklab-weight", Number.isNaN(x) ? 0 : x);
         line.append(element("td", { class: "masklab-weight" }, bar, element("span", {}, number(x))));
       }
       body.append(line);
     }
     table.append(body);
     const note = K > most ? ` ${words.only_largest(most, K)}` : "";
-    pipeline.replaceChildren(
-      element("div", { class: "masklab-scroll", tabindex: "0", role: "region", "aria-label": words.pipeline(short(queryTokens[q]), q) }, table),
-      element("p", {}, words.row_sum(Number.isNaN(sum) ? NaN : Number(sum.toFixed(3))) + note),
-    );
+    pipelineBox.setAttribute("aria-label", words.pipeline(short(queryTokens[q]), q));
+    pipelineBox.replaceChildren(table); // the box itself stays, with the focus and where it is scrolled to
+    rowSum.textContent = words.row_sum(Number.isNaN(sum) ? NaN : Number(sum.toFixed(3))) + note;
   }
 
   function showCode() {
@@ -666,7 +698,7 @@ function render({ model, el }) {
     dtypeSelect.value = model.get("dtype");
     headSelect.value = String(model.get("head"));
     presetSelect.value = preset;
-    undo.disabled = past.length === 0;
+    undo.setAttribute("aria-disabled", String(past.length === 0)); // disabled would lose the focus when it is reached
     describeCell();
     showPipeline();
     showCode();
@@ -711,11 +743,13 @@ function render({ model, el }) {
     model.save_changes();
   }
   let sharing = false;
-  function share() {
+  function share(name, value) {
     sharing = true; // so that this view does not read its own words
-    model.set("keep_bytes", new DataView(keep.slice().buffer));
+    model.set(name, value);
     sharing = false;
   }
+  const shareKeep = () => share("keep_bytes", new DataView(keep.slice().buffer));
+  const sharePreset = () => share("preset", { name: preset, parameters });
   function remember() {
     past.push({ keep: keep.slice(), preset, parameters });
     if (past.length > (Q * K > 65536 ? 10 : 100)) past.shift();
@@ -728,13 +762,16 @@ function render({ model, el }) {
   }
   function commit() {
     showParameters();
-    share();
+    shareKeep();
+    sharePreset();
     model.save_changes();
     refresh();
   }
-  function applyPreset(name) {
-    if (name === "custom") return;
-    change(() => keep.set(presetKeep(name, parameters, Q, K)), name);
+  function applyPreset(name, given = parameters) {
+    change(() => {
+      parameters = given;
+      keep.set(presetKeep(name, parameters, Q, K));
+    }, name);
   }
   function startAgain() {
     change(() => {
@@ -753,49 +790,67 @@ function render({ model, el }) {
     if (keep[q * K + k] === value) return;
     keep[q * K + k] = value;
     preset = "custom";
-    share();
+    shareKeep();
     refresh({ rows: [q] });
+  }
+  // After a click, a stroke or a key: what was drawn may have become a preset.
+  function endDrawing() {
+    nameTheMask();
+    showParameters();
+    sharePreset();
+    model.save_changes();
+    showState();
+    announce();
   }
   function announce() {
     describeCell();
     live.textContent = cell.textContent;
   }
 
+  let inputs = {};
+  let inputsOf = null;
   function showParameters() {
-    const inputs = (PARAMETERS[preset] ?? []).map((name) => {
-      const isList = name === "lengths";
-      const input = element("input", {
-        type: isList ? "text" : "number",
-        min: name === "window" ? 1 : 0,
-        max: K,
-        size: 6,
-        value: isList ? parameters.lengths.join(", ") : parameters[name],
-        onchange: () => {
-          const numbers_ = input.value.split(/[^0-9]+/).filter(Boolean).map(Number);
-          const least = name === "window" ? 1 : 0;
-          const value = isList ? numbers_ : Math.min(K, Math.max(least, Math.round(Number(input.value) || 0)));
-          parameters = { ...parameters, [name]: value };
-          applyPreset(preset);
-        },
-      });
-      return field(words.parameters[name], input);
-    });
-    parameterBox.replaceChildren(...inputs);
+    if (inputsOf !== preset) {
+      inputsOf = preset;
+      inputs = Object.fromEntries((PARAMETERS[preset] ?? []).map((name) => [name, parameterInput(name)]));
+      const fields = Object.entries(inputs).map(([name, input]) => field(words.parameters[name], input));
+      parameterBox.replaceChildren(...fields);
+    }
+    for (const [name, input] of Object.entries(inputs)) input.value = [parameters[name]].flat().join(", ");
+  }
+  function parameterInput(name) {
+    const isList = name === "lengths";
+    const least = name === "window" ? 1 : 0;
+    const read = (text) =>
+      isList
+        ? text.split(/[^0-9]+/).filter(Boolean).map((length) => Math.min(K, Number(length)))
+        : Math.min(K, Math.max(least, Math.round(Number(text) || 0)));
+    const onchange = () => {
+      const value = read(input.value);
+      if (String(value) === String(parameters[name])) showParameters(); // in the place of what else was typed
+      else applyPreset(preset, { ...parameters, [name]: value });
+    };
+    const onkeydown = (event) => event.key === "Enter" && onchange(); // in JupyterLab that is no change by itself
+    const type = isList ? "text" : "number";
+    const input = element("input", { type, min: least, max: K, size: 6, onchange, onkeydown });
+    return input;
   }
 
   // -- pointer and keyboard --
 
   function placeOf(event) {
-    const box = rightCanvas.getBoundingClientRect(); // ratios, since slides scale their pages
-    const x = ((event.clientX - box.left) / box.width) * (layout.left + layout.width + 2) - layout.left;
-    const y = ((event.clientY - box.top) / box.height) * (layout.top + layout.height + 2) - layout.top;
-    const k = Math.floor(x / layout.cell);
-    const q = Math.floor(y / layout.cell);
+    const box = event.target.getBoundingClientRect(); // ratios, since slides scale their pages
+    const x = ((event.clientX - box.left) / box.width) * layout.outerWidth - layout.left;
+    const y = ((event.clientY - box.top) / box.height) * layout.outerHeight - layout.top;
+    return { q: Math.floor(y / layout.cell), k: Math.floor(x / layout.cell) };
+  }
+  function cellOf(event) {
+    const { q, k } = placeOf(event);
     return q >= 0 && q < Q && k >= 0 && k < K ? { q, k } : null;
   }
   let stroke = null;
   rightCanvas.addEventListener("pointerdown", (event) => {
-    const place = event.button === 0 ? placeOf(event) : null;
+    const place = event.button === 0 ? cellOf(event) : null;
     if (!place) return;
     event.preventDefault();
     grid.focus({ preventScroll: true });
@@ -806,7 +861,7 @@ function render({ model, el }) {
     setCell(place.q, place.k, stroke.value);
   });
   rightCanvas.addEventListener("pointermove", (event) => {
-    const place = stroke && placeOf(event);
+    const place = stroke && cellOf(event);
     if (!place) return;
     Object.assign(active, place);
     setCell(place.q, place.k, stroke.value);
@@ -814,18 +869,26 @@ function render({ model, el }) {
   const endStroke = () => {
     if (!stroke) return;
     stroke = null;
-    showParameters();
-    model.save_changes();
-    announce();
+    endDrawing();
   };
   rightCanvas.addEventListener("pointerup", endStroke);
   rightCanvas.addEventListener("pointercancel", endStroke);
   // A notebook takes the focus for its cell while the button is down, and then reads letters as commands.
-  rightCanvas.addEventListener("click", () => grid.focus({ preventScroll: true }));
+  root.addEventListener("click", () => {
+    if (!root.contains(document.activeElement)) grid.focus({ preventScroll: true });
+  });
+  root.addEventListener("keydown", (event) => {
+    const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
+    if (key === "z" || key === "y") {
+      event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
+      if (key === "z" && !event.shiftKey) undoLast();
+    } else if (key === "s" && root.closest(".jp-Notebook")) {
+      // The notebook hears no key from in here (see element), but must be saved: tell what stands around us.
+      if (!el.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
+    }
+  });
   leftCanvas.addEventListener("pointerdown", (event) => {
-    const box = leftCanvas.getBoundingClientRect();
-    const y = ((event.clientY - box.top) / box.height) * (layout.top + layout.height + 2) - layout.top;
-    const q = Math.floor(y / layout.cell);
+    const { q } = placeOf(event);
     if (q >= 0 && q < Q) {
       active.q = q;
       refresh({ rows: [] });
@@ -853,11 +916,7 @@ function render({ model, el }) {
     } else if (event.key === " " || event.key === "Enter") {
       remember();
       setCell(q, k, keep[q * K + k] ? 0 : 1);
-      showParameters();
-      model.save_changes();
-      requestAnimationFrame(announce);
-    } else if (jump && event.key.toLowerCase() === "z") {
-      undoLast();
+      endDrawing();
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -866,12 +925,11 @@ function render({ model, el }) {
 
   // -- what changes elsewhere: other views of the same model, and Python --
 
-  const onKeep = () => {
+  const onMask = () => {
     if (sharing) return;
     const theirs = bytesOf(model.get("keep_bytes"));
     const rows = new Set();
     for (let at = 0; at < theirs.length; at++) if (theirs[at] !== keep[at]) rows.add(Math.floor(at / K));
-    if (!rows.size) return;
     keep = theirs;
     nameTheMask();
     showParameters();
@@ -879,7 +937,8 @@ function render({ model, el }) {
   };
   const onSetting = () => refresh();
   const onScores = () => refresh({ before: true });
-  const listeners = { keep_bytes: onKeep, fill: onSetting, flipped: onSetting, dtype: onScores, head: onScores };
+  const listeners = { keep_bytes: onMask, preset: onMask, fill: onSetting, flipped: onSetting };
+  Object.assign(listeners, { dtype: onScores, head: onScores });
   for (const [name, listener] of Object.entries(listeners)) model.on(`change:${name}`, listener);
 
   const resize = new ResizeObserver(() => {

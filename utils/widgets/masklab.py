@@ -17,11 +17,28 @@ DTYPES = ("float32", "float16", "bfloat16")
 LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 
 
+class Keep(traitlets.TraitType):
+    """bool (q_len, k_len), True = may attend: the widget's ``keep_bytes`` as a tensor, made afresh at every look.
+
+    Only the bytes are kept and travel to the browser, so whoever changes a tensor in place changes nothing here.
+    """
+
+    info_text = "a bool tensor, True = may attend, that broadcasts to (q_len, k_len)"
+
+    def get(self, obj, cls=None) -> Tensor:
+        return _keep_tensor(obj.keep_bytes, obj.shape)
+
+    def set(self, obj, value: Tensor | None) -> None:
+        obj.keep_bytes = _keep_bytes(value, *obj.shape[1:])
+
+
 class MaskLab(anywidget.AnyWidget):
     """Attention weights before and after a mask, side by side; every cell of the mask can be clicked.
 
     Everything is computed in the browser. In a notebook the mask travels both ways: ``lab.keep`` is a bool
-    tensor, setting it redraws, and ``lab.observe(f, "keep_bytes")`` calls f when a cell changes.
+    tensor (q_len, k_len), setting it redraws, and ``lab.observe(f, "keep")`` calls f when a cell changes, with
+    such tensors as ``change.old`` and ``change.new``. To tie two labs of one size both ways, link "keep_bytes":
+    ``traitlets.link`` compares with ``!=``, which tensors answer cell by cell.
 
     Args:
         scores: (q_len, k_len) or (heads, q_len, k_len) float, before the softmax; finite or -inf.
@@ -45,6 +62,10 @@ class MaskLab(anywidget.AnyWidget):
     scores_bytes = traitlets.Bytes().tag(sync=True)  # float32, since -inf is not JSON
     # uint8, 1 = may attend. From the browser it arrives as a memoryview, which Bytes refuses.
     keep_bytes = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
+    keep = Keep(help="bool (q_len, k_len), True = may attend: the mask as it is drawn now.")
+    # {"name", "parameters"} as chosen in one view, for the others: a mask alone can be several presets, as a
+    # window of k_len is causal. Views ask the mask itself where this does not make it.
+    preset = traitlets.Dict().tag(sync=True)
     query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     fill = traitlets.Enum(FILLS, "-inf").tag(sync=True)
@@ -89,16 +110,6 @@ class MaskLab(anywidget.AnyWidget):
         )
 
     @property
-    def keep(self) -> Tensor:
-        """bool (q_len, k_len), True = may attend: the mask as it is drawn now."""
-        _, q_len, k_len = self.shape
-        return torch.frombuffer(bytearray(self.keep_bytes), dtype=torch.uint8).reshape(q_len, k_len).bool()
-
-    @keep.setter
-    def keep(self, keep: Tensor) -> None:
-        self.keep_bytes = _keep_bytes(keep, *self.shape[1:])
-
-    @property
     def scores(self) -> Tensor:
         """float32 (heads, q_len, k_len), before the softmax."""
         return torch.frombuffer(bytearray(self.scores_bytes), dtype=torch.float32).reshape(self.shape)
@@ -109,6 +120,11 @@ class MaskLab(anywidget.AnyWidget):
         if self.shape and len(value) != self.shape[1] * self.shape[2]:
             raise traitlets.TraitError(f"keep_bytes: got {len(value)} bytes, wanted {self.shape[1] * self.shape[2]}.")
         return value
+
+    @traitlets.observe("keep_bytes")
+    def _tell_keep(self, change):
+        old = _keep_tensor(change.old, self.shape) if change.old else traitlets.Undefined  # none when it is made
+        self._notify_trait("keep", old, self.keep)
 
     def picture(self) -> plots.Picture:
         """The state as a figure with alt text: what GitHub, print and PDF show in the widget's place."""
@@ -146,6 +162,10 @@ def _keep_bytes(keep, q_len: int, k_len: int) -> bytes:
         return b"\x01" * (q_len * k_len)
     keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
     return keep.to(torch.uint8).contiguous().numpy().tobytes()
+
+
+def _keep_tensor(keep_bytes: bytes, shape: Sequence[int]) -> Tensor:
+    return torch.frombuffer(bytearray(keep_bytes), dtype=torch.uint8).reshape(*shape[1:]).bool()
 
 
 def _tokens(tokens, name: str, length: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What both widgets share on the Python side: their browser text, and the check of their labels."""
+"""What both widgets share on the Python side: their browser text, their picture, and the check of their labels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +16,13 @@ def module_text(name: str) -> str:
 def style_text(name: str) -> str:
     """The style sheet of a widget, after the one that both have."""
     return "\n".join((HERE / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name))
+
+
+def with_picture(bundle, picture) -> tuple[dict, dict]:
+    """A widget's display data together with a picture and its alt text, for where no widget can live."""
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    shown, described = picture._repr_mimebundle_()
+    return {**data, **shown}, {**metadata, **described}
 
 
 def require_tokens(tokens, name: str, length: int) -> list[str]:

@@ -1,0 +1,161 @@
+"""Explorer: a real model, a sentence typed by somebody, a mask drawn by somebody, and whatever goes wrong."""
+
+import re
+
+import pytest
+import torch
+
+from tests import tiny
+from utils import conventions, explorer, masks, models
+from utils.explorer import Explorer
+
+SENTENCE = "Rain is coming."
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return Explorer(SENTENCE, pads=2)
+
+
+def real_weights(input_ids, keep=None):
+    model, _ = models.load("minilm-bert", attn_implementation="eager")
+    given = {} if keep is None else {"attention_mask": conventions.to_hf(keep, model=model)}
+    with torch.no_grad():
+        return model(input_ids, output_attentions=True, **given)
+
+
+def ids_of(sentence, pads=0):
+    _, tokenizer = models.load("minilm-bert")
+    return torch.tensor([tokenizer(sentence).input_ids + [tokenizer.pad_token_id] * pads])
+
+
+def test_it_starts_with_the_real_model_on_the_real_sentence():
+    shown = Explorer(SENTENCE, pads=2)
+    assert shown.lab.query_tokens == ["[CLS]", "rain", "is", "coming", ".", "[SEP]", "[PAD]", "[PAD]"]
+    wanted = torch.cat(real_weights(ids_of(SENTENCE, 2)).attentions)
+    assert torch.allclose(shown.grid.before, wanted, atol=1e-6)
+    assert torch.equal(shown.grid.after, shown.grid.before)
+    assert torch.allclose(shown.lab.scores.softmax(-1), wanted[0], atol=1e-6)
+    assert shown.message == "With this mask the output of every token is the same as without."
+    assert shown.children[2:] == (shown.lab, shown.grid)
+
+
+def test_drawing_a_mask_runs_the_model_with_it():
+    shown = Explorer(SENTENCE, pads=2)
+    keep = masks.lengths([6], 8)[0, 0].expand(8, 8)
+    shown.lab.keep = keep
+    wanted, before = real_weights(ids_of(SENTENCE, 2), keep), real_weights(ids_of(SENTENCE, 2))
+    assert torch.allclose(shown.grid.after, torch.cat(wanted.attentions), atol=1e-6)
+    assert (shown.grid.after[..., 6:] == 0).all()
+    assert torch.equal(shown.grid.keep, keep)
+    moved = (wanted.last_hidden_state - before.last_hidden_state).abs().amax(-1)[0]
+    assert f"the output of 8 of 8 tokens, most of all that of token {int(moved.argmax())}, " in shown.message
+    assert f"by {moved.max():.2f}" in shown.message
+
+
+def test_a_mask_can_be_given_at_the_start():
+    keep = masks.causal(8)
+    shown = Explorer(SENTENCE, pads=2, keep=keep)
+    assert torch.equal(shown.lab.keep, keep)
+    assert (shown.grid.after.triu(1) == 0).all()
+
+
+def test_typing_another_sentence_reads_it_and_keeps_a_mask_that_still_fits():
+    shown = Explorer("Rain is coming.", keep=masks.causal(6))
+    grid = shown.grid
+    shown._sentence.value = "Snow was melting."
+    assert shown.lab.query_tokens[1] == "snow"
+    assert torch.equal(shown.lab.keep, masks.causal(6))
+    assert shown.grid is not grid
+    shown._sentence.value = "No."
+    assert shown.lab.keep.all()
+    assert len(shown.lab.query_tokens) == 4
+
+
+def test_the_chosen_head_is_the_one_in_masklab():
+    shown = Explorer(SENTENCE)
+    shown.grid.layer, shown.grid.head = 3, 5
+    assert shown.lab.head == 5
+    assert torch.allclose(shown.lab.scores.softmax(-1), shown.grid.before[3], atol=1e-6)
+    shown.lab.head = 7
+    assert (shown.grid.layer, shown.grid.head) == (3, 7)
+    shown._sentence.value = "Another one."
+    assert (shown.grid.layer, shown.grid.head, shown.lab.head) == (3, 7, 7), "the choice outlives the sentence"
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "says"),
+    [
+        ("_sentence", "   ", "There is nothing to read"),
+        ("_sentence", "word " * 300, "That is 304 tokens; at most 256 can be shown"),
+        ("_model", "no/such-model", "'no/such-model' could not be loaded"),
+        ("_model", "", "name: got ''"),
+        ("_model", "gpt2", "'gpt2' could not be loaded"),
+    ],
+)
+def test_what_cannot_be_run_is_told_and_the_last_result_stays(plain, control, value, says):
+    grid, lab, was = plain.grid, plain.lab, getattr(plain, control).value
+    getattr(plain, control).value = value
+    assert says in plain.message
+    assert plain.grid is grid
+    assert plain.lab is lab
+    assert plain.children[2:] == (lab, grid)
+    assert (plain._run.disabled, plain._run.icon) == (False, "")
+    getattr(plain, control).value = was
+    assert says not in plain.message
+
+
+def test_a_spinner_turns_while_the_model_runs(monkeypatch):
+    shown, seen = Explorer(SENTENCE), []
+    real = explorer._run
+    monkeypatch.setattr(
+        explorer,
+        "_run",
+        lambda *a: (seen.append((shown._run.description, shown._run.icon, shown._run.disabled)), real(*a))[1],
+    )
+    shown._sentence.value = "Dogs bark."
+    assert seen == [("Running", "spinner spin", True)]
+    assert (shown._run.description, shown._run.icon, shown._run.disabled) == ("Run", "", False)
+
+
+def test_a_model_that_breaks_is_told(monkeypatch):
+    shown = Explorer(SENTENCE)
+
+    def broken(*arguments):
+        raise RuntimeError("out of <b>memory</b>\nand patience")
+
+    monkeypatch.setattr(explorer, "_run", broken)
+    shown.lab.keep = masks.causal(6)
+    assert shown.message == "out of <b>memory</b> and patience"
+    assert type(shown._said).__name__ == "Label", "which never reads markup"
+
+
+def test_on_a_decoder_the_mask_is_joined_with_its_own_causality(monkeypatch):
+    model = tiny.model("gpt2", "eager")
+    tokenizer = models.load_tokenizer("gpt2")
+    monkeypatch.setattr(models, "load", lambda name, **kwargs: (model, tokenizer))
+    ids = torch.randint(0, model.config.vocab_size, (1, 5))
+    monkeypatch.setattr(Explorer, "_tokenize", lambda self, model, tokenizer: ids)
+    keep = masks.full(5).clone()
+    keep[:, 0] = False
+    keep[0, 0] = True
+    shown = Explorer(SENTENCE, "gpt2", keep=keep)
+    assert (shown.grid.after.triu(1) == 0).all()
+    assert (shown.grid.after[:, :, 1:, 0] == 0).all()
+    assert re.search(r"changed the output of 4 of 5 tokens", shown.message)
+
+
+@pytest.mark.parametrize("arguments", [(3,), (None,), ("a", 3)])
+def test_bad_arguments_are_named(arguments):
+    with pytest.raises(TypeError, match="wanted a string"):
+        Explorer(*arguments)
+
+
+def test_a_mask_that_does_not_fit_is_told():
+    assert "keep" in Explorer(SENTENCE, keep=masks.causal(3)).message
+
+
+def test_where_no_widget_lives_there_is_a_picture_with_alt_text(plain):
+    data, metadata = plain._repr_mimebundle_()
+    assert "no mask and your mask" in metadata["image/png"]["alt"]
+    assert data["image/png"]
