@@ -195,7 +195,7 @@ class LabNotebook:
         """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
         self.run_cell(0)
         self.heard = 0
-        expect(self.page.locator(".masklab-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
+        expect(self.page.locator(".masks-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
 
     def run_cell(self, place: int):
         """Runs one cell and waits until it has run."""
@@ -225,7 +225,7 @@ class LabNotebook:
         assert len(lines) == self.heard, "one change, one call"
         assert json.loads(lines[-1]) == keep.int().tolist()
         hidden = f"{int((~keep).sum())} of 30 cells hidden"
-        for status in self.page.locator(".masklab-status").all():
+        for status in self.page.locator(".masks-status").all():
             expect(status).to_contain_text(hidden)
 
     def cells(self) -> list[list[str]]:
@@ -366,7 +366,7 @@ def test_letters_never_edit_the_notebook(notebook):
     type_at(view.get_by_label("Hidden scores get"))
     for button in ("Flip polarity", "Undo", "Reset", "Copy"):
         type_at(view.get_by_role("button", name=button))
-    for text in ("pre", "summary", "canvas >> nth=0", "td >> nth=0", ".masklab-status"):
+    for text in ("pre", "summary", "canvas >> nth=0", "td >> nth=0", ".masks-status"):
         type_at(view.locator(text))
 
 
@@ -384,7 +384,7 @@ def test_the_dark_theme_leaves_no_light_box(notebook):
     found = notebook.page.locator(".masklab").first.evaluate(behind)
     assert len(found) >= 1
     assert max(found) < 60
-    text = notebook.page.locator(".masklab-status").first.evaluate("node => getComputedStyle(node).color")
+    text = notebook.page.locator(".masks-status").first.evaluate("node => getComputedStyle(node).color")
     assert text == "rgb(230, 233, 237)"
     notebook.menu("Settings", "Theme", "JupyterLab Light")
     expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=MINUTE)
@@ -421,7 +421,7 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
     expect(page.locator(".jp-Notebook")).to_have_count(0)
 
     notebook.open()
-    statuses = page.locator(".masklab-status")
+    statuses = page.locator(".masks-status")
     expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=MINUTE)
     for view in (0, 1):
         assert torch.equal(notebook.drawn(view), keep)

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests import widget_page
+from tests.widget_page import settle
 from utils import masks
 from utils.attention import attend
 from utils.widgets import MaskLab
@@ -25,30 +25,6 @@ Q_LEN, K_LEN = len(TOKENS), len(KEYS)
 
 def scores(*shape):
     return torch.randn(*(shape or (2, Q_LEN, K_LEN)))
-
-
-@pytest.fixture
-def open_lab(page, tmp_path):
-    """Opens a MaskLab from disk, all requests forbidden, and fails if anything is logged or asked for."""
-    problems = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: (problems.append(f"a token ran as code: {dialog.message}"), dialog.dismiss()))
-    page.route(re.compile(r"^(?!file:|blob:|data:)"), lambda route: (problems.append(route.request.url), route.abort()))
-
-    def open_(lab, views=1, width=1000):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.goto(widget_page.write(tmp_path / "page.html", lab, views))
-        page.wait_for_function("window.ready")
-        settle(page)
-        return page
-
-    yield open_
-    assert problems == []
-
-
-def settle(page):
-    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def keep_of(page):
@@ -96,7 +72,7 @@ def shown(page):
         (
             view.get_by_label("Mask", exact=True).input_value(),
             view.locator(".masklab-parameters input").evaluate_all("inputs => inputs.map((input) => input.value)"),
-            view.locator(".masklab-status").inner_text(),
+            view.locator(".masks-status").inner_text(),
         )
         for view in page.locator(".masklab").all()
     ]
@@ -126,9 +102,9 @@ def preset_masks(q_len, k_len, real, window, prefix, lengths):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-def test_the_browser_computes_what_torch_computes(open_lab, dtype):
+def test_the_browser_computes_what_torch_computes(open_widget, dtype):
     """10,000 random rows: every fill, full rows, scores of -inf, large scores; the same numbers and the same NaN."""
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     torch_dtype = getattr(torch, dtype)
     generator = torch.Generator().manual_seed(0)
     rows, wanted, length = [], [], 7
@@ -162,8 +138,8 @@ def test_the_browser_computes_what_torch_computes(open_lab, dtype):
     assert (found - wanted).nan_to_num(0).abs().max() <= tolerance
 
 
-def test_number_types_round_as_torch_does(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_number_types_round_as_torch_does(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     edges = [65504.0, 65519.9, 65520, 0, -0.0, 2**-24, 2**-25, 6e-8, 1 + 2**-11, 1 + 3 * 2**-11, -1e9, 3e38]
     values = torch.cat([torch.randn(3000) * 10.0 ** torch.randint(-9, 6, (3000,)), torch.tensor(edges)])
     for name, dtype in (("toFloat16", torch.float16), ("toBfloat16", torch.bfloat16)):
@@ -173,8 +149,8 @@ def test_number_types_round_as_torch_does(open_lab):
 
 
 @pytest.mark.parametrize(("q_len", "k_len"), [(1, 1), (5, 5), (3, 7), (7, 3), (6, 6)])
-def test_presets_are_the_masks_of_masks_py(open_lab, q_len, k_len):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_presets_are_the_masks_of_masks_py(open_widget, q_len, k_len):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     half = max(1, k_len // 2)
     parameters = {"real": half, "window": 2, "prefix": half, "lengths": [half, k_len - half]}
     wanted = preset_masks(q_len, k_len, **parameters)
@@ -191,9 +167,9 @@ def compositions(total):
 
 
 @pytest.mark.parametrize(("q_len", "k_len"), [(1, 1), (1, 4), (4, 4), (3, 5), (5, 3)])
-def test_a_mask_is_recognised(open_lab, q_len, k_len):
+def test_a_mask_is_recognised(open_widget, q_len, k_len):
     """Every preset with every parameter; and a mask that no preset makes is drawn by hand."""
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     values = {"real": range(k_len + 1), "window": range(1, k_len + 1), "prefix": range(k_len + 1)}
     values = {name: list(values_) for name, values_ in values.items()} | {"lengths": compositions(k_len)}
     rows = page.evaluate(
@@ -225,11 +201,11 @@ def test_a_mask_is_recognised(open_lab, q_len, k_len):
 
 @pytest.mark.parametrize("api", ["sdpa", "mha", "hf", "flex"])
 @pytest.mark.parametrize(("q_len", "k_len"), [(4, 4), (3, 5), (5, 3)])
-def test_code_means_the_mask_that_is_drawn(open_lab, api, q_len, k_len):
+def test_code_means_the_mask_that_is_drawn(open_widget, api, q_len, k_len):
     """The copied text is run, and its mask read back, for every preset and a mask drawn by hand."""
     from utils import conventions
 
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     seen = []
 
     class Anything:
@@ -271,8 +247,8 @@ def test_code_means_the_mask_that_is_drawn(open_lab, api, q_len, k_len):
 # --- the page ----------------------------------------------------------------------------------------
 
 
-def test_click_drag_and_keys_change_the_mask(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_click_drag_and_keys_change_the_mask(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     wanted = masks.full(Q_LEN, K_LEN).clone()
     page.mouse.click(*where(page, 1, 4))
     wanted[1, 4] = False
@@ -307,8 +283,8 @@ def test_click_drag_and_keys_change_the_mask(open_lab):
     assert torch.equal(keep_of(page), wanted)
 
 
-def test_presets_and_their_parameters(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_presets_and_their_parameters(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     preset = page.get_by_label("Mask", exact=True)
     expect(preset).to_have_value("none")
     preset.select_option("sliding_window")
@@ -326,8 +302,8 @@ def test_presets_and_their_parameters(open_lab):
     expect(page.get_by_label("window")).to_have_value("2")
 
 
-def test_a_parameter_keeps_the_focus_while_it_changes(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_a_parameter_keeps_the_focus_while_it_changes(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     page.get_by_label("Mask", exact=True).select_option("right_padding")
     page.get_by_label("real keys").focus()
     for _ in range(2):
@@ -352,11 +328,11 @@ def test_a_parameter_keeps_the_focus_while_it_changes(open_lab):
     expect(page.get_by_label("real keys")).to_have_value("2")
 
 
-def test_a_click_anywhere_keeps_the_keys_in_the_widget(open_lab):
+def test_a_click_anywhere_keeps_the_keys_in_the_widget(open_widget):
     """A notebook reads letters as commands wherever the focus is not in the widget."""
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     for place in (
-        ".masklab-status",
+        ".masks-status",
         ".masklab canvas >> nth=0",
         ".masklab-pipeline td >> nth=0",
         "figcaption >> nth=0",
@@ -373,17 +349,17 @@ def test_a_click_anywhere_keeps_the_keys_in_the_widget(open_lab):
     assert keep_of(page).all()
 
 
-def test_a_row_is_shown_step_by_step_with_torchs_numbers(open_lab):
+def test_a_row_is_shown_step_by_step_with_torchs_numbers(open_widget):
     given = scores(Q_LEN, K_LEN)
     keep = masks.lengths([5], K_LEN)[0, 0].expand(Q_LEN, K_LEN)
-    page = open_lab(MaskLab(given, keep, TOKENS, KEYS))
+    page = open_widget(MaskLab(given, keep, TOKENS, KEYS))
     page.mouse.click(*where(page, 2, 0))  # selects row 2, and hides key 0 from it
     settle(page)
     keep = keep.clone()
     keep[2, 0] = False
     weights = (given + torch.zeros(Q_LEN, K_LEN).masked_fill(~keep, -torch.inf)).softmax(-1)
     rows = page.locator(".masklab-pipeline tbody tr").all_inner_texts()
-    widest = page.locator("td.masklab-weight").first.bounding_box()["width"] - 56  # of a weight of 1
+    widest = page.locator("td.masks-weight").first.bounding_box()["width"] - 56  # of a weight of 1
     for k, line in enumerate(rows):
         numbers = [x.replace("−", "-") for x in line.split()[2:]]
         assert float(numbers[0]) == pytest.approx(given[2, k].item(), abs=6e-4)
@@ -408,13 +384,13 @@ def colours(page, q, k):
     return {colour for _, colour in shot.convert("RGB").getcolors()}
 
 
-def test_hidden_zero_and_nan_have_three_looks(open_lab):
+def test_hidden_zero_and_nan_have_three_looks(open_widget):
     given = torch.zeros(Q_LEN, K_LEN)
     given[1, 1] = -200.0  # visible, with a weight of 0
     keep = masks.full(Q_LEN, K_LEN).clone()
     keep[0] = False
     keep[1, 2] = False
-    page = open_lab(MaskLab(given, keep, TOKENS, KEYS))
+    page = open_widget(MaskLab(given, keep, TOKENS, KEYS))
     page.mouse.click(*where(page, 4, 6))  # away from what is looked at
     settle(page)
     darkest, red, grey = (0, 34, 78), (178, 24, 43), (217, 217, 217)
@@ -428,22 +404,22 @@ def test_hidden_zero_and_nan_have_three_looks(open_lab):
     assert red not in leaking
     assert grey not in leaking
     assert len(leaking) > 1, "a hidden key that has weight all the same keeps its colour under the hatch"
-    expect(page.locator(".masklab-status")).to_have_text(re.compile(r"^9 of 35 cells hidden, 1 query sees nothing\.$"))
+    expect(page.locator(".masks-status")).to_have_text(re.compile(r"^9 of 35 cells hidden, 1 query sees nothing\.$"))
 
 
-def test_flipped_polarity_is_the_classic_bug(open_lab):
+def test_flipped_polarity_is_the_classic_bug(open_widget):
     lab = MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS)
-    page = open_lab(lab)
+    page = open_widget(lab)
     page.get_by_role("button", name="Flip polarity").click()
     settle(page)
     expect(page.get_by_role("button", name="Flip polarity")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_text("True is read as ignore")).to_be_visible()
-    expect(page.locator(".masklab-status")).to_contain_text("1 query sees nothing, 1 row is NaN")
+    expect(page.locator(".masks-status")).to_contain_text("1 query sees nothing, 1 row is NaN")
     assert torch.equal(keep_of(page), masks.causal(Q_LEN, K_LEN)), "the mask is the same; only its reading changed"
 
 
-def test_views_of_one_model_stay_in_step(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
+def test_views_of_one_model_stay_in_step(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
     page.mouse.click(*where(page, 1, 1, view=1))
     settle(page)
     assert shown(page) == [("custom", [], "1 of 35 cells hidden.")] * 2
@@ -454,12 +430,12 @@ def test_views_of_one_model_stay_in_step(open_lab):
     page.evaluate("forget.forEach((f) => f())")  # closing a view leaves no listener behind
     page.evaluate("model.set('flipped', true)")
     settle(page)
-    expect(page.locator(".masklab-warning").first).to_be_hidden()
+    expect(page.locator(".masks-warning").first).to_be_hidden()
 
 
-def test_views_agree_on_the_preset_and_its_parameters(open_lab):
+def test_views_agree_on_the_preset_and_its_parameters(open_widget):
     """After a choice, a number or a click in either view, and after Python: also where two presets make one mask."""
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
     wanted = preset_masks(Q_LEN, K_LEN, real=5, window=3, prefix=3, lengths=[3, 4])
     parameters = page.evaluate("module.PARAMETERS")
     texts = {"real": "5", "window": "3", "prefix": "3", "lengths": "3, 4"}
@@ -505,9 +481,9 @@ HOSTILE_SHOWN = ["<img src=x …", HOSTILE[1], "</script><s…", *HOSTILE[3:6], 
 HOSTILE_SHOWN = [f"{n} {text}" for n, text in enumerate(HOSTILE_SHOWN)]
 
 
-def test_hostile_tokens_are_text(open_lab):
+def test_hostile_tokens_are_text(open_widget):
     size = len(HOSTILE)
-    page = open_lab(MaskLab(scores(size, size), masks.causal(size), HOSTILE))
+    page = open_widget(MaskLab(scores(size, size), masks.causal(size), HOSTILE))
     assert page.locator("main img, main script").count() == 0
     assert page.locator(".masklab-pipeline tbody th").all_text_contents() == HOSTILE_SHOWN
     page.get_by_role("grid").focus()
@@ -523,11 +499,11 @@ def test_hostile_tokens_are_text(open_lab):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 800, 1400])
-def test_axe_finds_nothing(open_lab, page, scheme, width):
+def test_axe_finds_nothing(open_widget, page, scheme, width):
     page.emulate_media(color_scheme=scheme)
     keep = masks.causal(Q_LEN, K_LEN).clone()
     keep[0] = False
-    open_lab(MaskLab(scores(), keep, TOKENS, KEYS), width=width)
+    open_widget(MaskLab(scores(), keep, TOKENS, KEYS), width=width)
     page.get_by_text("As code").click()
     page.get_by_role("button", name="Flip polarity").click()
     settle(page)
@@ -546,9 +522,9 @@ def test_axe_finds_nothing(open_lab, page, scheme, width):
         ("dark", "body", "lang=en", True),
     ],
 )
-def test_the_pages_own_switch_wins_over_the_systems(open_lab, page, scheme, where_, attribute, dark):
+def test_the_pages_own_switch_wins_over_the_systems(open_widget, page, scheme, where_, attribute, dark):
     page.emulate_media(color_scheme=scheme)
-    open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     name, value = attribute.split("=")
     page.evaluate(f"document.{where_}.setAttribute({name!r}, {value!r})")
     settle(page)
@@ -561,8 +537,8 @@ def test_the_pages_own_switch_wins_over_the_systems(open_lab, page, scheme, wher
     assert (max(greys) > 180) if dark else (min(greys) < 80)
 
 
-def test_everything_is_reached_by_keyboard_and_read_out(open_lab):
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+def test_everything_is_reached_by_keyboard_and_read_out(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     reached = []
     for _ in range(12):
         page.keyboard.press("Tab")
@@ -579,16 +555,16 @@ def test_everything_is_reached_by_keyboard_and_read_out(open_lab):
     expect(page.locator("[aria-live=polite]")).to_have_text("query the, key [CLS]: hidden, weight 0.000")
 
 
-def test_other_words_need_no_other_widget(open_lab):
+def test_other_words_need_no_other_widget(open_widget):
     words = {"reset": "Zurück", "presets": {"causal": "kausal"}}
-    page = open_lab(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS, words=words))
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS, words=words))
     expect(page.get_by_role("button", name="Zurück")).to_be_visible()
     expect(page.get_by_label("Mask", exact=True).locator("option", has_text="kausal")).to_have_count(1)
     expect(page.get_by_label("Mask", exact=True).locator("option", has_text="prefix")).to_have_count(1)
 
 
-def test_a_long_row_shows_the_keys_that_matter(open_lab):
-    page = open_lab(MaskLab(scores(40, 40), masks.sliding_window(40, 2)))
+def test_a_long_row_shows_the_keys_that_matter(open_widget):
+    page = open_widget(MaskLab(scores(40, 40), masks.sliding_window(40, 2)))
     page.get_by_role("grid").focus()
     page.keyboard.press("Control+End")
     settle(page)
@@ -599,15 +575,15 @@ def test_a_long_row_shows_the_keys_that_matter(open_lab):
 
 
 @pytest.mark.parametrize("width", [700, 800, 1000, 1400])
-def test_before_and_after_stand_side_by_side_where_there_is_room(open_lab, width):
-    page = open_lab(MaskLab(scores(8, 8), masks.causal(8), ["a token"] * 8), width=width)
+def test_before_and_after_stand_side_by_side_where_there_is_room(open_widget, width):
+    page = open_widget(MaskLab(scores(8, 8), masks.causal(8), ["a token"] * 8), width=width)
     left, right = (figure.bounding_box() for figure in page.locator(".masklab figure").all())
     assert left["y"] == right["y"]
     assert right["x"] >= left["x"] + left["width"]
 
 
-def test_few_cells_leave_room_for_the_names_of_the_axes(open_lab):
-    page = open_lab(MaskLab(scores(1, 1)))
+def test_few_cells_leave_room_for_the_names_of_the_axes(open_widget):
+    page = open_widget(MaskLab(scores(1, 1)))
     width, height = page.evaluate(
         """() => {
           const context = document.createElement("canvas").getContext("2d");
@@ -621,17 +597,17 @@ def test_few_cells_leave_room_for_the_names_of_the_axes(open_lab):
     box = page.locator(".masklab-grid canvas").bounding_box()
     page.mouse.click(box["x"] + 33 + 24, box["y"] + 31 + 24)  # the middle of the only cell
     settle(page)
-    expect(page.locator(".masklab-status")).to_have_text("1 of 1 cells hidden, 1 query sees nothing, 1 row is NaN.")
+    expect(page.locator(".masks-status")).to_have_text("1 of 1 cells hidden, 1 query sees nothing, 1 row is NaN.")
 
 
-def test_1024_tokens(open_lab):
-    page = open_lab(MaskLab(scores(1024, 1024), masks.causal(1024)))
-    expect(page.locator(".masklab-status")).to_have_text(f"{1024 * 1023 // 2} of {1024 * 1024} cells hidden.")
+def test_1024_tokens(open_widget):
+    page = open_widget(MaskLab(scores(1024, 1024), masks.causal(1024)))
+    expect(page.locator(".masks-status")).to_have_text(f"{1024 * 1023 // 2} of {1024 * 1024} cells hidden.")
     page.get_by_role("grid").focus()
     page.keyboard.press("End")
     page.keyboard.press("Space")
     settle(page)
-    expect(page.locator(".masklab-status")).to_contain_text(f"{1024 * 1023 // 2 - 1} of")
+    expect(page.locator(".masks-status")).to_contain_text(f"{1024 * 1023 // 2 - 1} of")
 
 
 # --- Python ------------------------------------------------------------------------------------------

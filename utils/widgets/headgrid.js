@@ -325,19 +325,16 @@ function render({ model, el }) {
     const { left, top, width, height, cell } = layout;
     images.forEach((image, n) => {
       const context = zoomCanvases[n].getContext("2d");
-      context.clearRect(0, 0, left + width + 2, top + height + 2);
+      context.clearRect(0, 0, layout.outerWidth, layout.outerHeight);
       context.imageSmoothingEnabled = cell < 1;
       context.drawImage(image.small, left, top, width, height);
       if (n === 1 && veil) drawHatch(context, layerOfHatches, veil, layout);
       drawLabels(context, layout, queryTokens, keyTokens, words, style.color);
       if (cell >= 30 && Q <= 8 && K <= 8) drawNumbers(context, n);
-      context.lineWidth = 2;
-      context.strokeStyle = style.color;
-      context.strokeRect(left - 1, top + active.q * cell, width + 2, cell);
+      const y = top + active.q * cell;
+      outline(context, style.color, style.backgroundColor, 2, [left - 1, y, width + 2, cell]);
       if (document.activeElement === zoom.grid) {
-        context.lineWidth = 4;
-        context.strokeStyle = style.borderTopColor;
-        context.strokeRect(left + active.k * cell, top + active.q * cell, cell, cell);
+        outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * cell, y, cell, cell]);
       }
     });
   }
@@ -383,7 +380,7 @@ function render({ model, el }) {
       for (const which of sides) {
         const value = valueAt(which, q, k);
         const bar = element("span", { class: "masks-bar" });
-        bar.style.width = `${Number.isNaN(value) ? 0 : 100 * value}%`;
+        bar.style.setProperty("--masks-weight", Number.isNaN(value) ? 0 : value);
         line.append(element("td", { class: "masks-weight" }, bar, element("span", {}, twoDigits(value))));
       }
       body_.append(line);
@@ -497,8 +494,8 @@ function render({ model, el }) {
     const side_ = beside ? wide - room - 24 : wide;
     const columns = data.after && side_ >= 480 ? 2 : 1;
     const share = Math.min(480, (side_ - 16 * (columns - 1)) / columns);
-    layout = mapLayout(zoomCanvases[0].getContext("2d"), share, data.queryTokens, data.keyTokens, 40, 420);
-    for (const shown of zoomCanvases) sizeCanvas(shown, layout.left + layout.width + 2, layout.top + layout.height + 2);
+    layout = mapLayout(zoomCanvases[0].getContext("2d"), share, data.queryTokens, data.keyTokens, words, 40, 420);
+    for (const shown of zoomCanvases) sizeCanvas(shown, layout.outerWidth, layout.outerHeight);
     zoomMaps[1].hidden = !data.after;
     refresh("thumbs");
   }
@@ -561,6 +558,7 @@ function render({ model, el }) {
   const onHead = () => refresh("zoom");
   const listeners = { version: load, layer: onHead, head: onHead, side: onSide, brighten: onSide };
   for (const [name, listener] of Object.entries(listeners)) model.on(`change:${name}`, listener);
+  passSaving(root, el);
   const unfollow = followPage(root, measure, () => refresh());
   load();
 

@@ -1,6 +1,7 @@
 // MaskLab: attention weights before and after a mask, recomputed here, so that no kernel is needed.
 //
-// The first half is arithmetic, the second is what one sees. Tests hold the arithmetic against torch.
+// The first half is arithmetic, the second is what one sees. Tests hold the arithmetic against torch. What both
+// widgets need stands in shared.js, which is put in front of this text.
 
 // --- words: everything that is shown or read out, so that another language needs no other widget ---
 
@@ -258,75 +259,16 @@ export function toCode(api, keep, name, parameters, Q, K) {
   );
 }
 
-// --- colours ---
-
-const CIVIDIS = "ACJOACNPACRRACVTACVUACZWACdYAChZAChbACldACpfACphACtiACxkACxmAC1oAC5qAC5sAC9tADBvADBwADFwADFxATJxBTNxCDNwDDRwDzVwEjVwFDZwFjdwGDdvGjhvHDlvHjpvIDpvITtuIzxuJDxuJj1uJz5uKT9uKj9tK0BtLUFtLkFtL0JtMUNtMkNtM0RtNEVsNUVsNkZsOEdsOUhsOkhsO0lsPEpsPUpsPktsP0xsQExsQU1sQk5sQ05sRE9sRVBsRlFsR1FsSFJsSVNsSlNsS1RsTFVsTVVsTlZsT1dsUFdsUVhtUlltU1ptVFptVVttVVxtVlxtV11tWF5tWV5uWl9uW2BuXGFuXWFuXmJuXmNvX2NvYGRvYWVvYmVvY2ZwZGdwZWhwZWhwZmlwZ2pxaGpxaWtxamxxa21ybG1ybG5ybW9ybm9zb3BzcHFzcXJ0cnJ0cnN0c3R1dHR1dXV1dnZ2d3d2d3d3eHh3eXl3enp4e3p4fHt4fXx4fnx4fn14f354gH94gX94goB5g4F5hIJ5hYJ5hoN5h4R4iIV4iYV4ioZ4i4d4jIh4jYh4jol4j4p4kIt4kYt4kox4ko14k454lI53lY93lpB3l5F3mJJ3mZJ3mpN2m5R2nJV2nZV2npZ2n5d1oJh1oZl1opl1o5p0pJt0pZx0ppx0p51zqJ5zqZ9zqqBzq6ByrKFyraJyrqNxr6RxsKVxsaVws6ZwtKdvtahvtqlvt6luuKpuuattuqxtu61tvK5sva5svq9rv7BrwLFqwbJqwrNpw7NpxLRoxbVoxrZnx7dnyLhmyblly7llzLpkzbtjzrxjz71i0L5i0b9h0sBg08Bf1MFf1cJe1sNd18Rc2cVc2sZb28da3MhZ3chY3slY38pX4MtW4cxV4s1U5M5T5c9S5tBR59FQ6NJP6dNO6tNM69RL7dVK7tZJ79dI8NhG8dlF8tpE89tC9dxB9t0/994++N88+eA6++E4/OI2/eM0/uQ0/uU1/uY2/ug4";
-
-const NAN_COLOUR = [178, 24, 43];
-const HIDDEN_COLOUR = 0xffd9d9d9; // hatched on top; the same in light and dark, as the map beside it
-
-function palette() {
-  const bytes = Uint8Array.from(atob(CIVIDIS), (c) => c.charCodeAt(0));
-  const colours = new Uint32Array(257); // 0 … 255 and NaN, as little-endian RGBA
-  for (let i = 0; i < 256; i++) {
-    colours[i] = (255 << 24) | (bytes[3 * i + 2] << 16) | (bytes[3 * i + 1] << 8) | bytes[3 * i];
-  }
-  colours[256] = (255 << 24) | (NAN_COLOUR[2] << 16) | (NAN_COLOUR[1] << 8) | NAN_COLOUR[0];
-  return colours;
-}
-
-let COLOURS = null;
-const colourOf = (weight) => COLOURS[Number.isNaN(weight) ? 256 : Math.round(255 * Math.min(1, weight))];
-
-// --- small helpers for the page ---
-
-function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
-  }
-  node.append(...children); // strings become text, never markup
-  // JupyterLab reads letters as commands unless the focused element itself forbids it; its parents are not asked.
-  if ("tabindex" in attributes || /^(button|select|input|summary)$/.test(tag)) node.dataset.lmSuppressShortcuts = "true";
-  return node;
-}
-
-function bytesOf(view) {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
-}
-
-function short(text, most = 12) {
-  const characters = Array.from(String(text).replace(/\s+/g, " "));
-  return characters.length > most ? characters.slice(0, most - 1).join("") + "…" : characters.join("");
-}
-
-function number(x) {
-  if (Number.isNaN(x)) return "NaN";
-  if (x === Infinity) return "∞";
-  if (x === -Infinity) return "−∞";
-  const size = Math.abs(x);
-  const text = size !== 0 && (size < 0.001 || size >= 1e6) ? x.toExponential(1) : x.toFixed(size >= 100 ? 1 : 3);
-  return text.replace("-", "−");
-}
-
-function mergeWords(given) {
-  const merged = { ...WORDS, ...given };
-  for (const table of ["presets", "parameters"]) merged[table] = { ...WORDS[table], ...(given?.[table] ?? {}) };
-  return merged;
-}
-
 // --- the widget ---
 
 let instances = 0;
 
 function render({ model, el }) {
-  COLOURS ??= palette();
   const id = `masklab-${++instances}`;
-  const words = mergeWords(model.get("words"));
+  const words = mergeWords(WORDS, model.get("words"));
   const [heads, Q, K] = model.get("shape");
-  const scoreBytes = bytesOf(model.get("scores_bytes"));
-  const scores = new Float32Array(scoreBytes.buffer);
+  const readScores = () => new Float32Array(bytesOf(model.get("scores_bytes")).buffer);
+  let scores = readScores();
   const queryTokens = model.get("query_tokens");
   const keyTokens = model.get("key_tokens");
   let keep = bytesOf(model.get("keep_bytes"));
@@ -383,17 +325,7 @@ function render({ model, el }) {
 
   // -- the page --
 
-  const root = element("div", { class: "masklab", "data-lm-suppress-shortcuts": "true" });
-  const field = (label, control) => {
-    control.setAttribute("aria-label", label); // else a select is named by all of its options
-    return element("label", { class: "masklab-field" }, element("span", {}, label), control);
-  };
-  const choice = (options, value, onchange) => {
-    const select = element("select", { onchange: () => onchange(select.value) });
-    for (const [name, text] of Object.entries(options)) select.append(element("option", { value: name }, text));
-    select.value = value;
-    return select;
-  };
+  const root = element("div", { class: "masks-widget masklab", "data-lm-suppress-shortcuts": "true" });
   const presetSelect = choice(words.presets, "custom", (name) => applyPreset(name));
   presetSelect.querySelector("[value=custom]").disabled = true; // says what the mask is; there is nothing to choose
   const parameterBox = element("span", { class: "masklab-parameters" });
@@ -407,7 +339,7 @@ function render({ model, el }) {
   flip.textContent = words.flip;
   const undo = element("button", { type: "button", onclick: () => undoLast() }, words.undo);
   const reset = element("button", { type: "button", onclick: () => startAgain() }, words.reset);
-  const controls = element("div", { class: "masklab-controls" });
+  const controls = element("div", { class: "masks-controls" });
   controls.append(field(words.preset, presetSelect), parameterBox, field(words.fill, fillSelect));
   controls.append(field(words.dtype, dtypeSelect));
   if (heads > 1) controls.append(field(words.head, headSelect));
@@ -416,8 +348,8 @@ function render({ model, el }) {
   const maps = element("div", { class: "masklab-maps" });
   const leftCanvas = element("canvas", { role: "img" });
   const rightCanvas = element("canvas", { "aria-hidden": "true" });
-  const cell = element("div", { role: "gridcell", id: `${id}-cell`, class: "masklab-hidden" });
-  const gridRow = element("div", { role: "row", class: "masklab-hidden" }, cell);
+  const cell = element("div", { role: "gridcell", id: `${id}-cell`, class: "masks-hidden" });
+  const gridRow = element("div", { role: "row", class: "masks-hidden" }, cell);
   const grid = element(
     "div",
     {
@@ -437,13 +369,13 @@ function render({ model, el }) {
   const figure = (title, content) =>
     element("figure", {}, element("figcaption", {}, title), content);
   maps.append(figure(words.before, leftCanvas), figure(words.after, grid));
-  const status = element("p", { class: "masklab-status" });
-  const live = element("div", { class: "masklab-hidden", "aria-live": "polite" });
-  const warning = element("p", { class: "masklab-warning", role: "status" });
-  const pipelineBox = element("div", { class: "masklab-scroll", tabindex: "0", role: "region" });
+  const status = element("p", { class: "masks-status" });
+  const live = element("div", { class: "masks-hidden", "aria-live": "polite" });
+  const warning = element("p", { class: "masks-warning", role: "status" });
+  const pipelineBox = element("div", { class: "masks-scroll", tabindex: "0", role: "region" });
   const rowSum = element("p");
   const pipeline = element("div", { class: "masklab-pipeline" }, pipelineBox, rowSum);
-  const help = element("p", { class: "masklab-help", id: `${id}-help` }, words.help);
+  const help = element("p", { class: "masks-help", id: `${id}-help` }, words.help);
 
   const codeText = element("pre", { tabindex: "0", "aria-label": words.code });
   const codeApi = choice(APIS, "sdpa", () => showCode());
@@ -472,14 +404,8 @@ function render({ model, el }) {
 
   // -- drawing --
 
-  const pixelMap = () => {
-    const small = element("canvas", { width: K, height: Q }); // one pixel a cell
-    const context = small.getContext("2d", { willReadFrequently: true });
-    const data = context.createImageData(K, Q);
-    return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
-  };
-  const images = [pixelMap(), pixelMap()]; // before, after
-  const veil = pixelMap(); // opaque where hidden
+  const images = [pixelMap(K, Q), pixelMap(K, Q)]; // before, after
+  const veil = pixelMap(K, Q); // opaque where hidden
 
   // A hidden cell is grey and hatched; one that has a weight all the same, or is NaN, keeps that colour under the hatch.
   function colourRow(q) {
@@ -500,51 +426,15 @@ function render({ model, el }) {
     for (const image of [...images, veil]) image.context.putImageData(image.data, 0, 0);
   }
 
-  // Where the cells stand on a canvas, in CSS pixels: labels take a margin on the left and on top.
-  const layout = { cell: 0, left: 0, top: 0, width: 0, height: 0, outerWidth: 0, outerHeight: 0 };
-  const FONT = "12px system-ui, sans-serif";
-
+  let layout = null;
   function measure() {
-    const context = leftCanvas.getContext("2d");
-    context.font = FONT;
-    const widthOf = (text) => context.measureText(text).width;
-    const widest = (tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
     const wide = (root.clientWidth || 656) - 16; // without the padding
     const columns = wide >= 640 ? 2 : 1;
     const room = Math.min(560, (wide - 24 * (columns - 1)) / columns);
-    const many = Math.max(Q, K) > 40;
-    layout.left = many ? 40 : widest(queryTokens) + 26;
-    layout.top = many ? 36 : widest(keyTokens) + 24;
-    layout.cell = Math.min(48, (room - layout.left - 2) / K, 560 / Q);
-    layout.width = layout.cell * K;
-    layout.height = layout.cell * Q;
-    layout.outerWidth = layout.left + Math.max(layout.width, widthOf(words.key)) + 2; // few cells leave no room for it
-    layout.outerHeight = layout.top + Math.max(layout.height, widthOf(words.query)) + 2;
-    const ratio = Math.min(3, window.devicePixelRatio || 1);
-    for (const canvas of [leftCanvas, rightCanvas]) {
-      canvas.style.width = `${layout.outerWidth}px`;
-      canvas.style.height = `${layout.outerHeight}px`;
-      canvas.width = Math.round(layout.outerWidth * ratio);
-      canvas.height = Math.round(layout.outerHeight * ratio);
-      canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
-    }
+    layout = mapLayout(leftCanvas.getContext("2d"), room, queryTokens, keyTokens, words);
+    for (const canvas of [leftCanvas, rightCanvas]) sizeCanvas(canvas, layout.outerWidth, layout.outerHeight);
   }
 
-  let hatched = null; // lines only: what is under them says what the cell is
-  function hatch() {
-    if (hatched) return hatched;
-    const tile = element("canvas", { width: 8, height: 8 });
-    const context = tile.getContext("2d");
-    context.strokeStyle = "#555555";
-    context.lineWidth = 1;
-    context.beginPath();
-    for (const shift of [-8, 0, 8]) {
-      context.moveTo(shift, 8);
-      context.lineTo(shift + 8, 0);
-    }
-    context.stroke();
-    return (hatched = context.createPattern(tile, "repeat"));
-  }
   const layer = element("canvas");
 
   function draw() {
@@ -556,8 +446,8 @@ function render({ model, el }) {
       context.clearRect(0, 0, canvas.width, canvas.height);
       context.imageSmoothingEnabled = false;
       context.drawImage(images[n].small, left, top, width, height);
-      if (n === 1 && hiddenCells) drawHidden(context);
-      labels(context, text);
+      if (n === 1 && hiddenCells) drawHatch(context, layer, veil, layout);
+      drawLabels(context, layout, queryTokens, keyTokens, words, text);
       if (size >= 30 && Q <= 8 && K <= 8) numbers(context, n === 0 ? before : after, n === 1);
       const y = top + active.q * size;
       outline(context, text, style.backgroundColor, 2, [left - 1, y, width + 2, size]);
@@ -565,56 +455,6 @@ function render({ model, el }) {
         outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * size, y, size, size]);
       }
     });
-  }
-
-  // A line with an edge on both sides, since the cells under it are both light and dark.
-  function outline(context, colour, edge, lineWidth, box) {
-    for (const [strokeStyle, wide] of [[edge, lineWidth + 2], [colour, lineWidth]]) {
-      Object.assign(context, { strokeStyle, lineWidth: wide });
-      context.strokeRect(...box);
-    }
-  }
-
-  function drawHidden(context) {
-    const { left, top, width, height } = layout;
-    const ratio = rightCanvas.width / layout.outerWidth;
-    layer.width = Math.max(1, Math.round(width * ratio));
-    layer.height = Math.max(1, Math.round(height * ratio));
-    const over = layer.getContext("2d");
-    over.imageSmoothingEnabled = false;
-    over.drawImage(veil.small, 0, 0, layer.width, layer.height);
-    over.globalCompositeOperation = "source-in";
-    over.fillStyle = hatch();
-    over.fillRect(0, 0, layer.width, layer.height);
-    context.drawImage(layer, left, top, width, height);
-  }
-
-  function labels(context, text) {
-    const { left, top, cell: size } = layout;
-    context.fillStyle = text;
-    context.font = FONT;
-    context.textBaseline = "middle";
-    const step = Math.max(1, Math.ceil(14 / size));
-    for (let q = 0; q < Q; q += step) {
-      context.textAlign = "right";
-      context.fillText(step > 1 ? String(q) : short(queryTokens[q]), left - 6, top + (q + 0.5) * size);
-    }
-    for (let k = 0; k < K; k += step) {
-      context.save();
-      context.translate(left + (k + 0.5) * size, top - 6);
-      context.rotate(-Math.PI / 2);
-      context.textAlign = "left";
-      context.fillText(step > 1 ? String(k) : short(keyTokens[k]), 0, 0);
-      context.restore();
-    }
-    context.textAlign = "left";
-    context.fillText(words.key, left, 8);
-    context.save();
-    context.translate(8, top);
-    context.rotate(-Math.PI / 2);
-    context.textAlign = "right";
-    context.fillText(words.query, 0, 0);
-    context.restore();
   }
 
   function numbers(context, weights, masked) {
@@ -657,13 +497,13 @@ function render({ model, el }) {
     for (let k = 0; k < K; k++) sum += after[q * K + k];
     for (const k of keys) {
       const at = q * K + k;
-      const line = element("tr", { class: row[k] ? "" : "masklab-off" });
+      const line = element("tr", { class: row[k] ? "" : "masks-off" });
       line.append(element("th", { scope: "row" }, `${k} ${short(keyTokens[k])}`));
       for (const x of [headScores()[at], stages.masked[k], stages.exps[k]]) line.append(element("td", {}, number(x)));
       for (const x of [after[at], before[at]]) {
-        const bar = element("span", { class: "masklab-bar" });
-        bar.style.setProperty("--masklab-weight", Number.isNaN(x) ? 0 : x);
-        line.append(element("td", { class: "masklab-weight" }, bar, element("span", {}, number(x))));
+        const bar = element("span", { class: "masks-bar" });
+        bar.style.setProperty("--masks-weight", Number.isNaN(x) ? 0 : x);
+        line.append(element("td", { class: "masks-weight" }, bar, element("span", {}, number(x))));
       }
       body.append(line);
     }
@@ -838,15 +678,9 @@ function render({ model, el }) {
 
   // -- pointer and keyboard --
 
-  function placeOf(event) {
-    const box = event.target.getBoundingClientRect(); // ratios, since slides scale their pages
-    const x = ((event.clientX - box.left) / box.width) * layout.outerWidth - layout.left;
-    const y = ((event.clientY - box.top) / box.height) * layout.outerHeight - layout.top;
-    return { q: Math.floor(y / layout.cell), k: Math.floor(x / layout.cell) };
-  }
   function cellOf(event) {
-    const { q, k } = placeOf(event);
-    return q >= 0 && q < Q && k >= 0 && k < K ? { q, k } : null;
+    const { row, column } = cellAt(event, rightCanvas, layout);
+    return row >= 0 && row < Q && column >= 0 && column < K ? { q: row, k: column } : null;
   }
   let stroke = null;
   rightCanvas.addEventListener("pointerdown", (event) => {
@@ -882,35 +716,22 @@ function render({ model, el }) {
     if (key === "z" || key === "y") {
       event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
       if (key === "z" && !event.shiftKey) undoLast();
-    } else if (key === "s" && root.closest(".jp-Notebook")) {
-      // The notebook hears no key from in here (see element), but must be saved: tell what stands around us.
-      if (!el.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
     }
   });
+  passSaving(root, el);
   leftCanvas.addEventListener("pointerdown", (event) => {
-    const { q } = placeOf(event);
-    if (q >= 0 && q < Q) {
-      active.q = q;
+    const { row } = cellAt(event, leftCanvas, layout);
+    if (row >= 0 && row < Q) {
+      active.q = row;
       refresh({ rows: [] });
     }
   });
 
   grid.addEventListener("keydown", (event) => {
     const { q, k } = active;
-    const jump = event.ctrlKey || event.metaKey;
-    const moves = {
-      ArrowUp: [q - 1, k],
-      ArrowDown: [q + 1, k],
-      ArrowLeft: [q, k - 1],
-      ArrowRight: [q, k + 1],
-      Home: [jump ? 0 : q, 0],
-      End: [jump ? Q - 1 : q, K - 1],
-      PageUp: [q - 8, k],
-      PageDown: [q + 8, k],
-    };
-    if (event.key in moves) {
-      active.q = Math.min(Q - 1, Math.max(0, moves[event.key][0]));
-      active.k = Math.min(K - 1, Math.max(0, moves[event.key][1]));
+    const to = movedTo(event, q, k, Q, K);
+    if (to) {
+      Object.assign(active, { q: to.row, k: to.column });
       refresh({ rows: [] });
       announce();
     } else if (event.key === " " || event.key === "Enter") {
@@ -937,30 +758,29 @@ function render({ model, el }) {
   };
   const onSetting = () => refresh();
   const onScores = () => refresh({ before: true });
+  const onOtherScores = () => {
+    scores = readScores();
+    onScores();
+  };
   const listeners = { keep_bytes: onMask, preset: onMask, fill: onSetting, flipped: onSetting };
-  Object.assign(listeners, { dtype: onScores, head: onScores });
+  Object.assign(listeners, { dtype: onScores, head: onScores, scores_bytes: onOtherScores });
   for (const [name, listener] of Object.entries(listeners)) model.on(`change:${name}`, listener);
 
-  const resize = new ResizeObserver(() => {
-    measure();
-    draw();
-  });
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", draw);
-  const themes = new MutationObserver(draw); // the site and JupyterLab switch by attributes
-  for (const node of [document.documentElement, document.body]) {
-    themes.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
-  }
   measure();
   showParameters();
   refresh({ before: true });
-  resize.observe(root);
+  const unfollow = followPage(
+    root,
+    () => {
+      measure();
+      draw();
+    },
+    draw,
+  );
 
   return () => {
     for (const [name, listener] of Object.entries(listeners)) model.off(`change:${name}`, listener);
-    resize.disconnect();
-    themes.disconnect();
-    dark.removeEventListener("change", draw);
+    unfollow();
     cancelAnimationFrame(frame);
   };
 }

@@ -1,8 +1,6 @@
 """MaskLab: draw a mask and watch the attention weights change. Taught in lesson 00."""
 
-import base64
 from collections.abc import Sequence
-from pathlib import Path
 
 import anywidget
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from utils import plots
 from utils.inputs import describe_tensor, require_keep_for, require_tensor
+from utils.widgets.shared import module_text, require_tokens, style_text, with_picture
 
 FILLS = ("-inf", "min", "-1e9", "-1e4")
 DTYPES = ("float32", "float16", "bfloat16")
@@ -55,8 +54,8 @@ class MaskLab(anywidget.AnyWidget):
         TypeError, ValueError: sizes, tokens or scores that do not fit, each named.
     """
 
-    _esm = Path(__file__).with_suffix(".js")
-    _css = Path(__file__).with_suffix(".css")
+    _esm = module_text("masklab")
+    _css = style_text("masklab")
 
     shape = traitlets.List(traitlets.Int()).tag(sync=True)
     scores_bytes = traitlets.Bytes().tag(sync=True)  # float32, since -inf is not JSON
@@ -101,8 +100,8 @@ class MaskLab(anywidget.AnyWidget):
             shape=[heads, q_len, k_len],
             scores_bytes=scores.numpy().tobytes(),
             keep_bytes=_keep_bytes(keep, q_len, k_len),
-            query_tokens=_tokens(query_tokens, "query_tokens", q_len),
-            key_tokens=_tokens(key_tokens, "key_tokens", k_len),
+            query_tokens=require_tokens(query_tokens, "query_tokens", q_len),
+            key_tokens=require_tokens(key_tokens, "key_tokens", k_len),
             fill=fill,
             dtype=dtype,
             head=head,
@@ -111,8 +110,15 @@ class MaskLab(anywidget.AnyWidget):
 
     @property
     def scores(self) -> Tensor:
-        """float32 (heads, q_len, k_len), before the softmax."""
+        """float32 (heads, q_len, k_len), before the softmax. Others of the same shape can be set in their place."""
         return torch.frombuffer(bytearray(self.scores_bytes), dtype=torch.float32).reshape(self.shape)
+
+    @scores.setter
+    def scores(self, scores: Tensor) -> None:
+        scores = _scores(scores)
+        if list(scores.shape) != self.shape:
+            raise ValueError(f"scores: got {describe_tensor(scores)}, wanted {tuple(self.shape)}, as at the start.")
+        self.scores_bytes = scores.numpy().tobytes()
 
     @traitlets.validate("keep_bytes")
     def _same_size(self, proposal):
@@ -135,11 +141,7 @@ class MaskLab(anywidget.AnyWidget):
         )
 
     def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        picture = self.picture()
-        data = {**data, "image/png": base64.b64encode(picture.png()).decode(), "text/plain": picture.alt}
-        return data, {**metadata, "image/png": {"alt": picture.alt}}
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
 
 
 def _scores(scores) -> Tensor:
@@ -166,16 +168,6 @@ def _keep_bytes(keep, q_len: int, k_len: int) -> bytes:
 
 def _keep_tensor(keep_bytes: bytes, shape: Sequence[int]) -> Tensor:
     return torch.frombuffer(bytearray(keep_bytes), dtype=torch.uint8).reshape(*shape[1:]).bool()
-
-
-def _tokens(tokens, name: str, length: int) -> list[str]:
-    if tokens is None:
-        return [str(n) for n in range(length)]
-    if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
-        raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of {length} strings.")
-    if len(tokens) != length:
-        raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
-    return list(tokens)
 
 
 def _alt(keep: Tensor) -> str:

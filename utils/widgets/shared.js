@@ -116,15 +116,20 @@ function drawHatch(context, layer, veil, layout) {
 const FONT = "12px system-ui, sans-serif";
 
 // Where the cells stand on a canvas, in CSS pixels: labels take a margin on the left and on top.
-function mapLayout(context, room, queryTokens, keyTokens, most = 48, height = 560) {
+function mapLayout(context, room, queryTokens, keyTokens, words, most = 48, tallest = 560) {
   context.font = FONT;
-  const widest = (tokens) => Math.max(...tokens.map((token) => context.measureText(short(token)).width));
+  const widthOf = (text) => context.measureText(text).width;
+  const widest = (tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
   const [Q, K] = [queryTokens.length, keyTokens.length];
   const many = Math.max(Q, K) > 40;
   const left = many ? 40 : widest(queryTokens) + 26;
   const top = many ? 36 : widest(keyTokens) + 24;
-  const cell = Math.min(most, (room - left - 2) / K, height / Q);
-  return { left, top, cell, width: cell * K, height: cell * Q };
+  const cell = Math.min(most, (room - left - 2) / K, tallest / Q);
+  const [width, height] = [cell * K, cell * Q];
+  // Few cells leave no room for the names of the axes.
+  const outerWidth = left + Math.max(width, widthOf(words.key)) + 2;
+  const outerHeight = top + Math.max(height, widthOf(words.query)) + 2;
+  return { left, top, cell, width, height, outerWidth, outerHeight };
 }
 
 function sizeCanvas(canvas, width, height) {
@@ -164,11 +169,19 @@ function drawLabels(context, layout, queryTokens, keyTokens, words, text) {
   context.restore();
 }
 
+// A line with an edge on both sides, since the cells under it are both light and dark.
+function outline(context, colour, edge, lineWidth, box) {
+  for (const [strokeStyle, wide] of [[edge, lineWidth + 2], [colour, lineWidth]]) {
+    Object.assign(context, { strokeStyle, lineWidth: wide });
+    context.strokeRect(...box);
+  }
+}
+
 // Which cell of a map an event points at. Ratios of its box, since slides scale their pages.
 function cellAt(event, canvas, layout) {
   const box = canvas.getBoundingClientRect();
-  const x = ((event.clientX - box.left) / box.width) * canvas.offsetWidth - layout.left;
-  const y = ((event.clientY - box.top) / box.height) * canvas.offsetHeight - layout.top;
+  const x = ((event.clientX - box.left) / box.width) * layout.outerWidth - layout.left;
+  const y = ((event.clientY - box.top) / box.height) * layout.outerHeight - layout.top;
   return { row: Math.floor(y / layout.cell), column: Math.floor(x / layout.cell) };
 }
 
@@ -189,6 +202,14 @@ function followPage(root, measure, draw) {
     themes.disconnect();
     dark.removeEventListener("change", draw);
   };
+}
+
+// The notebook hears no key from in here (see element), but must be saved: Ctrl+S is told to what stands around.
+function passSaving(root, el) {
+  root.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s" || !root.closest(".jp-Notebook")) return;
+    if (!el.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
+  });
 }
 
 // --- keys that move through rows and columns ---
