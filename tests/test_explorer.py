@@ -1,5 +1,6 @@
 """Explorer: a real model, a sentence typed by somebody, a mask drawn by somebody, and whatever goes wrong."""
 
+import copy
 import re
 
 import pytest
@@ -100,7 +101,7 @@ def test_what_cannot_be_run_is_told_and_the_last_result_stays(plain, control, va
     assert plain.grid is grid
     assert plain.lab is lab
     assert plain.children[2:] == (lab, grid)
-    assert (plain._run.disabled, plain._run.icon) == (False, "")
+    assert (plain._button.disabled, plain._button.icon) == (False, "")
     getattr(plain, control).value = was
     assert says not in plain.message
 
@@ -111,11 +112,11 @@ def test_a_spinner_turns_while_the_model_runs(monkeypatch):
     monkeypatch.setattr(
         explorer,
         "_run",
-        lambda *a: (seen.append((shown._run.description, shown._run.icon, shown._run.disabled)), real(*a))[1],
+        lambda *a: (seen.append((shown._button.description, shown._button.icon, shown._button.disabled)), real(*a))[1],
     )
     shown._sentence.value = "Dogs bark."
     assert seen == [("Running", "spinner spin", True)]
-    assert (shown._run.description, shown._run.icon, shown._run.disabled) == ("Run", "", False)
+    assert (shown._button.description, shown._button.icon, shown._button.disabled) == ("Run", "", False)
 
 
 def test_a_model_that_breaks_is_told(monkeypatch):
@@ -127,7 +128,33 @@ def test_a_model_that_breaks_is_told(monkeypatch):
     monkeypatch.setattr(explorer, "_run", broken)
     shown.lab.keep = masks.causal(6)
     assert shown.message == "out of <b>memory</b> and patience"
-    assert type(shown._said).__name__ == "Label", "which never reads markup"
+    assert shown._said.value == "out of &lt;b&gt;memory&lt;/b&gt; and patience", "text is never read as markup"
+
+
+def test_a_model_that_cannot_be_shown_leaves_the_last_one_at_work(monkeypatch):
+    shown = Explorer(SENTENCE)
+    real = models.load("minilm-bert", attn_implementation="eager")
+    monkeypatch.setattr(models, "load", lambda name, **kwargs: models_without_weights(real))
+    shown._model.value = "another"
+    assert shown.message == "This model returns no attention weights."
+    monkeypatch.undo()
+    shown.lab.keep = masks.causal(6)
+    assert (shown.grid.after.triu(1) == 0).all()
+    assert "The mask changed the output of 6 of 6 tokens" in shown.message
+
+
+def models_without_weights(pair):
+    model, tokenizer = pair
+    model = copy.deepcopy(model)
+    forward = model.forward
+
+    def silent(*arguments, **options):
+        result = forward(*arguments, **options)
+        result.attentions = None
+        return result
+
+    model.forward = silent
+    return model, tokenizer
 
 
 def test_on_a_decoder_the_mask_is_joined_with_its_own_causality(monkeypatch):
@@ -145,14 +172,20 @@ def test_on_a_decoder_the_mask_is_joined_with_its_own_causality(monkeypatch):
     assert re.search(r"changed the output of 4 of 5 tokens", shown.message)
 
 
-@pytest.mark.parametrize("arguments", [(3,), (None,), ("a", 3)])
-def test_bad_arguments_are_named(arguments):
-    with pytest.raises(TypeError, match="wanted a string"):
-        Explorer(*arguments)
-
-
-def test_a_mask_that_does_not_fit_is_told():
-    assert "keep" in Explorer(SENTENCE, keep=masks.causal(3)).message
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "says"),
+    [
+        ((3,), {}, TypeError, "sentence: got int, wanted a string"),
+        (("a", 3), {}, TypeError, "model: got int, wanted a string"),
+        (("",), {}, ValueError, "There is nothing to read"),
+        ((SENTENCE, "no/such"), {}, models.ModelUnavailable, "'no/such' could not be loaded"),
+        ((SENTENCE,), {"keep": masks.causal(3)}, ValueError, "keep: got a bool tensor of shape (3, 3)"),
+        ((SENTENCE,), {"keep": torch.ones(6, 6)}, TypeError, "keep"),
+    ],
+)
+def test_what_is_wrong_in_the_cell_is_raised_there(arguments, options, error, says):
+    with pytest.raises(error, match=re.escape(says)):
+        Explorer(*arguments, **options)
 
 
 def test_where_no_widget_lives_there_is_a_picture_with_alt_text(plain):

@@ -135,6 +135,14 @@ def go_to(page: Page, notebook: nbformat.NotebookNode, wanted):
         page.keyboard.press("ArrowDown")
 
 
+def is_figure(cell) -> bool:
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
+
+
+def is_widget(cell) -> bool:
+    return any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for o in cell.get("outputs", ()))
+
+
 @pytest.mark.parametrize("name", LESSONS)
 def test_run_all_in_jupyterlab(name, lab, page, outside):
     path = lab.folder / "lessons" / "notebooks" / name
@@ -155,10 +163,16 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     # What the reader sees, in the output areas only: the source holds some of the same words.
     go_to(page, ran, lambda cell: APPEARS[name] in str(cell.get("outputs", "")))
     expect(page.locator(".jp-OutputArea-output").get_by_text(APPEARS[name]).last).to_be_visible()
-    go_to(page, ran, lambda cell: "image/png" in str(cell.get("outputs", "")))
-    figure = page.locator('.jp-OutputArea-output img[alt^="Two heatmaps"]').first
-    expect(figure).to_be_visible()
-    assert figure.evaluate("image => image.naturalWidth") > 500
+    for wanted, seen in (
+        (lambda cell: is_figure(cell) and not is_widget(cell), '.jp-OutputArea-output img[alt^="Two heatmaps"]'),
+        (lambda cell: is_widget(cell) and "MaskLab" in cell.source, ".masklab canvas"),
+        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".headgrid canvas"),
+        (lambda cell: is_widget(cell) and "Explorer" in cell.source, ".widget-text"),
+    ):
+        if any(map(wanted, ran.cells)):
+            go_to(page, ran, wanted)
+            expect(page.locator(seen).first).to_be_visible()
+            assert page.locator(seen).first.evaluate("shown => shown.naturalWidth ?? shown.clientWidth") > 200
 
     assert outside == []
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
@@ -195,7 +209,7 @@ class LabNotebook:
         """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
         self.run_cell(0)
         self.heard = 0
-        expect(self.page.locator(".masks-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
+        expect(self.page.locator(".masklab .masks-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
 
     def run_cell(self, place: int):
         """Runs one cell and waits until it has run."""
@@ -225,7 +239,7 @@ class LabNotebook:
         assert len(lines) == self.heard, "one change, one call"
         assert json.loads(lines[-1]) == keep.int().tolist()
         hidden = f"{int((~keep).sum())} of 30 cells hidden"
-        for status in self.page.locator(".masks-status").all():
+        for status in self.page.locator(".masklab .masks-status").all():
             expect(status).to_contain_text(hidden)
 
     def cells(self) -> list[list[str]]:
@@ -384,7 +398,7 @@ def test_the_dark_theme_leaves_no_light_box(notebook):
     found = notebook.page.locator(".masklab").first.evaluate(behind)
     assert len(found) >= 1
     assert max(found) < 60
-    text = notebook.page.locator(".masks-status").first.evaluate("node => getComputedStyle(node).color")
+    text = notebook.page.locator(".masklab .masks-status").first.evaluate("node => getComputedStyle(node).color")
     assert text == "rgb(230, 233, 237)"
     notebook.menu("Settings", "Theme", "JupyterLab Light")
     expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=MINUTE)
@@ -398,6 +412,68 @@ def test_hostile_tokens_are_text_in_jupyterlab(notebook):
     assert view.locator("tbody th").all_text_contents() == HOSTILE_SHOWN
     assert view.locator("img, script").count() == 0
     notebook.python("0")  # takes it away again
+
+
+def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
+    notebook.begin()
+    notebook.python(
+        "torch.manual_seed(0); before, after = torch.randn(2, 2, 3, 5, 6).softmax(-1)\n"
+        "grid = widgets.HeadGrid(before, after, list('abcde'), list('uvwxyz'))\n"
+        "grid.observe(lambda change: print(change.name, change.new, file=heard, flush=True), ['layer', 'head'])\ngrid"
+    )
+    page, view = notebook.page, notebook.page.locator(".headgrid")
+    expect(view.get_by_text("Layer 0, head 0.")).to_be_visible(timeout=MINUTE)
+    cells = notebook.cells()
+    shown = view.locator("canvas").first
+    box = shown.bounding_box()
+    pitch = (box["width"] - 34) / 3
+    page.mouse.click(box["x"] + 34 + 2.5 * pitch, box["y"] + 34 + 1.5 * pitch)
+    expect(view.get_by_text("Layer 1, head 2.")).to_be_visible()
+    for key in (*"ddabxmyz00", "Escape", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(view.get_by_text("Layer 1, head 1.")).to_be_visible()
+    assert notebook.cells() == cells
+    deadline = time.monotonic() + 30
+    while notebook.heard_file.read_text().count("\n") < 3 and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert sorted(notebook.heard_file.read_text().splitlines()) == ["head 1", "head 2", "layer 1"]
+
+    # The grid stands under the cell that made it; another cell speaks to it.
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text("grid.update(torch.eye(3).expand(1, 2, 3, 3), None, ['p', '<i>', 'r'])")
+    notebook.run_cell(0)
+    expect(view.get_by_text("attention weights: 1 layers × 2 heads")).to_be_visible()
+    assert view.locator("tbody tr").all_inner_texts()[0].split() == ["0", "p", "1.00"]
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(LAB_CELLS[0])
+    notebook.python("0")  # takes it away again
+
+
+def test_the_explorer_runs_a_typed_sentence_and_the_mask_that_is_drawn(notebook):
+    notebook.begin()
+    notebook.python("from utils import explorer\nexplorer.Explorer('Rain is coming.', pads=2)")
+    page = notebook.page
+    grid = page.locator(".headgrid")
+    expect(page.get_by_text("the output of every token is the same")).to_be_visible(timeout=MINUTE)
+    sentence = page.get_by_label("Sentence")
+    sentence.fill("<b>Snow</b> falls.")
+    sentence.press("Enter")
+    expect(page.locator(".masklab").last.locator("tbody th").nth(1)).to_have_text("1 <", timeout=MINUTE)
+    lab = page.locator(".masklab").last
+    lab.get_by_label("Mask", exact=True).select_option("causal")
+    expect(page.get_by_text(re.compile(r"The mask changed the output of \d+ of \d+ tokens"))).to_be_visible(
+        timeout=MINUTE
+    )
+    expect(grid.get_by_text(re.compile(r"From no mask to your mask, [1-9]\d* % of the weight moved"))).to_be_visible()
+    model = page.get_by_label("Model")
+    model.fill("no/such-model")
+    model.press("Enter")
+    expect(page.get_by_text("'no/such-model' could not be loaded")).to_be_visible(timeout=MINUTE)
+    expect(grid.get_by_text(re.compile("From no mask to your mask"))).to_be_visible()
+    expect(page.get_by_role("button", name="Run", exact=True).last).to_be_enabled()
+    notebook.python("0")
 
 
 BROKEN = re.compile("Error|Loading widget|model not found|Traceback|Failed|Invalid", re.IGNORECASE)
@@ -421,7 +497,7 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
     expect(page.locator(".jp-Notebook")).to_have_count(0)
 
     notebook.open()
-    statuses = page.locator(".masks-status")
+    statuses = page.locator(".masklab .masks-status")
     expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=MINUTE)
     for view in (0, 1):
         assert torch.equal(notebook.drawn(view), keep)

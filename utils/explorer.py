@@ -1,7 +1,8 @@
 """Explorer: type a sentence, draw a mask, and watch every head of a real model change. Needs a kernel."""
 
-from collections.abc import Sequence
-from contextlib import contextmanager
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import ipywidgets
 import torch
@@ -37,8 +38,11 @@ class Explorer(ipywidgets.VBox):
         message: what stands under the controls: what was measured, or why nothing could be.
     Raises:
         TypeError: sentence or model is no string.
+        ValueError: nothing to read, too much of it, or a keep that does not fit the tokens.
+        ModelUnavailable: see ``models.load``.
 
-    Whatever cannot be run is told in words below the controls, and what was shown before stays.
+    Once it stands there, it raises no more: what cannot be run is told in words below the controls, and what was
+    shown before stays.
     """
 
     def __init__(
@@ -69,51 +73,55 @@ class Explorer(ipywidgets.VBox):
         self._pads = ipywidgets.BoundedIntText(
             pads, min=0, max=MOST_PADS, description="Pads", layout={"width": "8em"}, **wide
         )
-        self._run = ipywidgets.Button(description="Run", layout={"width": "7em"})
-        self._said = ipywidgets.Label()  # a label shows text as it is, never as markup
+        self._button = ipywidgets.Button(description="Run", layout={"width": "7em"})
+        self._said = ipywidgets.HTML()  # a Label would cut a long line off; the text is escaped
         self._loaded = {}
-        self._result = None
-        self._input_ids = None
+        self._reading: _Reading | None = None
         self.lab: MaskLab | None = None
         self.grid: HeadGrid | None = None
-        controls = [self._sentence, self._model, self._pads, self._run]
+        controls = [self._sentence, self._model, self._pads, self._button]
         row = ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"})
         super().__init__([row, self._said])
         self._read(keep)
         for control in controls[:-1]:
-            control.observe(lambda change: self._read(), "value")
-        self._run.on_click(lambda button: self._read())
+            control.observe(lambda change: self._try(self._read), "value")
+        self._button.on_click(lambda button: self._try(self._read))
 
     @property
     def message(self) -> str:
-        return self._said.value
+        return html.unescape(self._said.value)
+
+    def _say(self, words: str) -> None:
+        self._said.value = html.escape(words)
 
     # -- one sentence, one model --
 
     def _read(self, keep: Tensor | None = None) -> None:
-        """Tokenizes, runs the model without a mask, and starts the two widgets anew."""
-        with self._working():
-            model, tokenizer = self._load(self._model.value.strip())
-            input_ids = self._tokenize(model, tokenizer)
-            result = _run(model, input_ids)
-            tokens = text.labels(tokenizer, input_ids[0])
-            size = len(tokens)
-            if keep is not None:
-                keep = require_keep_for(keep, (size, size)).expand(size, size)
-            elif self.lab is not None and self.lab.keep.shape == (size, size):
-                keep = self.lab.keep  # another sentence of the same length: the mask stays
-            self._input_ids, self._result, self._tokens = input_ids, result, tokens
-            layer, head = (self.grid.layer, self.grid.head) if self.grid else (0, 0)
-            weights = _weights(result)
-            layer, head = min(layer, len(weights) - 1), min(head, weights.shape[1] - 1)
-            # The logarithm of a weight is its score, up to a number that the softmax takes out again.
-            self.lab = MaskLab(weights[layer].log(), keep, tokens, head=head)
-            self.grid = HeadGrid(weights, weights, tokens, names=("no mask", "your mask"), layer=layer, head=head)
-            self.lab.observe(lambda change: self._apply(), "keep")
-            self.lab.observe(lambda change: setattr(self.grid, "head", change.new), "head")
-            self.grid.observe(lambda change: self._follow(), ["layer", "head"])
-            self._apply()
-            self.children = (*self.children[:2], self.lab, self.grid)
+        """Runs the model on the sentence as it is now; the two widgets start anew, and only if all went well."""
+        reading = self._run_sentence()
+        size = len(reading.tokens)
+        if keep is not None:
+            keep = require_keep_for(keep, (size, size)).expand(size, size)
+        elif self.lab is not None and self.lab.keep.shape == (size, size):
+            keep = self.lab.keep  # another sentence of the same length: the mask stays
+        weights = reading.weights
+        layer, head = (self.grid.layer, self.grid.head) if self.grid else (0, 0)
+        layer, head = min(layer, len(weights) - 1), min(head, weights.shape[1] - 1)
+        # The logarithm of a weight is its score, up to a number that the softmax takes out again.
+        lab = MaskLab(weights[layer].log(), keep, reading.tokens, head=head)
+        grid = HeadGrid(weights, weights, reading.tokens, names=("no mask", "your mask"), layer=layer, head=head)
+        said = reading.show_mask(lab.keep, grid)
+        self._reading, self.lab, self.grid = reading, lab, grid
+        self._say(said)
+        self.children = (*self.children[:2], lab, grid)
+        lab.observe(lambda change: self._try(self._apply), "keep")
+        lab.observe(lambda change: setattr(grid, "head", change.new), "head")
+        grid.observe(lambda change: self._follow(), ["layer", "head"])
+
+    def _run_sentence(self) -> "_Reading":
+        model, tokenizer = self._load(self._model.value.strip())
+        input_ids = self._tokenize(model, tokenizer)
+        return _Reading(model, input_ids, text.labels(tokenizer, input_ids[0]), _run(model, input_ids))
 
     def _load(self, name: str):
         if name not in self._loaded:
@@ -137,30 +145,12 @@ class Explorer(ipywidgets.VBox):
     # -- the mask --
 
     def _apply(self) -> None:
-        """Runs the model with the mask as it is drawn now, and says how far its output moved."""
-        with self._working():
-            (model, _), keep = next(iter(self._loaded.values())), self.lab.keep
-            if sees_causally(model):
-                keep = keep & masks.causal(len(keep))
-            masked = self._result if bool(self.lab.keep.all()) else _run(model, self._input_ids, keep)
-            self.grid.update(_weights(self._result), _weights(masked), self._tokens, keep=keep)
-            self._said.value = self._measured(_output(masked), _output(self._result))
-
-    def _measured(self, masked: Tensor, unmasked: Tensor) -> str:
-        moved = (masked - unmasked).abs().amax(-1)[0]
-        changed = int((moved > 1e-5).sum())
-        if not changed:
-            return "With this mask the output of every token is the same as without."
-        at = int(moved.argmax())
-        return (
-            f"The mask changed the output of {changed} of {len(moved)} tokens, most of all that of token {at}, "
-            f"{self._tokens[at]!r}, by {moved[at]:.2f}; a typical number there is {unmasked.abs().median():.2f}."
-        )
+        self._say(self._reading.show_mask(self.lab.keep, self.grid))
 
     def _follow(self) -> None:
         """MaskLab shows the head that was chosen in the grid."""
         with self.lab.hold_sync():
-            self.lab.scores = _weights(self._result)[self.grid.layer].log()
+            self.lab.scores = self._reading.weights[self.grid.layer].log()
             self.lab.head = self.grid.head
 
     # -- what is seen meanwhile, and where there is no kernel --
@@ -169,17 +159,50 @@ class Explorer(ipywidgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         return with_picture(bundle, self.grid.picture()) if self.grid else bundle
 
-    @contextmanager
-    def _working(self):
+    def _try(self, step: Callable[[], None]) -> None:
         """Shows that the model runs; whatever goes wrong is told in words, and the last result stays."""
-        was = self._run.description, self._run.icon, self._run.disabled
-        self._run.description, self._run.icon, self._run.disabled = "Running", "spinner spin", True
+        was = self._button.description, self._button.icon, self._button.disabled
+        self._button.description, self._button.icon, self._button.disabled = "Running", "spinner spin", True
         try:
-            yield
+            step()
         except Exception as error:  # a model, a network, a disk: whatever it is, the reader wants to know
-            self._said.value = " ".join(str(error).split()) or type(error).__name__
+            self._say(" ".join(str(error).split()) or type(error).__name__)
         finally:
-            self._run.description, self._run.icon, self._run.disabled = was
+            self._button.description, self._button.icon, self._button.disabled = was
+
+
+@dataclass
+class _Reading:
+    """What a model made of a sentence without a mask, and what it makes of it with one."""
+
+    model: torch.nn.Module
+    input_ids: Tensor  # (1, tokens)
+    tokens: list[str]
+    result: object
+
+    @property
+    def weights(self) -> Tensor:
+        return _weights(self.result)
+
+    def show_mask(self, keep: Tensor, grid: HeadGrid) -> str:
+        """Runs the model with keep (tokens, tokens), puts its weights into the grid, says how far its output moved."""
+        nothing_hidden = bool(keep.all())
+        if sees_causally(self.model):
+            keep = keep & masks.causal(len(keep))
+        masked = self.result if nothing_hidden else _run(self.model, self.input_ids, keep)
+        grid.update(self.weights, _weights(masked), self.tokens, keep=keep)
+        return self._moved(_output(masked), _output(self.result))
+
+    def _moved(self, masked: Tensor, unmasked: Tensor) -> str:
+        moved = (masked - unmasked).abs().amax(-1)[0]
+        changed = int((moved > 1e-5).sum())
+        if not changed:
+            return "With this mask the output of every token is the same as without."
+        at = int(moved.argmax())
+        return (
+            f"The mask changed the output of {changed} of {len(moved)} tokens, most of all that of token {at}, "
+            f"{self.tokens[at]!r}, by {moved[at]:.2f}; a typical number there is {unmasked.abs().median():.2f}."
+        )
 
 
 @torch.no_grad()
