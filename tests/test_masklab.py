@@ -247,6 +247,19 @@ def test_code_means_the_mask_that_is_drawn(open_widget, api, q_len, k_len):
 # --- the page ----------------------------------------------------------------------------------------
 
 
+def test_a_fast_drag_skips_no_cell(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page.mouse.move(*where(page, 0, 0))
+    page.mouse.down()
+    page.mouse.move(*where(page, 0, 6), steps=1)
+    page.mouse.move(*where(page, 4, 2), steps=1)
+    page.mouse.up()
+    wanted = masks.full(Q_LEN, K_LEN).clone()
+    wanted[0] = False
+    wanted[[1, 2, 3, 4], [5, 4, 3, 2]] = False
+    assert torch.equal(keep_of(page), wanted)
+
+
 def test_click_drag_and_keys_change_the_mask(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     wanted = masks.full(Q_LEN, K_LEN).clone()

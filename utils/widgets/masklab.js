@@ -697,8 +697,14 @@ function render({ model, el }) {
   rightCanvas.addEventListener("pointermove", (event) => {
     const place = stroke && cellOf(event);
     if (!place) return;
+    // A fast hand jumps over cells: those on the way are drawn too.
+    const [q, k] = [active.q, active.k];
+    const steps = Math.max(Math.abs(place.q - q), Math.abs(place.k - k));
+    for (let n = 1; n <= steps; n++) {
+      const on = (from, to) => Math.round(from + ((to - from) * n) / steps);
+      setCell(on(q, place.q), on(k, place.k), stroke.value);
+    }
     Object.assign(active, place);
-    setCell(place.q, place.k, stroke.value);
   });
   const endStroke = () => {
     if (!stroke) return;
