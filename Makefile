@@ -34,6 +34,8 @@ help:
 	@echo "make clean        delete the virtual environments"
 
 lab: models
+	@# Widgets of a notebook that was made elsewhere are pictures until it is trusted.
+	@$(BIN)/jupyter trust notebooks/*.ipynb notebooks/solutions/*.ipynb >/dev/null 2>&1 || true
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."
 	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS)
 

@@ -120,6 +120,16 @@ def test_a_drawn_mask_is_read_and_answered(lab, says, capsys):
     assert capsys.readouterr().out.startswith(says)
 
 
+def test_left_to_right_wants_earlier_real_keys(capsys):
+    real = torch.tensor([True, True, False])
+    checks.left_to_right(Drawn(CAUSAL & real), real=2)
+    assert capsys.readouterr().out.startswith("Right: 4 of 9 cells hidden")
+    checks.left_to_right(Drawn(CAUSAL), real=2)
+    assert "query 2 (c) and key 2 (z). The query may see it and should not" in capsys.readouterr().out
+    checks.left_to_right(None, real=2)
+    assert "wanted a MaskLab" in capsys.readouterr().out
+
+
 def untouched(*inputs): ...  # your turn
 
 

@@ -38,7 +38,8 @@ def test_it_starts_with_the_real_model_on_the_real_sentence():
     assert torch.equal(shown.grid.after, shown.grid.before)
     assert torch.allclose(shown.lab.scores.softmax(-1), wanted[0], atol=1e-6)
     assert shown.message == "With this mask the output of every token is the same as without."
-    assert shown.children[2:] == (shown.lab, shown.grid)
+    assert shown.children[2:] == (shown.lab, shown._between, shown.grid)
+    assert shown.lab.fill == "min", "as the model itself hides"
 
 
 def test_drawing_a_mask_runs_the_model_with_it():
@@ -52,6 +53,13 @@ def test_drawing_a_mask_runs_the_model_with_it():
     moved = (wanted.last_hidden_state - before.last_hidden_state).abs().amax(-1)[0]
     assert f"the output of 8 of 8 tokens, most of all that of token {int(moved.argmax())}, " in shown.message
     assert f"by {moved.max():.2f}" in shown.message
+
+
+def test_flipping_the_polarity_runs_the_model_with_the_flipped_mask():
+    shown = Explorer(SENTENCE, keep=masks.causal(6))
+    shown.lab.flipped = True
+    assert (shown.grid.after[:, :, 1:].tril(0)[..., :-1, :1] == 0).all()
+    assert torch.equal(shown.grid.keep, ~masks.causal(6))
 
 
 def test_a_mask_can_be_given_at_the_start():
@@ -80,7 +88,11 @@ def test_the_chosen_head_is_the_one_in_masklab():
     assert torch.allclose(shown.lab.scores.softmax(-1), shown.grid.before[3], atol=1e-6)
     shown.lab.head = 7
     assert (shown.grid.layer, shown.grid.head) == (3, 7)
+    assert "one head of layer 3 " in shown._between.value
+    shown.lab.fill, shown.lab.dtype, shown.grid.side, shown.grid.brighten = "-inf", "float16", "change", False
     shown._sentence.value = "Another one."
+    assert (shown.lab.fill, shown.lab.dtype) == ("-inf", "float16")
+    assert (shown.grid.side, shown.grid.brighten) == ("change", False)
     assert (shown.grid.layer, shown.grid.head, shown.lab.head) == (3, 7, 7), "the choice outlives the sentence"
 
 
@@ -100,7 +112,7 @@ def test_what_cannot_be_run_is_told_and_the_last_result_stays(plain, control, va
     assert says in plain.message
     assert plain.grid is grid
     assert plain.lab is lab
-    assert plain.children[2:] == (lab, grid)
+    assert (plain.children[2], plain.children[4]) == (lab, grid)
     assert (plain._button.disabled, plain._button.icon) == (False, "")
     getattr(plain, control).value = was
     assert says not in plain.message
@@ -181,6 +193,10 @@ def test_on_a_decoder_the_mask_is_joined_with_its_own_causality(monkeypatch):
         ((SENTENCE, "no/such"), {}, models.ModelUnavailable, "'no/such' could not be loaded"),
         ((SENTENCE,), {"keep": masks.causal(3)}, ValueError, "keep: got a bool tensor of shape (3, 3)"),
         ((SENTENCE,), {"keep": torch.ones(6, 6)}, TypeError, "keep"),
+        ((SENTENCE,), {"pads": -1}, ValueError, "pads: got -1"),
+        ((SENTENCE,), {"pads": 1000}, ValueError, "pads: got 1000, wanted at most 64"),
+        ((SENTENCE,), {"pads": 2.5}, TypeError, "pads"),
+        ((SENTENCE,), {"names": "minilm-bert"}, TypeError, "names: got 'minilm-bert'"),
     ],
 )
 def test_what_is_wrong_in_the_cell_is_raised_there(arguments, options, error, says):

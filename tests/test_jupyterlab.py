@@ -451,7 +451,7 @@ def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
     page.keyboard.press("Control+a")
     page.keyboard.insert_text("grid.update(torch.eye(3).expand(1, 2, 3, 3), None, ['p', '<i>', 'r'])")
     notebook.run_cell(0)
-    expect(view.get_by_text("attention weights: 1 layers × 2 heads")).to_be_visible()
+    expect(view.get_by_text("attention weights: 1 layer × 2 heads")).to_be_visible()
     assert view.locator("tbody tr").all_inner_texts()[0].split() == ["0", "p", "1.00"]
     page.locator(".jp-CodeCell .cm-content").first.click()
     page.keyboard.press("Control+a")

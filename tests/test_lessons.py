@@ -144,7 +144,8 @@ def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, execute
         assert "# solution" not in cell.source
         if "exercise" in tags(cell):
             assert notebooks.shown(cell).startswith("Right: " if solved else "Not tried yet.")
-            assert ("...  # your turn" in cell.source) != solved
+            turn = "# draw in the widget" if "drawn" in tags(cell) else "...  # your turn"
+            assert (turn in cell.source) != solved
 
 
 @every_notebook

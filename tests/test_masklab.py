@@ -247,6 +247,33 @@ def test_code_means_the_mask_that_is_drawn(open_widget, api, q_len, k_len):
 # --- the page ----------------------------------------------------------------------------------------
 
 
+def test_a_head_that_is_not_there_is_refused():
+    lab = MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS)
+    for head in (2, -1):
+        with pytest.raises(ValueError, match=f"head: got {head}, wanted 0 to 1"):
+            lab.head = head
+    assert lab.head == 0
+
+
+def test_scores_can_be_replaced(open_widget):
+    lab = MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS)
+    other = torch.zeros(2, Q_LEN, K_LEN)
+    other[0, 0, 3] = 9.0
+    with pytest.raises(ValueError, match="wanted \\(2, 5, 7\\), as at the start"):
+        lab.scores = other[:1]
+    page = open_widget(lab)
+    lab.scores = other
+    assert torch.equal(lab.scores, other)
+    page.evaluate(
+        "text => model.set('scores_bytes', new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer))",
+        base64.b64encode(lab.scores_bytes).decode(),
+    )
+    settle(page)
+    texts = page.locator("tbody tr").all_inner_texts()
+    weights = [float(text.split()[-1].replace("−", "-")) for text in texts]
+    assert weights == pytest.approx(other[0, 0].softmax(-1).tolist(), abs=6e-4)
+
+
 def test_a_fast_drag_skips_no_cell(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     page.mouse.move(*where(page, 0, 0))

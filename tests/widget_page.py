@@ -18,7 +18,8 @@ window.model = {
   on: (event, f) => { (listeners[event] ??= []).push(f); },
   off: (event, f) => { listeners[event] = (listeners[event] ?? []).filter((g) => g !== f); },
 };
-window.module = await import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })));
+window.load = () => import(URL.createObjectURL(new Blob([SOURCE], { type: "text/javascript" })));
+window.module = await window.load();
 window.bytes = (name) => Array.from(new Uint8Array(state[name].buffer, state[name].byteOffset, state[name].byteLength));
 window.forget = [];
 for (let n = 0; n < VIEWS; n++) {

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from utils import masks
+
 OFFSETS = "An offset is a place, not a length: the length is the difference."
 #: Words in torch's errors, and what they mean to a learner.
 MEANS = {
@@ -38,13 +40,19 @@ def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
     _yes("polarity turned round, and a shape that broadcasts over heads and queries.")
 
 
+def left_to_right(lab, real: int) -> None:
+    """Lesson 00: the mask in a ``MaskLab`` hides later keys and all but the first ``real`` ones."""
+    length = len(getattr(lab, "query_tokens", ()))
+    drawn(lab, masks.causal(length or 1) & (torch.arange(length or 1) < real))
+
+
 def drawn(lab, wanted: Tensor) -> None:
-    """Lesson 00: the mask in a ``MaskLab`` is (q_len, k_len) ``wanted``, True = may attend."""
+    """The mask in a ``MaskLab`` is (q_len, k_len) ``wanted``, True = may attend."""
     keep = getattr(lab, "keep", None)
     if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
         return _no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {_kind(lab)}.")
     if keep.all():
-        return print("Not tried yet. Click cells of the right map above, then run this cell again.")
+        return print("Not tried yet. Click cells of the map after the mask, then run this cell again.")
     if torch.equal(keep, wanted):
         return _yes(f"{int((~keep).sum())} of {keep.numel()} cells hidden, and just the right ones.")
     if torch.equal(keep, ~wanted):

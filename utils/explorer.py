@@ -10,7 +10,7 @@ from torch import Tensor
 
 from utils import conventions, masks, models, text
 from utils.describing import sees_causally
-from utils.inputs import require_keep_for
+from utils.inputs import require_count, require_keep_for
 from utils.widgets import HeadGrid, MaskLab
 from utils.widgets.shared import with_picture
 
@@ -22,22 +22,22 @@ class Explorer(ipywidgets.VBox):
     """A real model run on a sentence of your own, without a mask and with the one you draw.
 
     The model runs when a sentence, a model or a number of pads is entered, and again when the mask changes. The
-    mask is drawn in a ``MaskLab`` over the scores of the chosen head; a ``HeadGrid`` shows what it does to all
-    of them. Under it stands how far the model's output moved, measured. On a decoder the mask is joined with
-    the model's own causality.
+    mask is drawn in a ``MaskLab`` on one head of the model without a mask; a ``HeadGrid`` shows what becomes of all
+    heads when the model runs with it. How far the output moved is measured and said. On a decoder the mask is
+    joined with the model's own causality.
 
     Args:
         sentence: what the model reads first.
         model: a name that ``models.load`` knows; other names can be typed later.
         names: the models on offer; those that need no hub if not given.
-        pads: how many pad tokens are added, on the tokenizer's side.
+        pads: how many pad tokens are added, 0 to 64, on the tokenizer's side.
         keep: bool, True = may attend, broadcastable to (tokens, tokens): the first mask; nothing is hidden if not
             given.
     Attributes:
         lab, grid: the ``MaskLab`` and the ``HeadGrid``; None until the model has run once.
         message: what stands under the controls: what was measured, or why nothing could be.
     Raises:
-        TypeError: sentence or model is no string.
+        TypeError: sentence or model is no string, names no list of strings, pads no int.
         ValueError: nothing to read, too much of it, or a keep that does not fit the tokens.
         ModelUnavailable: see ``models.load``.
 
@@ -57,6 +57,10 @@ class Explorer(ipywidgets.VBox):
         for name, value in (("sentence", sentence), ("model", model)):
             if not isinstance(value, str):
                 raise TypeError(f"{name}: got {type(value).__name__}, wanted a string.")
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names or ()):
+            raise TypeError(f"names: got {names!r}, wanted a list of model names.")
+        if require_count(pads, "pads", minimum=0) > MOST_PADS:
+            raise ValueError(f"pads: got {pads}, wanted at most {MOST_PADS}.")
         names = names or [name for name, source in models.SOURCES.items() if source.has_weights]
         wide = {"style": {"description_width": "auto"}}
         self._sentence = ipywidgets.Text(
@@ -75,6 +79,7 @@ class Explorer(ipywidgets.VBox):
         )
         self._button = ipywidgets.Button(description="Run", layout={"width": "7em"})
         self._said = ipywidgets.HTML()  # a Label would cut a long line off; the text is escaped
+        self._between = ipywidgets.HTML()
         self._loaded = {}
         self._reading: _Reading | None = None
         self.lab: MaskLab | None = None
@@ -108,13 +113,18 @@ class Explorer(ipywidgets.VBox):
         layer, head = (self.grid.layer, self.grid.head) if self.grid else (0, 0)
         layer, head = min(layer, len(weights) - 1), min(head, weights.shape[1] - 1)
         # The logarithm of a weight is its score, up to a number that the softmax takes out again.
-        lab = MaskLab(weights[layer].log(), keep, reading.tokens, head=head)
+        # "min" is what the model itself adds to hidden scores.
+        lab = MaskLab(weights[layer].log(), keep, reading.tokens, head=head, fill="min")
         grid = HeadGrid(weights, weights, reading.tokens, names=("no mask", "your mask"), layer=layer, head=head)
+        if self.grid:  # how the reader looks at things outlives the sentence
+            lab.fill, lab.dtype = self.lab.fill, self.lab.dtype
+            grid.side, grid.brighten = self.grid.side, self.grid.brighten
         said = reading.show_mask(lab.keep, grid)
         self._reading, self.lab, self.grid = reading, lab, grid
         self._say(said)
-        self.children = (*self.children[:2], lab, grid)
-        lab.observe(lambda change: self._try(self._apply), "keep")
+        self._tell_layer()
+        self.children = (*self.children[:2], lab, self._between, grid)
+        lab.observe(lambda change: self._try(self._apply), ["keep", "flipped"])
         lab.observe(lambda change: setattr(grid, "head", change.new), "head")
         grid.observe(lambda change: self._follow(), ["layer", "head"])
 
@@ -145,13 +155,20 @@ class Explorer(ipywidgets.VBox):
     # -- the mask --
 
     def _apply(self) -> None:
-        self._say(self._reading.show_mask(self.lab.keep, self.grid))
+        self._say(self._reading.show_mask(self.lab.keep ^ self.lab.flipped, self.grid))
 
     def _follow(self) -> None:
         """MaskLab shows the head that was chosen in the grid."""
         with self.lab.hold_sync():
             self.lab.scores = self._reading.weights[self.grid.layer].log()
             self.lab.head = self.grid.head
+        self._tell_layer()
+
+    def _tell_layer(self) -> None:
+        self._between.value = (
+            f"Above, the mask is put on one head of layer {self.grid.layer} as it is without a mask. Below, the model "
+            "runs with the mask in every layer, so that from the second layer on its scores change too."
+        )
 
     # -- what is seen meanwhile, and where there is no kernel --
 

@@ -84,7 +84,7 @@ def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
     if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
         hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
     elif keep.ndim > len(shape) == 2:
-        hint = " Pick one sequence and head first: keep[0, 0]."
+        hint = f" Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
     raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")
 
 

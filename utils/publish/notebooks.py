@@ -2,8 +2,9 @@
 
 A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
 between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
-notebook in ``solutions`` keeps it. Other tags: ``claim-…`` names a row of the claims ledger, ``measured``
-says that the numbers in the output differ from run to run, ``needs-kernel`` that a widget does nothing without one.
+notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so. Other tags: ``claim-…`` names a
+row of the claims ledger, ``measured`` says that the numbers in the output differ from run to run, ``needs-kernel``
+that a widget does nothing without one.
 """
 
 import base64
@@ -78,7 +79,8 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
     exercises = 0
     for cell, solved_cell in zip(lesson.cells, solved.cells, strict=True):
         if "exercise" in cell.metadata.get("tags", ()):
-            cell.source, count = SOLUTION.subn(r"\1...  # your turn\n", cell.source)
+            turn = "# draw in the widget, then run this cell" if "drawn" in cell.metadata.tags else "...  # your turn"
+            cell.source, count = SOLUTION.subn(rf"\1{turn}\n", cell.source)
             cell.source = cell.source.rstrip("\n")
             solved_cell.source = MARKERS.sub("", solved_cell.source)
             exercises += 1

@@ -11,7 +11,8 @@ export const WORDS = {
   layers: "layer",
   heads: "head",
   brighten: "Brighten small weights",
-  thumbs: (what, layers, heads) => `${what}: ${layers} layers × ${heads} heads`,
+  thumbs: (what, layers, heads) =>
+    `${what}: ${layers} ${layers === 1 ? "layer" : "layers"} × ${heads} ${heads === 1 ? "head" : "heads"}`,
   zoom: "One head, large",
   query: "query: who looks",
   key: "key: who is looked at",
@@ -36,6 +37,7 @@ export const WORDS = {
 
 const SHOWN_KEYS = 8;
 const GAP = 3; // pixels between two thumbnails
+const SMALLEST_BESIDE = 16; // pixels; with more heads than fit like this, the thumbnails stand above
 const NAN_CODE = 255;
 
 // --- values ---
@@ -81,10 +83,8 @@ const changeColour = (change, brighten) =>
 
 // --- the widget ---
 
-let instances = 0;
-
 function render({ model, el }) {
-  const id = `headgrid-${++instances}`;
+  const id = uniqueId("headgrid");
   const words = mergeWords(WORDS, model.get("words"));
   let data = null; // what the traits hold, unpacked
   let active = { q: 0, k: 0 };
@@ -357,7 +357,8 @@ function render({ model, el }) {
         const shade = Math.abs(stretch(value, model.get("brighten")));
         const onDark = Number.isNaN(value) || (which === "change" ? shade > 0.6 : shade < 0.5);
         context.fillStyle = onDark ? "#ffffff" : "#000000";
-        const text = Number.isNaN(value) ? "NaN" : value.toFixed(2).replace(/^(-?)0/, "$1").replace("-", "−");
+        const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
+        const text = Number.isNaN(value) ? "NaN" : rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
         context.fillText(text, left + (k + 0.5) * size, top + (q + 0.5) * size);
       }
     }
@@ -376,7 +377,7 @@ function render({ model, el }) {
     const body_ = element("tbody");
     for (const k of keys) {
       const off = keep && !keep[q * K + k];
-      const line = element("tr", { class: off ? "masks-off" : "" }, element("th", { scope: "row" }, `${k} ${short(keyTokens[k])}`));
+      const line = element("tr", { class: off ? "masks-off" : "" }, element("th", { scope: "row" }, placeName(k, keyTokens[k])));
       for (const which of sides) {
         const value = valueAt(which, q, k);
         const bar = element("span", { class: "masks-bar" });
@@ -468,6 +469,7 @@ function render({ model, el }) {
     frame ||= requestAnimationFrame(paint);
   }
   function paint() {
+    cancelAnimationFrame(frame);
     frame = 0;
     if (!data) return;
     if (stale.has("thumbs")) paintThumbs();
@@ -486,8 +488,9 @@ function render({ model, el }) {
   function measure() {
     if (!data) return;
     const wide = (root.clientWidth || 656) - 16;
-    const beside = wide >= 860;
-    const room = beside ? Math.floor(wide * 0.42) : wide;
+    const half = Math.floor(wide * 0.42);
+    const beside = wide >= 860 && half >= tile.left + data.heads * (SMALLEST_BESIDE + GAP);
+    const room = beside ? half : wide;
     body.style.gridTemplateColumns = beside ? `${room}px minmax(0, 1fr)` : "minmax(0, 1fr)";
     tile.size = Math.max(8, Math.min(64, Math.floor((room - tile.left - 2) / data.heads) - GAP));
     sizeCanvas(thumbsCanvas, place(0, data.heads)[0], place(data.layers, 0)[1]);
@@ -497,7 +500,8 @@ function render({ model, el }) {
     layout = mapLayout(zoomCanvases[0].getContext("2d"), share, data.queryTokens, data.keyTokens, words, 40, 420);
     for (const shown of zoomCanvases) sizeCanvas(shown, layout.outerWidth, layout.outerHeight);
     zoomMaps[1].hidden = !data.after;
-    refresh("thumbs");
+    stale.add("thumbs");
+    paint(); // at once: a canvas that is given its size is empty
   }
 
   // -- pointer and keyboard --

@@ -16,12 +16,20 @@ LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
 SIDES = ("before", "after", "change")
 
-# What a byte stands for. Fine steps where weights are small (0.0002 at 0.001), 0.01 where they are large, since
-# numbers are shown with two digits. 0 is exactly 0: no weight that is more becomes 0. The last byte is NaN.
+# What a byte stands for: the middle between two edges. Numbers are shown with two digits, and every edge but the
+# finest is one at which these change, or lies between two such, so that what is shown is what the weight would give.
+# Below 0.1 the steps are finer, for the colours. 0 is exactly 0, and the last byte is NaN.
+_EDGES = torch.cat(
+    [
+        0.005 * (torch.arange(17, dtype=torch.float64) / 16) ** 2,
+        torch.linspace(0.0075, 0.105, 40, dtype=torch.float64),
+        torch.linspace(0.115, 0.995, 89, dtype=torch.float64),
+    ]
+)
 LEVELS = torch.full((256,), torch.nan)
-LEVELS[:81] = (torch.arange(81) / 127) ** 2
-LEVELS[81:142] = torch.linspace(0.4, 1.0, 61)
-_STEPS = LEVELS[:142]
+LEVELS[0] = 0.0
+LEVELS[1 : len(_EDGES)] = (_EDGES[1:] + _EDGES[:-1]) / 2
+LEVELS[len(_EDGES)] = 1.0
 
 
 class HeadGrid(anywidget.AnyWidget):
@@ -80,7 +88,8 @@ class HeadGrid(anywidget.AnyWidget):
         alt: str = "",
         words: dict | None = None,
     ):
-        if isinstance(names, str) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+        strings = isinstance(names, Sequence) and not isinstance(names, str)
+        if not strings or len(names) != 2 or not all(isinstance(name, str) for name in names):
             raise ValueError(f"names: got {names!r}, wanted two strings, for before and after.")
         super().__init__(names=list(names), words=words or {}, side="before" if after is None else "after")
         self.update(before, after, tokens, key_tokens, keep=keep, alt=alt)
@@ -115,6 +124,8 @@ class HeadGrid(anywidget.AnyWidget):
         query_tokens = require_tokens(tokens, "tokens", q_len)
         key_tokens = require_tokens(key_tokens, "key_tokens", k_len)
         if keep is not None:
+            if after is None:
+                raise ValueError("keep: given without after; it says what the mask of after hides. Leave it out.")
             keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
         self.before, self.after, self.keep = before, after, keep
         self._alt = alt or _alt(before, after, self.names)
@@ -149,7 +160,8 @@ def _weights(weights, name: str) -> Tensor:
     if isinstance(weights, Sequence) and not isinstance(weights, str):
         weights = _stacked(weights, name, wanted)
     if not isinstance(weights, Tensor):
-        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.")
+        hint = " From numpy: torch.from_numpy(...)." if hasattr(weights, "__array__") else ""
+        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
     if weights.ndim != 4 or weights.numel() == 0:
         hint = " Of a batch pick one sequence: weights[:, 0]." if weights.ndim == 5 else ""
         raise ValueError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
@@ -172,10 +184,11 @@ def _weights(weights, name: str) -> Tensor:
 
 def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
     if not layers or not all(isinstance(layer, Tensor) for layer in layers):
-        hint = ""
-        if layers and all(layer is None for layer in layers):
-            hint = " SDPA returns no weights: load the model with attn_implementation='eager'."
-        raise TypeError(f"{name}: got a list of {len(layers)} that are not all tensors, wanted {wanted}.{hint}")
+        if not layers:
+            raise TypeError(f"{name}: got an empty list, wanted {wanted}.")
+        place, other = next((n, layer) for n, layer in enumerate(layers) if not isinstance(layer, Tensor))
+        hint = " SDPA returns no weights: load the model with attn_implementation='eager'." if other is None else ""
+        raise TypeError(f"{name}[{place}]: got {describe_tensor(other)}, wanted {wanted}.{hint}")
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError(f"{name}: got layers of different shapes, wanted {wanted}.")
     if layers[0].ndim == 4:
@@ -189,10 +202,8 @@ def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
 
 
 def _codes(weights: Tensor) -> Tensor:
-    """uint8: of the nearest level of each weight."""
-    middles = (_STEPS[1:] + _STEPS[:-1]) / 2
-    codes = torch.bucketize(weights, middles)
-    codes = torch.where((weights > 0) & (codes == 0), 1, codes)
+    """uint8: between which edges each weight lies."""
+    codes = torch.bucketize(weights.double(), _EDGES)
     return torch.where(weights.isnan(), len(LEVELS) - 1, codes).to(torch.uint8)
 
 

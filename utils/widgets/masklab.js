@@ -35,7 +35,7 @@ export const WORDS = {
   copy: "Copy",
   copied: "Copied.",
   pipeline: (query, q) => `Row ${q}, query ${query}, step by step`,
-  stages: ["key", "score", "+ bias", "exp(score − max)", "weight", "before"],
+  stages: ["key", "score", "score + bias", "exp(… − max)", "weight", "before"],
   row_sum: (sum) => (Number.isNaN(sum) ? "This row is NaN: nothing is left to look at." : `The weights sum to ${sum}.`),
   only_largest: (shown, all) => `Shown are the ${shown} keys with most weight, of ${all}.`,
   visible: "visible",
@@ -46,7 +46,7 @@ export const WORDS = {
     (empty ? `, ${empty} ${empty === 1 ? "query sees" : "queries see"} nothing` : "") +
     (nan ? `, ${nan} ${nan === 1 ? "row is" : "rows are"} NaN` : "") +
     ".",
-  help: "Click or drag cells of the right map. Keys: arrows, Home, End move; Space hides or shows; Ctrl+Z undoes.",
+  help: "Click or drag cells of the map after the mask. Keys: arrows, Home, End move; Space hides or shows; Ctrl+Z undoes.",
 };
 
 // --- arithmetic, step by step in the number type that is chosen ---
@@ -261,10 +261,8 @@ export function toCode(api, keep, name, parameters, Q, K) {
 
 // --- the widget ---
 
-let instances = 0;
-
 function render({ model, el }) {
-  const id = `masklab-${++instances}`;
+  const id = uniqueId("masklab");
   const words = mergeWords(WORDS, model.get("words"));
   const [heads, Q, K] = model.get("shape");
   const readScores = () => new Float32Array(bytesOf(model.get("scores_bytes")).buffer);
@@ -498,7 +496,7 @@ function render({ model, el }) {
     for (const k of keys) {
       const at = q * K + k;
       const line = element("tr", { class: row[k] ? "" : "masks-off" });
-      line.append(element("th", { scope: "row" }, `${k} ${short(keyTokens[k])}`));
+      line.append(element("th", { scope: "row" }, placeName(k, keyTokens[k])));
       for (const x of [headScores()[at], stages.masked[k], stages.exps[k]]) line.append(element("td", {}, number(x)));
       for (const x of [after[at], before[at]]) {
         const bar = element("span", { class: "masks-bar" });

@@ -120,6 +120,12 @@ class MaskLab(anywidget.AnyWidget):
             raise ValueError(f"scores: got {describe_tensor(scores)}, wanted {tuple(self.shape)}, as at the start.")
         self.scores_bytes = scores.numpy().tobytes()
 
+    @traitlets.validate("head")
+    def _exists(self, proposal):
+        if self.shape and not 0 <= proposal["value"] < self.shape[0]:
+            raise ValueError(f"head: got {proposal['value']}, wanted 0 to {self.shape[0] - 1}.")
+        return proposal["value"]
+
     @traitlets.validate("keep_bytes")
     def _same_size(self, proposal):
         value = proposal["value"]

@@ -15,6 +15,12 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// A name that no other widget on the page has: each loads this text anew, so a counter of its own would not do.
+function uniqueId(name) {
+  window.attentionMasksWidgets = (window.attentionMasksWidgets ?? 0) + 1;
+  return `${name}-${window.attentionMasksWidgets}`;
+}
+
 function field(label, control) {
   control.setAttribute("aria-label", label); // else a select is named by all of its options
   return element("label", { class: "masks-field" }, element("span", {}, label), control);
@@ -43,6 +49,9 @@ function short(text, most = 12) {
   const characters = Array.from(String(text).replace(/\s+/g, " "));
   return characters.length > most ? characters.slice(0, most - 1).join("") + "…" : characters.join("");
 }
+
+// "3 cat", or "3" alone where tokens are their numbers.
+const placeName = (n, token) => (token === String(n) ? token : `${n} ${short(token)}`);
 
 function number(x) {
   if (Number.isNaN(x)) return "NaN";
@@ -122,13 +131,14 @@ function mapLayout(context, room, queryTokens, keyTokens, words, most = 48, tall
   const widest = (tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
   const [Q, K] = [queryTokens.length, keyTokens.length];
   const many = Math.max(Q, K) > 40;
-  const left = many ? 40 : widest(queryTokens) + 26;
-  const top = many ? 36 : widest(keyTokens) + 24;
+  const left = many ? widthOf("0000") + 26 : widest(queryTokens) + 26; // many rows are numbered
+  const top = many ? widthOf("0000") + 24 : widest(keyTokens) + 24;
   const cell = Math.min(most, (room - left - 2) / K, tallest / Q);
   const [width, height] = [cell * K, cell * Q];
   // Few cells leave no room for the names of the axes.
-  const outerWidth = left + Math.max(width, widthOf(words.key)) + 2;
-  const outerHeight = top + Math.max(height, widthOf(words.query)) + 2;
+  const edge = many ? 8 : 2; // of the last number
+  const outerWidth = left + Math.max(width, widthOf(words.key)) + edge;
+  const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
   return { left, top, cell, width, height, outerWidth, outerHeight };
 }
 
