@@ -151,3 +151,8 @@ def test_untouched_exercises_are_not_tried_yet(check, capsys):
     assert "Is a return missing?" in capsys.readouterr().out
     check("an answer")
     assert "wanted your function itself" in capsys.readouterr().out
+
+
+def test_the_size_that_is_wanted_is_named_rows_first(capsys):
+    checks.drawn(Drawn(CAUSAL), torch.ones(2, 5).bool())
+    assert capsys.readouterr().out == "Not yet: wanted a MaskLab of 2 queries and 5 keys; got a Drawn.\n"

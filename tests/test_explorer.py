@@ -2,6 +2,7 @@
 
 import copy
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -208,3 +209,74 @@ def test_where_no_widget_lives_there_is_a_picture_with_alt_text(plain):
     data, metadata = plain._repr_mimebundle_()
     assert "no mask and your mask" in metadata["image/png"]["alt"]
     assert data["image/png"]
+
+
+def a_reader(monkeypatch, kind="gpt2", side="right", **options):
+    """Every model is a tiny one that reads the letters a to i, without a pad token."""
+    model = tiny.model(kind, "eager", **options)
+    ended = {"pad_token_id": None, "eos_token_id": 3, "padding_side": side, "all_special_ids": [3]}
+    methods = {
+        "__call__": lambda self, sentence: SimpleNamespace(input_ids=[ord(x) - 87 for x in sentence]),
+        "convert_ids_to_tokens": lambda self, ids: ["end" if i == 3 else chr(i + 87) for i in ids],
+        "decode": lambda self, ids, **how: chr(ids[0] + 87),
+    }
+    pair = model, type("Letters", (), {**ended, **methods})()
+    monkeypatch.setattr(models, "load", lambda name, **kwargs: pair)
+    return model
+
+
+def test_a_smaller_model_shows_its_last_head(monkeypatch):
+    shown = Explorer("abc")
+    shown.grid.layer, shown.grid.head = 5, 11
+    a_reader(monkeypatch)
+    shown._model.value = "tiny"
+    assert shown.grid.shape == [2, 2, 3, 3]
+    assert (shown.grid.layer, shown.grid.head, shown.lab.head) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(("side", "tokens"), [("right", ["a", "b", "end", "end"]), ("left", ["end", "end", "a", "b"])])
+def test_pads_stand_where_the_tokenizer_puts_them(side, tokens, monkeypatch):
+    a_reader(monkeypatch, side=side)
+    shown = Explorer("ab", "tiny", pads=1)
+    shown._pads.value = 2
+    assert shown.lab.query_tokens == tokens
+
+
+def test_as_much_as_fits_is_read(monkeypatch):
+    a_reader(monkeypatch)  # 64 positions
+    shown = Explorer("a" * 62, "tiny", pads=2)
+    assert shown.grid.shape[2:] == [64, 64]
+    shown._pads.value = 3
+    assert shown.message == "That is 65 tokens; at most 64 can be shown. Type less."
+
+
+def test_the_message_measures_logits_and_names_the_token(monkeypatch):
+    model = a_reader(monkeypatch, head=True)
+    keep = masks.full(3).clone()
+    keep[2, 0] = False
+    shown = Explorer("abc", "tiny", keep=keep)
+    with torch.no_grad():
+        ids = torch.tensor([[10, 11, 12]])
+        given = conventions.to_hf(keep & masks.causal(3), model=model)
+        before, after = model(ids).logits, model(ids, attention_mask=given).logits
+    assert shown.message == (
+        "The mask changed the output of 1 of 3 tokens, most of all that of token 2, 'c', by "
+        f"{(after - before).abs().max():.2f}; a typical number there is {before.abs().median():.2f}."
+    )
+
+
+def test_run_reads_again_and_an_error_without_words_has_a_name(plain, monkeypatch):
+    grid = plain.grid
+    plain._button.click()
+    assert plain.grid is not grid
+    plain._model.value = " minilm-bert "
+    assert plain.message.startswith("With this mask")
+
+    def silent(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(explorer, "_run", silent)
+    plain._button.click()
+    assert plain.message == "MemoryError"
+    monkeypatch.undo()
+    plain._model.value = "minilm-bert"

@@ -580,3 +580,60 @@ def test_the_given_tensors_stay_as_they_were():
     grid = grid_of(before)
     before.zero_()
     assert torch.equal(grid.before, kept), "and a later change of them changes no picture"
+
+
+def test_the_picture_has_the_names_and_the_mask_of_the_widget():
+    zeros = torch.zeros(LAYERS, HEADS, Q_LEN, K_LEN)
+    keep = masks.full(Q_LEN, K_LEN).clone()
+    keep[:, 0] = False
+    left, right = grid_of(zeros, zeros, keep=keep, names=("A", "B")).picture().figure.axes[:2]
+    assert [left.get_title(), right.get_title()] == ["A", "B"]
+    assert tuple(right.images[0].get_array()[13, 3]) == GREY
+    assert right.images[0].get_extent() == [-0.5, HEADS - 0.5, LAYERS - 0.5, -0.5], "layer 0 on top"
+
+
+def test_the_picture_shrinks_by_the_maximum_and_shows_leaks_and_nan():
+    before = torch.zeros(1, 1, 400, 400)
+    before[0, 0, 123, 222] = 1.0
+    after = torch.full((1, 1, 4, 4), 0.25)
+    after[0, 0, 1] = torch.nan
+    keep = masks.full(4).clone()
+    keep[:, 3] = False
+    picture = plots.head_grid(before, alt="x").figure.axes[0].images[0].get_array()
+    assert tuple(picture[1 + 123 * 24 // 400, 1 + 222 * 24 // 400]) == pytest.approx(BRIGHTEST, abs=1)
+    picture = plots.head_grid(after, after, keep=keep, alt="x").figure.axes[1].images[0].get_array()
+    assert tuple(picture[4, 22]) == tuple(picture[4, 4]) == pytest.approx((125, 124, 120), abs=2), "√0.25, a leak"
+    assert tuple(picture[10, 22]) == tuple(picture[10, 4]) == RED
+
+
+@pytest.mark.parametrize(
+    ("nan", "says"),
+    [((), ": the same."), ((0, 0), "most in layer 1, head 2: 100%."), (..., ", before and after.")],
+)
+def test_the_words_of_the_picture(nan, says):
+    before = torch.zeros(LAYERS, HEADS, Q_LEN, K_LEN)
+    before[..., 0] = 1.0
+    after = before.clone()
+    if nan != ():
+        after[1, 2] = before[1, 2].roll(1, -1)
+        after[nan] = torch.nan
+    assert grid_of(before, after).picture().alt.endswith(says)
+
+
+def test_what_just_fits_is_taken():
+    grid = HeadGrid(torch.full((1, 1, 2, 3), 1.004), tokens=["a", "b"])
+    assert (grid.query_tokens, grid.key_tokens) == (["a", "b"], ["0", "1", "2"])
+    with pytest.raises(ValueError, match="at most 1024"):
+        HeadGrid(torch.zeros(1, 1, 1025, 2))
+
+
+def test_an_update_is_one_message_and_a_failed_one_leaves_the_picture(monkeypatch):
+    grid, sent = grid_of(W), []
+    monkeypatch.setattr(grid, "send_state", lambda key: sent.append(set(key)))
+    grid.update(weights(1, 2, 3, 3))
+    assert len(sent) == 1
+    assert {"shape", "before_bytes", "version"} <= sent[0]
+    shown = grid.before
+    with pytest.raises(ValueError, match="keep"):
+        grid.update(weights(1, 1, 2, 2), keep=masks.full(5))
+    assert grid.before is shown

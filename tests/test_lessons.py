@@ -309,3 +309,21 @@ def test_a_notebook_that_cannot_be_read_is_replaced(tmp_path, monkeypatch):
 def test_unknown_lessons_are_named(tmp_path, monkeypatch):
     with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'; there are 00_start_here, "):
         list(notebooks.build(["77"]))
+
+
+def test_normalising_keeps_a_widgets_whole_family_and_one_shown_twice():
+    saved = {
+        "aaa": {"state": {"child": "IPY_MODEL_bbb", "lost": "IPY_MODEL_gone"}},
+        "bbb": {"state": {"style": "IPY_MODEL_ccc", "parent": "IPY_MODEL_aaa"}},
+        "ccc": {"state": {}},
+    }
+    notebook = a_widget("aaa", saved)
+    notebook.cells += a_widget("aaa", saved).cells
+    notebooks.normalise(notebook)
+    (_, root), (_, again) = views(notebook)
+    found = states(notebook)
+    child = found[root]["state"]["child"].removeprefix("IPY_MODEL_")
+    style = found[child]["state"]["style"].removeprefix("IPY_MODEL_")
+    assert (again, found[child]["state"]["parent"]) == (root, f"IPY_MODEL_{root}")
+    assert set(found) == {root, child, style}, "a widget's children have children"
+    assert found[root]["state"]["lost"] == "IPY_MODEL_gone"
