@@ -91,7 +91,9 @@ function pixelMap(columns, rows) {
 }
 
 // Lines only: what is under them says what the cell is.
+let hatching = null;
 function hatch() {
+  if (hatching) return hatching;
   const tile = element("canvas", { width: 8, height: 8 });
   const context = tile.getContext("2d");
   context.strokeStyle = "#555555";
@@ -102,7 +104,7 @@ function hatch() {
     context.lineTo(shift + 8, 0);
   }
   context.stroke();
-  return context.createPattern(tile, "repeat");
+  return (hatching = context.createPattern(tile, "repeat"));
 }
 
 // Hatches those cells of a drawn map that are opaque in `veil`.
