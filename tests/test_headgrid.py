@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.test_masklab import HOSTILE
 from tests.widget_page import settle
 from utils import conventions, masks, plots
 from utils.widgets import HeadGrid
@@ -21,8 +22,6 @@ from utils.widgets.headgrid import LEVELS
 LAYERS, HEADS, Q_LEN, K_LEN = 2, 3, 4, 6
 QUERIES, KEYS = ["a", "b", "c", "d"], ["t", "u", "v", "w", "x", "y"]
 DARKEST, BRIGHTEST, RED, GREY = (0, 34, 78), (254, 232, 56), (178, 24, 43), (217, 217, 217)
-HOSTILE = ["<img src=x onerror=alert(1)>", "\"'`", "</script><script>alert(1)</script>", "👩‍👩‍👧", "שלום"]
-HOSTILE += ["e\u0301\u0302\u0303", "a\nb", "x" * 10_000, ""]
 
 
 def weights(*shape):

@@ -218,6 +218,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
             save()
             saved = time.monotonic()
     torch.save({"model": model.state_dict(), "row_of": row_of, "config": config.to_dict()}, work / "trained.pt")
+    export(work, Path(__file__).parent)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class HeadGrid(anywidget.AnyWidget):
     Raises:
         TypeError, ValueError: sizes, tokens or weights that do not fit, each named.
 
-    Weights are stored as one byte each: exact to 0.005, and finer below 0.4.
+    Weights are stored as one byte each: exact to 0.005, and finer below 0.1.
     """
 
     _esm = module_text("headgrid")
