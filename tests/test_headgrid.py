@@ -5,7 +5,6 @@ import io
 import json
 import re
 import zlib
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +12,10 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.bench import maps_of_two_texts
 from tests.test_masklab import HOSTILE
 from tests.widget_page import settle
-from utils import conventions, masks, plots
+from utils import masks, plots
 from utils.widgets import HeadGrid
 from utils.widgets.headgrid import LEVELS
 
@@ -422,6 +422,267 @@ def test_other_words_need_no_other_widget(open_widget):
     expect(page.get_by_label("Unterschied")).to_be_visible()
 
 
+# --- drawing and pointing, in detail ------------------------------------------------------------------
+
+#: Records what is written and framed on canvases: [what, x, y, more], since the last `drawn.length = 0`.
+SPY = """
+window.drawn = [];
+const { fillText, strokeRect } = CanvasRenderingContext2D.prototype;
+Object.assign(CanvasRenderingContext2D.prototype, {
+  fillText(text, x, y) { drawn.push([text, x, y, this.fillStyle]); fillText.call(this, text, x, y); },
+  strokeRect(x, y, w, h) { drawn.push(["frame", x, y, [w, h, this.lineWidth]]); strokeRect.call(this, x, y, w, h); },
+});
+"""
+
+
+def redrawn(page, step):
+    """What is written and framed by a step, which leads to one drawing."""
+    page.evaluate("drawn.length = 0")
+    step()
+    settle(page)
+    return page.evaluate("drawn")
+
+
+def zoom_place(page, side, q, k):
+    """The middle of a cell of a large map, on the screen."""
+    canvas = page.locator(".headgrid-zoom canvas").nth(side)
+    box, scale = canvas.bounding_box(), canvas.evaluate("(c) => c.getBoundingClientRect().width / c.offsetWidth")
+    label = canvas.evaluate(
+        """(c, tokens) => { const context = c.getContext("2d"); context.font = "12px system-ui, sans-serif";
+        return Math.max(...tokens.map((token) => context.measureText(token).width)); }""",
+        QUERIES,
+    )
+    size = (box["width"] / scale - 2 - label - 26) / K_LEN
+    top = box["height"] / scale - 2 - size * Q_LEN
+    return box["x"] + (label + 26 + (k + 0.5) * size) * scale, box["y"] + (top + (q + 0.5) * size) * scale
+
+
+def send(page, grid):
+    """Puts the state of a HeadGrid into the page, as Python does: bytes first, the version last."""
+    names = ("shape", "query_tokens", "key_tokens", "layer", "head", "version")
+    packed = [(n, base64.b64encode(getattr(grid, n)).decode()) for n in ("before_bytes", "after_bytes", "keep_bytes")]
+    page.evaluate(
+        """([packed, state]) => {
+          for (const [name, text] of packed)
+            model.set(name, new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
+          for (const [name, value] of state) model.set(name, value);
+        }""",
+        [packed, [(n, getattr(grid, n)) for n in names]],
+    )
+
+
+def test_grey_is_hidden_without_weight_and_on_the_right_only(open_widget):
+    after = torch.zeros(LAYERS, HEADS, Q_LEN, K_LEN)
+    after[1, 2, 2, 5] = 1.0  # a leak
+    keep = masks.full(Q_LEN, K_LEN).clone()
+    keep[:, 5] = False
+    page = open_widget(grid_of(after, after, keep=keep, layer=1, head=2))
+    legend = page.locator(".headgrid-legend")
+    expect(legend).to_contain_text("hidden")
+    assert [thumb_cell(page, 1, 2, q, 5) for q in (1, 2)] == [GREY, BRIGHTEST], "a leak can be seen"
+    assert zoom_cell(page, 0, 1, 5) == DARKEST
+    page.get_by_label("change").check()
+    settle(page)
+    assert {zoom_cell(page, 1, q, 5 + n / 20) for q in (1, 3) for n in range(6)} == {(247, 247, 247)}, "no hatch"
+    expect(legend).not_to_contain_text("hidden")
+
+
+def test_what_shrinking_may_not_lose(open_widget):
+    """Of the cells behind a pixel: one that is not hidden, and NaN."""
+    before = torch.zeros(1, 1, 400, 400)
+    after = before.clone()
+    after[0, 0, 199] = torch.nan
+    keep = (torch.arange(400) % 5 == 3).expand(400, 400)
+    page = open_widget(HeadGrid(before, after, keep=keep))
+    x, y, _ = thumb_place(page, 0, 0, heads=1)
+    assert {pixel(page, 0, x + n, y + 5) for n in range(2, 60)} == {DARKEST}
+    assert pixel(page, 0, x + 9, y + 31) == RED
+    page.get_by_label("change").check()
+    settle(page)
+    assert pixel(page, 0, x + 9, y + 31) == (0, 0, 0)
+
+
+def test_changes_and_the_legend_are_brightened_too(open_widget):
+    before = torch.full((LAYERS, HEADS, Q_LEN, K_LEN), 0.25)
+    before[0, 0, 3] = torch.nan
+    after = torch.full_like(before, 0.5)
+    page = open_widget(grid_of(before, after))
+    expect(page.locator(".headgrid-legend")).to_contain_text("NaN")  # on the left only
+    strip = "document.querySelector('.headgrid-legend canvas').getContext('2d').getImageData(24, 0, 1, 1).data"
+    assert list(page.evaluate(f"Array.from({strip})"))[:3] == [125, 124, 120], "√(24 / 95) of the scale"
+    page.get_by_label("change").check()
+    settle(page)
+    assert thumb_cell(page, 0, 0, 1, 1) == (213, 167, 126), "half of the way to orange, for a change of a quarter"
+
+
+def test_what_is_written_on_the_maps(open_widget, page):
+    page.add_init_script(SPY)
+    before = torch.full((LAYERS, HEADS, Q_LEN, K_LEN), 0.125)
+    after = before.clone()
+    before[0, 0, 0, :2] = torch.tensor([1.0, 0.02])
+    after[0, 0, 0, :3] = torch.tensor([0.02, 1.0, 0.25])
+    open_widget(HeadGrid(before, after, ["a" * 13, *"bcd"], KEYS, names=("A", "B")), width=1400)
+    texts = redrawn(page, lambda: page.evaluate("model.set('side', 'before')"))
+    titles = page.locator(".headgrid-zoom .masks-title")
+    expect(titles).to_have_text(["A", "B"])
+    x, _, size = thumb_place(page, 0, 0)
+    assert [t[:3] for t in texts[:HEADS]] == [[str(h), x + h * (size + 3) + size / 2, 25] for h in range(HEADS)]
+    assert [t[0] for t in texts if t[0].startswith("aa")] == ["a" * 11 + "…"] * 2
+    numbers = [(t[0], t[3]) for t in texts if re.fullmatch(r"−?1?\.\d\d|1\.00", t[0])]
+    assert numbers[:3] == [("1.00", "#000000"), (".02", "#ffffff"), (".12", "#ffffff")]
+    assert len(numbers) == 2 * Q_LEN * K_LEN
+    texts = redrawn(page, lambda: page.get_by_label("change").check())
+    expect(titles).to_have_text(["A", "change"])
+    numbers = [(t[0], t[3]) for t in texts if re.fullmatch(r"−?\d?\.\d\d", t[0])]
+    assert numbers[Q_LEN * K_LEN :][:3] == [("−.98", "#ffffff"), (".98", "#ffffff"), (".13", "#000000")]
+
+
+def test_frames_stand_around_what_is_chosen(open_widget, page):
+    page.add_init_script(SPY)
+    open_widget(grid_of())
+    thumbs, zoom = page.get_by_role("grid").all()
+    frames = redrawn(page, lambda: page.evaluate("model.set('layer', 1); model.set('head', 2)"))
+    x, y, size = thumb_place(page, 1, 2)
+    assert next(f[1:] for f in frames if f[0] == "frame") == [x - 2, y - 2, [size + 4, size + 4, 3]]
+    frames = redrawn(page, thumbs.focus)
+    assert next(f[3][2] for f in frames if f[0] == "frame") == 4, "thicker where the keys go"
+    redrawn(page, zoom.focus)
+    frames = redrawn(page, lambda: page.keyboard.press("ArrowDown") or page.keyboard.press("Control+End"))
+    (_, left, top, (width, cell, _)), (_, x, y, _) = [f for f in frames if f[0] == "frame"][-4::2]
+    assert (y, x + cell) == pytest.approx((top, left + width - 1), abs=0.01), "row and cell, in the last corner"
+    canvas = page.locator(".headgrid-zoom canvas").first
+    assert top + cell == pytest.approx(canvas.evaluate("(shown) => shown.offsetHeight") - 2, abs=1)
+
+
+def test_a_row_shows_the_keys_with_most_weight_in_order(open_widget):
+    before = weights(1, 1, 3, 20)
+    before[0, 0, 0, 17], before[0, 0, 0, 3] = 0.9, 0.001
+    before[0, 0, 0, 4:14] = 0.0
+    keep = masks.full(3, 20).clone()
+    keep[0, 17] = False
+    page = open_widget(HeadGrid(before, before, keep=keep))
+    rows = page.locator("tbody tr")
+    wanted = sorted(before[0, 0, 0].topk(8).indices.tolist())
+    assert [int(row.split()[0]) for row in rows.all_inner_texts()] == wanted
+    assert page.locator("tr.masks-off th").all_inner_texts() == ["17"]
+    expect(page.get_by_text("Shown are the 8 keys with most weight, of 20.")).to_be_visible()
+    page.get_by_role("grid").last.focus()
+    cell = page.locator(f"#{page.get_by_role('grid').last.get_attribute('aria-activedescendant')}")
+    for keys, text in [
+        (["ArrowRight"] * 3, "query 0, key 3: before <0.01, after <0.01"),
+        (["ArrowRight"], "query 0, key 4: before 0.00, after 0.00"),
+        (["PageDown", "PageDown", "ArrowLeft", "ArrowLeft"], "query 2, key 2: "),
+        (["End", "PageUp", "ArrowLeft", "ArrowLeft"], "query 0, key 17: before 0.90, after 0.90, hidden"),
+    ]:
+        for key in keys:
+            page.keyboard.press(key)
+        settle(page)
+        expect(cell).to_contain_text(text)
+    assert [cell.get_attribute("aria-colindex"), cell.locator("..").get_attribute("aria-rowindex")] == ["18", "1"]
+    grid = page.get_by_role("grid").last
+    assert [grid.get_attribute("aria-rowcount"), grid.get_attribute("aria-colcount")] == ["3", "20"]
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_the_pointer_chooses_heads_and_cells(open_widget, scale):
+    page = open_widget(grid_of(weights(), weights()))
+    page.evaluate(f"Object.assign(document.body.style, {{ transform: 'scale({scale})', transformOrigin: '0 0' }})")
+    thumbs, zoom = page.get_by_role("grid").all()
+    x, y, size = thumb_place(page, 1, 2)
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.click(box["x"] + scale * (x + size - 2), box["y"] + scale * (y + size - 2))
+    assert chosen(page) == [1, 2]
+    expect(thumbs).to_be_focused()
+    page.mouse.click(box["x"] + scale * (x + size / 2), box["y"] + scale * 10)  # on the numbers of the heads
+    assert chosen(page) == [1, 2]
+    page.mouse.click(*zoom_place(page, 1, 2, 5))
+    expect(page.locator("caption")).to_have_text("Where query c (row 2) looks")
+    expect(zoom).to_be_focused()
+    cell = page.locator(f"#{zoom.get_attribute('aria-activedescendant')}")
+    expect(cell).to_contain_text("query c, key y")
+    page.mouse.click(*zoom_place(page, 1, 1, -1))
+    settle(page)
+    expect(cell).to_contain_text("query c, key y")
+    page.mouse.move(*zoom_place(page, 0, 1, 1))
+    settle(page)
+    expect(cell).to_contain_text("query c, key y")
+    page.mouse.down()
+    page.mouse.move(*zoom_place(page, 0, 3, 2))
+    page.mouse.up()
+    expect(cell).to_contain_text("query d, key v")
+
+
+def test_keys_do_not_scroll_the_page(open_widget):
+    page = open_widget(grid_of(), width=360)
+    page.evaluate("document.body.style.height = '4000px'")
+    thumbs, zoom = page.get_by_role("grid").all()
+    for grid in (thumbs, zoom):
+        grid.evaluate("(shown) => shown.focus({ preventScroll: true })")
+        for key in ("ArrowDown", "PageDown", "End"):
+            page.keyboard.press(key)
+        page.wait_for_timeout(200)
+        assert page.evaluate("window.scrollY") == 0
+    thumbs.focus()
+    page.keyboard.press("Space")
+    expect(zoom).to_be_focused()
+
+
+def test_an_update_finds_its_way_whatever_was_chosen(open_widget):
+    grid = grid_of(layer=1, head=2)
+    page = open_widget(grid)
+    page.get_by_role("grid").last.focus()
+    page.keyboard.press("Control+End")
+    page.evaluate("model.set('layer', 7)")  # of larger weights whose bytes are still being read
+    settle(page)
+    expect(page.locator(".masks-status")).to_have_text("Layer 1, head 2.")
+    grid.update(torch.full((4, 1, 1024, 1024), 0.5))
+    large = base64.b64encode(grid.before_bytes).decode()
+    grid.update(torch.eye(3).expand(1, 2, 3, 3))
+    page.evaluate(
+        """(text) => {
+          window.large = new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+          model.set("before_bytes", large);
+          model.set("version", -1);
+        }""",
+        large,
+    )
+    send(page, grid)
+    page.evaluate("module.inflate(large)")  # longer under way than what came after it
+    settle(page)
+    expect(page.locator("caption")).to_have_text("Where query 2 (row 2) looks")
+    assert page.locator("tbody tr").all_inner_texts()[2].split() == ["2", "1.00"]
+
+
+def test_bytes_may_stand_in_a_larger_buffer(open_widget):
+    page = open_widget(grid_of())
+    found = page.evaluate(
+        """async () => {
+          const view = model.get("before_bytes");
+          const larger = new Uint8Array(view.byteLength + 7);
+          larger.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), 3);
+          return (await module.inflate(new DataView(larger.buffer, 3, view.byteLength))).length;
+        }"""
+    )
+    assert found == LAYERS * HEADS * Q_LEN * K_LEN
+
+
+def test_width_and_theme_are_followed_until_the_view_ends(open_widget, page):
+    page.add_init_script(SPY)
+    page.emulate_media(color_scheme="light")
+    open_widget(grid_of())
+    width = page.locator("canvas").first.bounding_box()["width"]
+    texts = redrawn(page, lambda: page.emulate_media(color_scheme="dark"))
+    assert {t[3] for t in texts if t[0].startswith("key:")} == {"#e6e9ed"}
+    page.set_viewport_size({"width": 200, "height": 900})
+    settle(page)
+    narrow = page.locator("canvas").first.bounding_box()["width"]
+    assert narrow < width
+    page.evaluate("forget.forEach((end) => end())")
+    page.set_viewport_size({"width": 1000, "height": 900})
+    settle(page)
+    assert page.locator("canvas").first.bounding_box()["width"] == narrow
+
+
 # --- Python ------------------------------------------------------------------------------------------
 
 
@@ -435,19 +696,8 @@ def test_the_attentions_of_a_real_model_go_in_as_they_are(minilm):
     assert torch.equal(grid.before[3, 5], attentions[3][0, 5])
 
 
-def test_twelve_by_twelve_heads_at_128_tokens_fit_in_a_page(minilm):
-    """Two texts through the 6 layers of MiniLM, as many real maps as a model of 12 layers has."""
-    model, tokenizer = minilm
-    words = re.findall(r"\w+", (Path(__file__).parents[1] / "README.md").read_text())
-    keep = masks.documents([0] * 60 + [1] * 68)
-    before, after = [], []
-    for start in (0, 150):
-        input_ids = tokenizer(" ".join(words[start : start + 150]), return_tensors="pt").input_ids[:, :128]
-        assert input_ids.shape == (1, 128)
-        with torch.no_grad():
-            before += model(input_ids, output_attentions=True).attentions
-            hidden = conventions.to_hf(keep, model=model)
-            after += model(input_ids, attention_mask=hidden, output_attentions=True).attentions
+def test_twelve_by_twelve_heads_at_128_tokens_fit_in_a_page():
+    before, after, keep = maps_of_two_texts(128)
     grid = HeadGrid(before, after, keep=keep)
     page_bytes = sum(len(base64.b64encode(x)) for x in (grid.before_bytes, grid.after_bytes))
     assert page_bytes + len(str(grid._esm)) + len(grid._css) < 3.5e6

@@ -1,7 +1,7 @@
-"""Trains story-gpt2 from stories.txt.gz: ``python train.py stories.txt.gz work_folder``. About two hours on two cores.
+"""Trains story-gpt2 from stories.txt.gz: ``python train.py stories.txt.gz work_folder``.
 
-Every step follows from SEED, and a run that was stopped goes on from its last checkpoint. Versions that made the
-shipped weights stand in the model card.
+Takes a GPU if there is one. Every step follows from SEED, and a run that was stopped goes on from its last
+checkpoint. How long it took, and the versions that made the shipped weights, stand in the model card.
 """
 
 import gzip
@@ -19,6 +19,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from utils import models
 
 SEED = 7
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CONTEXT = 256
 LAYERS, HEADS, WIDTH = 8, 5, 160
 EPOCHS = 4
@@ -73,12 +74,12 @@ def batches(rows: list[torch.Tensor], epoch: int) -> list[list[int]]:
 def collate(rows: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """Right-padded inputs, which a causal model may ignore, and targets with -100 where nothing is asked."""
     padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-100)
-    return padded[:, :-1].clamp(min=0), padded[:, 1:]
+    return padded[:, :-1].clamp(min=0).to(DEVICE), padded[:, 1:].to(DEVICE)
 
 
 def loss_of(model, offset, inputs, targets) -> torch.Tensor:
     """Summed cross-entropy in nats per token of the full vocabulary: a shared row is divided among its tokens."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(DEVICE, torch.bfloat16):
         hidden = model.transformer(input_ids=inputs).last_hidden_state
         asked = targets.flatten() != -100
         logits = model.lm_head(hidden.flatten(0, 1)[asked]).float() + offset
@@ -124,7 +125,7 @@ def held_out_loss(model, offset, rows) -> float:
 
 def export(work: Path, folder: Path) -> None:
     """The shipped model: every token of GPT-2's vocabulary gets the row that stood for it; float16."""
-    trained = torch.load(work / "trained.pt")
+    trained = torch.load(work / "trained.pt", map_location="cpu")
     config = GPT2Config.from_dict(trained["config"])
     config.vocab_size, config.activation_function = len(trained["row_of"]), "gelu_new"
     config.bos_token_id = config.eos_token_id = config.pad_token_id = 50256
@@ -149,7 +150,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
     (work / "held_out.json").write_text(json.dumps(held_out, ensure_ascii=False, indent=0))
     train_ids, held_ids = encode(train, tokenizer), encode(held_out, tokenizer)
     row_of, tokens_of = sub_vocabulary(train_ids, tokenizer.eos_token_id, 50257)
-    offset = tokens_of.log()
+    offset = tokens_of.log().to(DEVICE)
     rows = [row_of[torch.tensor(ids[:CONTEXT])] for ids in train_ids]
     held_rows = [row_of[torch.tensor(ids[:CONTEXT])] for ids in held_ids]
 
@@ -166,7 +167,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
         eos_token_id=0,
         activation_function="gelu_pytorch_tanh",  # GPT-2's own gelu_new in one operation instead of six
     )
-    model = GPT2LMHeadModel(config).train()
+    model = GPT2LMHeadModel(config).to(DEVICE).train()
     tools = optimizers(model)
     plan = [batch for epoch in range(EPOCHS) for batch in batches(rows, epoch)]
     steps = len(plan)
@@ -177,7 +178,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
     )
     step, checkpoint = 0, work / "checkpoint.pt"
     if checkpoint.exists():
-        state = torch.load(checkpoint)
+        state = torch.load(checkpoint, map_location=DEVICE)
         step = state["step"]
         model.load_state_dict(state["model"])
         for tool, saved in zip(tools, state["optimizers"], strict=True):
@@ -205,7 +206,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
             tool.zero_grad()
         step += 1
         done += count
-        loss_sum += loss.item() * count
+        loss_sum += loss.detach() * count
         loss_count += count
         if step % 20 == 0:
             speed = done / (time.monotonic() - began)

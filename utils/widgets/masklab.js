@@ -162,9 +162,15 @@ export function presetKeep(name, parameters, Q, K) {
   return keep;
 }
 
-export function isPreset(keep, name, parameters, Q, K) {
+// Looks at row `first` before the others: where a cell has just been changed, most presets fail.
+export function isPreset(keep, name, parameters, Q, K, first = 0) {
   const sees = PRESETS[name](parameters, Q, K);
-  for (let q = 0; q < Q; q++) for (let k = 0; k < K; k++) if (sees(q, k) !== (keep[q * K + k] === 1)) return false;
+  const differs = (q) => {
+    for (let k = 0; k < K; k++) if (sees(q, k) !== (keep[q * K + k] === 1)) return true;
+    return false;
+  };
+  if (differs(first)) return false;
+  for (let q = 0; q < Q; q++) if (differs(q)) return false;
   return true;
 }
 
@@ -177,7 +183,7 @@ function documentLengths(keep, Q, K) {
 }
 
 // Which preset, if any, a mask is: with the parameters that its first and last row suggest.
-export function recognise(keep, Q, K) {
+export function recognise(keep, Q, K, edited = 0) {
   const rowCount = (q) => keep.subarray(q * K, q * K + K).reduce((sum, value) => sum + value, 0);
   const [first, last] = [rowCount(0), rowCount(Q - 1)];
   const tries = [
@@ -191,7 +197,7 @@ export function recognise(keep, Q, K) {
     ["causal_padding", { real: last }],
     ["documents", { lengths: documentLengths(keep, Q, K) }],
   ];
-  const found = tries.find(([name, parameters]) => isPreset(keep, name, parameters, Q, K));
+  const found = tries.find(([name, parameters]) => isPreset(keep, name, parameters, Q, K, edited));
   return found ? { name: found[0], parameters: found[1] } : { name: "custom", parameters: {} };
 }
 
@@ -271,10 +277,12 @@ function render({ model, el }) {
   const keyTokens = model.get("key_tokens");
   let keep = bytesOf(model.get("keep_bytes"));
   const initial = keep.slice();
+  let known = initial; // the mask as others know it; keep is this view's own, to draw on
   const before = new Float32Array(Q * K);
   const after = new Float32Array(Q * K);
   const rowHidden = new Uint32Array(Q); // cells of each row
   const active = { q: 0, k: 0 };
+  let edited = 0; // row
   const past = [];
   let preset = "custom";
   let parameters = defaults(Q, K);
@@ -282,8 +290,8 @@ function render({ model, el }) {
   function nameTheMask() {
     const said = model.get("preset");
     const given = { ...parameters, ...said.parameters };
-    const holds = said.name in PRESETS && isPreset(keep, said.name, given, Q, K);
-    const found = holds ? { name: said.name, parameters: given } : recognise(keep, Q, K);
+    const holds = said.name in PRESETS && isPreset(keep, said.name, given, Q, K, edited);
+    const found = holds ? { name: said.name, parameters: given } : recognise(keep, Q, K, edited);
     preset = found.name;
     parameters = { ...parameters, ...found.parameters };
   }
@@ -371,6 +379,12 @@ function render({ model, el }) {
   const live = element("div", { class: "masks-hidden", "aria-live": "polite" });
   const warning = element("p", { class: "masks-warning", role: "status" });
   const pipelineBox = element("div", { class: "masks-scroll", tabindex: "0", role: "region" });
+  const pipelineCaption = element("caption");
+  const pipelineBody = element("tbody");
+  const stages = words.stages.map((stage) => element("th", { scope: "col" }, stage));
+  pipelineBox.append(
+    element("table", {}, pipelineCaption, element("thead", {}, element("tr", {}, ...stages)), pipelineBody),
+  );
   const rowSum = element("p");
   const pipeline = element("div", { class: "masklab-pipeline" }, pipelineBox, rowSum);
   const help = element("p", { class: "masks-help", id: `${id}-help` }, words.help);
@@ -415,16 +429,14 @@ function render({ model, el }) {
       veil.pixels[at] = row[k] ? 0 : 0xff000000;
     }
   }
-  function paintRow(q) {
-    colourRow(q);
-    for (const image of [...images, veil]) image.context.putImageData(image.data, 0, 0, 0, q, K, 1);
-  }
-  function paintAll() {
-    for (let q = 0; q < Q; q++) colourRow(q);
-    for (const image of [...images, veil]) image.context.putImageData(image.data, 0, 0);
+  function paintRows(rows) {
+    for (const q of rows) colourRow(q);
+    const [from, to] = [Math.min(...rows), Math.max(...rows) + 1];
+    for (const image of [...images, veil]) image.context.putImageData(image.data, 0, 0, 0, from, K, to - from);
   }
 
   let layout = null;
+  let drawnRow = null; // the one outlined on the left
   function measure() {
     const wide = (root.clientWidth || 656) - 16; // without the padding
     const columns = wide >= 640 ? 2 : 1;
@@ -435,24 +447,38 @@ function render({ model, el }) {
 
   const layer = element("canvas");
 
-  function draw() {
+  // Both maps; or of the right one the given rows, and of the left one what the move to another row has changed.
+  function draw(rows = null) {
+    const moved = drawnRow === active.q ? [] : [drawnRow, active.q];
+    if (!rows || moved.length) drawMap(0, rows && moved);
+    drawMap(1, rows && [...rows, ...moved, active.q]);
+    drawnRow = active.q;
+  }
+  function drawMap(n, rows) {
+    const canvas = [leftCanvas, rightCanvas][n];
     const style = getComputedStyle(root);
     const text = style.color;
-    [leftCanvas, rightCanvas].forEach((canvas, n) => {
-      const context = canvas.getContext("2d");
-      const { left, top, width, height, cell: size } = layout;
-      context.clearRect(0, 0, canvas.width, canvas.height);
-      context.imageSmoothingEnabled = false;
-      context.drawImage(images[n].small, left, top, width, height);
-      if (n === 1 && hiddenCells) drawHatch(context, layer, veil, layout);
-      drawLabels(context, layout, queryTokens, keyTokens, words, text);
-      if (size >= 30 && Q <= 8 && K <= 8) numbers(context, n === 0 ? before : after, n === 1);
-      const y = top + active.q * size;
-      outline(context, text, style.backgroundColor, 2, [left - 1, y, width + 2, size]);
-      if (n === 1 && document.activeElement === grid) {
-        outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * size, y, size, size]);
-      }
-    });
+    const context = canvas.getContext("2d");
+    const { left, top, width, height, outerWidth, outerHeight, cell: size } = layout;
+    // Between whole numbers, so that no pixel is drawn half; outlines reach beyond their rows.
+    const from = rows ? Math.floor(top + Math.min(...rows) * size) - 4 : 0;
+    const to = rows ? Math.ceil(top + (Math.max(...rows) + 1) * size) + 4 : outerHeight;
+    context.save();
+    context.beginPath();
+    context.rect(0, from, outerWidth + 1, to - from);
+    context.clip();
+    context.clearRect(0, from, outerWidth + 1, to - from);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(images[n].small, left, top, width, height);
+    if (n === 1 && hiddenCells) drawHatch(context, layer, veil, layout, from, to);
+    drawLabels(context, layout, queryTokens, keyTokens, words, text);
+    if (size >= 30 && Q <= 8 && K <= 8) numbers(context, n === 0 ? before : after, n === 1);
+    const y = top + active.q * size;
+    outline(context, text, style.backgroundColor, 2, [left - 1, y, width + 2, size]);
+    if (n === 1 && document.activeElement === grid) {
+      outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * size, y, size, size]);
+    }
+    context.restore();
   }
 
   function numbers(context, weights, masked) {
@@ -485,31 +511,36 @@ function render({ model, el }) {
       keys.sort((a, b) => weight(b) - weight(a));
       keys = keys.slice(0, most).sort((a, b) => a - b);
     }
-    const table = element("table", {});
-    table.append(element("caption", {}, words.pipeline(short(queryTokens[q]), q)));
-    const head = element("tr", {});
-    for (const stage of words.stages) head.append(element("th", { scope: "col" }, stage));
-    table.append(element("thead", {}, head));
-    const body = element("tbody", {});
     let sum = 0;
     for (let k = 0; k < K; k++) sum += after[q * K + k];
-    for (const k of keys) {
+    keys.forEach((k, n) => {
       const at = q * K + k;
-      const line = element("tr", { class: row[k] ? "" : "masks-off" });
-      line.append(element("th", { scope: "row" }, placeName(k, keyTokens[k])));
-      for (const x of [headScores()[at], stages.masked[k], stages.exps[k]]) line.append(element("td", {}, number(x)));
-      for (const x of [after[at], before[at]]) {
-        const bar = element("span", { class: "masks-bar" });
-        bar.style.setProperty("--masks-weight", Number.isNaN(x) ? 0 : x);
-        line.append(element("td", { class: "masks-weight" }, bar, element("span", {}, number(x))));
-      }
-      body.append(line);
-    }
-    table.append(body);
+      const { line, name, cells, bars } = (lines[n] ??= pipelineLine());
+      line.className = row[k] ? "" : "masks-off";
+      setText(name, placeName(k, keyTokens[k]));
+      const weights = [after[at], before[at]];
+      const numbers = [headScores()[at], stages.masked[k], stages.exps[k], ...weights];
+      numbers.forEach((x, m) => setText(cells[m], number(x)));
+      weights.forEach((x, m) => bars[m].style.setProperty("--masks-weight", Number.isNaN(x) ? 0 : x));
+    });
     const note = K > most ? ` ${words.only_largest(most, K)}` : "";
-    pipelineBox.setAttribute("aria-label", words.pipeline(short(queryTokens[q]), q));
-    pipelineBox.replaceChildren(table); // the box itself stays, with the focus and where it is scrolled to
-    rowSum.textContent = words.row_sum(Number.isNaN(sum) ? NaN : Number(sum.toFixed(3))) + note;
+    const title = words.pipeline(short(queryTokens[q]), q);
+    setText(pipelineCaption, title);
+    pipelineBox.setAttribute("aria-label", title);
+    setText(rowSum, words.row_sum(Number.isNaN(sum) ? NaN : Number(sum.toFixed(3))) + note);
+  }
+
+  // The table is made once, and rewritten where it differs.
+  const lines = [];
+  function pipelineLine() {
+    const line = element("tr", {});
+    const name = element("th", { scope: "row" });
+    const numbers = [0, 1, 2].map(() => element("td", {}));
+    const [bars, weights] = [[0, 1].map(() => element("span", { class: "masks-bar" })), [0, 1].map(() => element("span"))];
+    line.append(name, ...numbers);
+    bars.forEach((bar, m) => line.append(element("td", { class: "masks-weight" }, bar, weights[m])));
+    pipelineBody.append(line);
+    return { line, name, cells: [...numbers, ...weights], bars };
   }
 
   function showCode() {
@@ -527,9 +558,9 @@ function render({ model, el }) {
 
   function showState() {
     const summary = words.summary(hiddenCells, Q * K, emptyRows, nanRows);
-    status.textContent = summary;
+    setText(status, summary);
     leftCanvas.setAttribute("aria-label", `${words.before}. ${Q} × ${K}.`);
-    warning.textContent = model.get("flipped") ? words.flipped : "";
+    setText(warning, model.get("flipped") ? words.flipped : "");
     warning.hidden = !model.get("flipped");
     flip.setAttribute("aria-pressed", String(model.get("flipped")));
     fillSelect.value = model.get("fill");
@@ -558,19 +589,13 @@ function render({ model, el }) {
     cancelAnimationFrame(frame);
     frame = 0;
     if (dirtyBefore) computeBefore();
-    if (dirtyAll) {
-      for (let q = 0; q < Q; q++) computeRow(q);
-      paintAll();
-    } else {
-      for (const q of dirtyRows) {
-        computeRow(q);
-        paintRow(q);
-      }
-    }
+    const rows = dirtyAll ? Array.from({ length: Q }, (_, q) => q) : [...dirtyRows];
+    rows.forEach(computeRow);
+    if (rows.length) paintRows(rows);
+    count();
+    draw(dirtyAll ? null : rows);
     dirtyRows = new Set();
     dirtyAll = dirtyBefore = false;
-    count();
-    draw();
     showState();
   }
 
@@ -586,10 +611,13 @@ function render({ model, el }) {
     model.set(name, value);
     sharing = false;
   }
-  const shareKeep = () => share("keep_bytes", new DataView(keep.slice().buffer));
+  const shareKeep = () => {
+    known = keep.slice();
+    share("keep_bytes", new DataView(known.buffer));
+  };
   const sharePreset = () => share("preset", { name: preset, parameters });
   function remember() {
-    past.push({ keep: keep.slice(), preset, parameters });
+    past.push({ keep: known, preset: naming ? null : preset, parameters });
     if (past.length > (Q * K > 65536 ? 10 : 100)) past.shift();
   }
   function change(edit, name) {
@@ -608,37 +636,51 @@ function render({ model, el }) {
   function applyPreset(name, given = parameters) {
     change(() => {
       parameters = given;
-      keep.set(presetKeep(name, parameters, Q, K));
+      keep = presetKeep(name, parameters, Q, K);
     }, name);
   }
   function startAgain() {
     change(() => {
-      keep.set(initial);
+      keep = initial.slice();
       nameTheMask();
     });
   }
   function undoLast() {
     const last = past.pop();
     if (!last) return;
-    keep.set(last.keep);
+    keep = last.keep.slice();
     ({ preset, parameters } = last);
+    if (!preset) nameTheMask();
     commit();
   }
   function setCell(q, k, value) {
     if (keep[q * K + k] === value) return;
     keep[q * K + k] = value;
+    edited = q;
     preset = "custom";
-    shareKeep();
-    refresh({ rows: [q] });
+    dirtyRows.add(q);
   }
-  // After a click, a stroke or a key: what was drawn may have become a preset.
+  // While a stroke goes on: its cells are drawn, and other views follow.
+  function showStroke() {
+    shareKeep();
+    paint();
+  }
+  // After a click, a stroke or a key. First the weights are shown: the mask's name, and Python, wait for that frame, or
+  // for those of a quick hand.
+  let naming = 0;
   function endDrawing() {
+    showStroke();
+    announce();
+    naming ||= setTimeout(nameDrawing, 30);
+  }
+  function nameDrawing() {
+    clearTimeout(naming);
+    naming = 0;
     nameTheMask();
     showParameters();
     sharePreset();
     model.save_changes();
     showState();
-    announce();
   }
   function announce() {
     describeCell();
@@ -691,6 +733,7 @@ function render({ model, el }) {
     stroke = { value: keep[place.q * K + place.k] ? 0 : 1 };
     Object.assign(active, place);
     setCell(place.q, place.k, stroke.value);
+    showStroke();
   });
   rightCanvas.addEventListener("pointermove", (event) => {
     const place = stroke && cellOf(event);
@@ -702,7 +745,10 @@ function render({ model, el }) {
       const on = (from, to) => Math.round(from + ((to - from) * n) / steps);
       setCell(on(q, place.q), on(k, place.k), stroke.value);
     }
-    Object.assign(active, place);
+    if (steps) {
+      Object.assign(active, place);
+      showStroke();
+    }
   });
   const endStroke = () => {
     if (!stroke) return;
@@ -755,7 +801,7 @@ function render({ model, el }) {
     const theirs = bytesOf(model.get("keep_bytes"));
     const rows = new Set();
     for (let at = 0; at < theirs.length; at++) if (theirs[at] !== keep[at]) rows.add(Math.floor(at / K));
-    keep = theirs;
+    [keep, known] = [theirs, theirs.slice()];
     nameTheMask();
     showParameters();
     refresh({ rows: [...rows] });
@@ -779,12 +825,13 @@ function render({ model, el }) {
       measure();
       draw();
     },
-    draw,
+    () => draw(),
   );
 
   return () => {
     for (const [name, listener] of Object.entries(listeners)) model.off(`change:${name}`, listener);
     unfollow();
+    if (naming) nameDrawing();
     cancelAnimationFrame(frame);
   };
 }

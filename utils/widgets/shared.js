@@ -15,6 +15,11 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// A page lays out again whatever is written, even the same words.
+function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 // A name that no other widget on the page has: each loads this text anew, so a counter of its own would not do.
 function uniqueId(name) {
   window.attentionMasksWidgets = (window.attentionMasksWidgets ?? 0) + 1;
@@ -107,19 +112,23 @@ function hatch() {
   return (hatching = context.createPattern(tile, "repeat"));
 }
 
-// Hatches those cells of a drawn map that are opaque in `veil`.
-function drawHatch(context, layer, veil, layout) {
+// Hatches those cells of a drawn map that are opaque in `veil`, at least between the heights `from` and `to` of the
+// canvas. The layer is no larger than that: each drawing copies it.
+function drawHatch(context, layer, veil, layout, from = 0, to = Infinity) {
   const { left, top, width, height } = layout;
   const ratio = context.getTransform().a;
-  layer.width = Math.max(1, Math.round(width * ratio));
-  layer.height = Math.max(1, Math.round(height * ratio));
+  const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
+  const first = Math.max(0, Math.floor(((from - top) / height) * rows));
+  const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
+  Object.assign(layer, { width: columns, height: last - first }); // also clears it
   const over = layer.getContext("2d");
   over.imageSmoothingEnabled = false;
-  over.drawImage(veil.small, 0, 0, layer.width, layer.height);
+  over.translate(0, -first);
+  over.drawImage(veil.small, 0, 0, columns, rows);
   over.globalCompositeOperation = "source-in";
   over.fillStyle = hatch();
-  over.fillRect(0, 0, layer.width, layer.height);
-  context.drawImage(layer, left, top, width, height);
+  over.fillRect(0, first, columns, last - first);
+  context.drawImage(layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
 }
 
 // --- maps with labelled rows and columns ---
