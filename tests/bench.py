@@ -222,6 +222,7 @@ def main() -> None:
     weights = models.load("minilm-bert")[0].embeddings.word_embeddings.weight[:8, :8].detach().softmax(-1)
     tokens = [f"token {n}" for n in range(8)]
     first = {"load minilm-bert again": lambda: models.load("minilm-bert")}
+    first |= {f"load {name}": lambda name=name: models.load(name) for name in ("story-gpt2", "smollm2")}
     first["draw one heatmap, to PNG"] = lambda: plots.heatmap(weights, tokens, tokens, alt="Eight tokens.").png()
     first["check that all models are there"] = lambda: [models.fetch(name) for name in models.SOURCES]
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")

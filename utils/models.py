@@ -1,6 +1,6 @@
 """Real models by name: shipped in data/, or a local copy from the hub at a pinned revision or from a package mirror.
 
-``models.load("minilm-bert")`` gives a model and its tokenizer. Files are checked against pinned hashes
+``models.load("story-gpt2")`` gives a model and its tokenizer. Files are checked against pinned hashes
 when they arrive and whenever they are loaded, and appear in the local copy all at once or not at all.
 ``python -m utils.models`` fetches everything that the lessons need, so that they run offline.
 
@@ -99,6 +99,17 @@ SOURCES = {
         licence="SmolLM2-135M-Instruct.Apache-2.0.txt",
         tokenizer={"padding_side": "left"},
     ),
+    "story-gpt2": Source(
+        title="story-gpt2, a small GPT-2 that tells children's stories (21 MB)",
+        sha256={
+            "config.json": "741391ffaf15f34df9b5e3bcc8d9c02390b9339592eb8ee68bf6e0f51807c776",
+            "model.safetensors": "301176d754bc22791f9a670b5b86e25baa37c443b16b519a937cb859bda4f25a",
+            "tokenizer_config.json": "ea4cda9706cb8c8c8c630cdbe4d591ff6d8c74fada4ed2aef615f8e8c5a46ba4",
+            "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+        },
+        shipped=True,
+    ),
 }
 CONVERTED = "converted.json"  # hashes of the files that were made from a GGUF file, beside them
 
@@ -115,7 +126,7 @@ def load(name: str, **kwargs):
     """A pretrained model, ready to run, and its tokenizer.
 
     Args:
-        name: ``"minilm-bert"``, ``"smollm2"`` or any id on the Hugging Face hub, such as
+        name: ``"minilm-bert"``, ``"story-gpt2"``, ``"smollm2"`` or any id on the Hugging Face hub, such as
             ``"bert-base-uncased"``.
         kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
             transformers 5 returns no attention weights.

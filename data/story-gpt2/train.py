@@ -7,6 +7,7 @@ checkpoint. How long it took, and the versions that made the shipped weights, st
 import gzip
 import json
 import math
+import shutil
 import sys
 import time
 from collections import Counter
@@ -54,6 +55,21 @@ def sub_vocabulary(train: list[list[int]], eos: int, size: int) -> tuple[torch.T
     tokens_of = torch.ones(len(own) + 1)
     tokens_of[-1] = size - len(own)
     return row_of, tokens_of
+
+
+def model_config(rows: int, **ids: int) -> GPT2Config:
+    return GPT2Config(
+        vocab_size=rows,
+        n_positions=CONTEXT,
+        n_embd=WIDTH,
+        n_layer=LAYERS,
+        n_head=HEADS,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        activation_function="gelu_pytorch_tanh",  # GPT-2's own gelu_new in one operation instead of six
+        **(ids or {"bos_token_id": 0, "eos_token_id": 0}),
+    )
 
 
 def batches(rows: list[torch.Tensor], epoch: int) -> list[list[int]]:
@@ -123,21 +139,24 @@ def held_out_loss(model, offset, rows) -> float:
     return total / count
 
 
-def export(work: Path, folder: Path) -> None:
-    """The shipped model: every token of GPT-2's vocabulary gets the row that stood for it; float16."""
-    trained = torch.load(work / "trained.pt", map_location="cpu")
-    config = GPT2Config.from_dict(trained["config"])
-    config.vocab_size, config.activation_function = len(trained["row_of"]), "gelu_new"
-    config.bos_token_id = config.eos_token_id = config.pad_token_id = 50256
+def export(state: dict[str, torch.Tensor], row_of: torch.Tensor, folder: Path) -> None:
+    """The model that is shipped: each token of GPT-2's vocabulary gets the row that stood for it; float16."""
+    eos = 50256
+    config = model_config(len(row_of), bos_token_id=eos, eos_token_id=eos, pad_token_id=eos)
+    config.activation_function = "gelu_new"  # the same function, by the name that GPT-2 gives it
     model = GPT2LMHeadModel(config)
-    state = dict(trained["model"])
-    state["transformer.wte.weight"] = state["lm_head.weight"] = state["transformer.wte.weight"][trained["row_of"]]
-    model.load_state_dict(state)
+    rows = state["transformer.wte.weight"][row_of]
+    model.load_state_dict({**state, "transformer.wte.weight": rows, "lm_head.weight": rows})
     model.to(torch.float16).save_pretrained(folder)
-    tokenizer = models.load_tokenizer("gpt2", padding_side="left")
-    tokenizer.pad_token = tokenizer.eos_token
-    tokenizer.model_max_length = CONTEXT
-    tokenizer.save_pretrained(folder)
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copyfile(models.fetch("gpt2") / name, folder / name)
+    tokenizer = {
+        "tokenizer_class": "GPT2Tokenizer",
+        "model_max_length": CONTEXT,
+        "padding_side": "left",
+        **{f"{use}_token": "<|endoftext|>" for use in ("bos", "eos", "unk", "pad")},
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
 
 
 def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
@@ -154,20 +173,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
     rows = [row_of[torch.tensor(ids[:CONTEXT])] for ids in train_ids]
     held_rows = [row_of[torch.tensor(ids[:CONTEXT])] for ids in held_ids]
 
-    config = GPT2Config(
-        vocab_size=len(tokens_of),
-        n_positions=CONTEXT,
-        n_embd=WIDTH,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=0,
-        eos_token_id=0,
-        activation_function="gelu_pytorch_tanh",  # GPT-2's own gelu_new in one operation instead of six
-    )
-    model = GPT2LMHeadModel(config).to(DEVICE).train()
+    model = GPT2LMHeadModel(model_config(len(tokens_of))).to(DEVICE).train()
     tools = optimizers(model)
     plan = [batch for epoch in range(EPOCHS) for batch in batches(rows, epoch)]
     steps = len(plan)
@@ -218,8 +224,8 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step == stop:
             save()
             saved = time.monotonic()
-    torch.save({"model": model.state_dict(), "row_of": row_of, "config": config.to_dict()}, work / "trained.pt")
-    export(work, Path(__file__).parent)
+    if step == steps:
+        export(model.cpu().state_dict(), row_of, Path(__file__).parent)
 
 
 if __name__ == "__main__":
