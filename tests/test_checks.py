@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from utils import checks
+from utils import checks, masks
 
 
 def naive(h, m):
@@ -18,6 +18,14 @@ def right(h, m):
 
 def in_place(ids, m):
     return ids.masked_fill_(m == 0, -100)
+
+
+def following(m, new):
+    return m.sum(-1, keepdim=True) + torch.arange(new)
+
+
+def picked(logits, m):
+    return logits[torch.arange(len(m)), (m * torch.arange(m.shape[1])).argmax(1)]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +82,26 @@ def in_place(ids, m):
         (checks.labels_for_loss, lambda i, m: i.masked_fill(m == 1, -100), "the polarity is flipped"),
         (checks.labels_for_loss, lambda i, m: i, "got [[15,"),
         (checks.labels_for_loss, lambda i, m: i[0], "you returned a tensor of shape (4,)"),
+        (checks.next_positions, following, "Right: new tokens go on counting"),
+        (checks.next_positions, lambda m, n: m.shape[1] + torch.arange(n).expand(3, n), "count the pads too"),
+        (checks.next_positions, lambda m, n: following(m, n) - 1, "one too low"),
+        (checks.next_positions, lambda m, n: following(m, n) + 1, "one too high"),
+        (checks.next_positions, lambda m, n: following(m, n)[:, :1], "right for one new token"),
+        (checks.next_positions, lambda m, n: following(m, n).flip(0, 1), "row 0, with the mask [0, 0, 0, 1, 1]: got"),
+        (checks.next_positions, lambda m, n: m.sum(-1), "keepdim=True keeps"),
+        (checks.next_positions, lambda m, n: m.sum(-1) + torch.arange(n), "your function raised RuntimeError"),
+        (checks.next_positions, lambda m, n: following(m, n).float(), "must be integers"),
+        (checks.next_positions, lambda m, n: following(m, 3), "shape (3, 3); wanted (3, 2)"),
+        (checks.next_positions, lambda m, n: [2, 3], "you returned a list"),
+        (checks.last_real_logits, picked, "Right: the last real token"),
+        (checks.last_real_logits, lambda x, m: x[:, -1], "this is logits[:, -1]"),
+        (checks.last_real_logits, lambda x, m: x[torch.arange(4), m.sum(1) - 1], "you counted the real tokens"),
+        (checks.last_real_logits, lambda x, m: x[torch.arange(4), m.argmax(1)], "the first real token"),
+        (checks.last_real_logits, lambda x, m: x[torch.arange(4), m.sum(1).clamp(max=4)], "one place too far"),
+        (checks.last_real_logits, lambda x, m: picked(x, m).flip(0), "row 0, with the mask [0, 0, 0, 1, 1], has"),
+        (checks.last_real_logits, lambda x, m: picked(x, m)[:, 0], "one number for each text"),
+        (checks.last_real_logits, lambda x, m: x, "shape (4, 5, 3); wanted (4, 3)"),
+        (checks.last_real_logits, lambda x, m: x.tolist(), "you returned a list"),
     ],
 )
 def test_answers(check, answer, says, capsys):
@@ -81,6 +109,136 @@ def test_answers(check, answer, says, capsys):
     printed = capsys.readouterr().out
     assert says in printed
     assert printed.startswith("Right: ") == says.startswith("Right")
+
+
+def lowest(like):
+    return torch.finfo(like.dtype).min
+
+
+def fill(keep, like, value=None):
+    return torch.zeros(keep.shape, dtype=like.dtype).masked_fill(~keep, lowest(like) if value is None else value)
+
+
+def real(m):
+    return (m == 1)[:, None, None, :]
+
+
+def scores_in_place(s, m, k):
+    return s.masked_fill_(~(real(m) & k), lowest(s))
+
+
+def survives(s, b):
+    return s.masked_fill(b != 0, lowest(s)).softmax(-1) * (b == 0)
+
+
+def renormalised(s, b):
+    weights = s.softmax(-1) * (b == 0)
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-9)
+
+
+def replaced(s, b):
+    return torch.where((b == 0).any(-1, keepdim=True), (s + b).softmax(-1), 0.0)
+
+
+def triangle(diagonal):
+    return lambda q, k: masks.full(q, k).tril(diagonal(q, k))
+
+
+def moves(function, x, k, first, last):
+    """Whether a change of input k moves one of the outputs from first up to last."""
+    changed = x.clone()
+    changed[:, k] += 1
+    return not torch.equal(function(changed)[:, first:last], function(x)[:, first:last])
+
+
+def each_in_turn(function, x):
+    return any(moves(function, x, k, 0, k) for k in range(1, x.shape[1]))
+
+
+#: (check, answer, says) of lessons 04 and 05.
+ROWS = [
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s), "Right: hidden if either mask hides it"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s).expand(2, 2, 3, 5), "Right: hidden if either"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s)[:, 0], "would be read as head 0 and 1"),
+    (checks.one_bias, lambda s, m, k: fill(real(m), s), "That is the padding alone"),
+    (checks.one_bias, lambda s, m, k: fill(k, s), "That is keep alone"),
+    (checks.one_bias, lambda s, m, k: fill(real(m).expand(2, 1, 3, 5), s), "but not keep"),
+    (checks.one_bias, lambda s, m, k: fill(k, s).expand(2, 1, 3, 5), "but not the padding"),
+    (checks.one_bias, lambda s, m, k: fill((m == 1) & k, s), "lacks heads and queries: two None"),
+    (checks.one_bias, lambda s, m, k: real(m) & k, "you returned a bool mask"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, torch.zeros(1)), "take scores.dtype for zeros and finfo"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s, -1e9), "ask torch.finfo(scores.dtype).min"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s, -65504), "filled with -65504; the lowest of torch.float32"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s, -1e4), "filled with -10000; the lowest of torch.float16"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s, -torch.inf), "but with -inf"),
+    (checks.one_bias, lambda s, m, k: fill(real(m), s) + fill(k, s), "two biases were added"),
+    (checks.one_bias, lambda s, m, k: (1 - (real(m) & k).to(s.dtype)) * -torch.inf, "there is NaN in your bias"),
+    (checks.one_bias, lambda s, m, k: (real(m) & k).to(s.dtype), "there are positive numbers"),
+    (checks.one_bias, lambda s, m, k: 0 * s, "it hides nothing"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) | k, s), "only if both masks hide it"),
+    (checks.one_bias, lambda s, m, k: fill(~(real(m) & k), s), "hides what both masks keep"),
+    (checks.one_bias, lambda s, m, k: fill(~real(m) & k, s), "the padding is flipped"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & ~k, s), "keep is flipped"),
+    (checks.one_bias, lambda s, m, k: fill(s == 1, s).masked_fill(~m[:, None, None] & k, 0), "Make a bool mask first"),
+    (checks.one_bias, scores_in_place, "one of the inputs was changed"),
+    (checks.one_bias, lambda s, m, k: fill((real(m) & k).roll(1, -1), s), "10 places differ"),
+    (checks.one_bias, lambda s, m, k: [0], "you returned a list"),
+    (checks.safe_softmax, survives, "Right: visible keys share the weight"),
+    (checks.safe_softmax, lambda s, b: (s + b.clamp(min=lowest(s))).softmax(-1) * b.exp(), "Right: visible keys"),
+    (checks.safe_softmax, lambda s, b: survives(s, b).double(), "Right: visible keys"),
+    (checks.safe_softmax, lambda s, b: (s + b).softmax(-1).nan_to_num(0.0), "their gradient is NaN"),
+    (checks.safe_softmax, replaced, "their gradient is NaN"),
+    (checks.safe_softmax, lambda s, b: survives(s.detach(), b), "Did you detach something?"),
+    (checks.safe_softmax, lambda s, b: (s + b).softmax(-1), "the row that sees nothing is NaN"),
+    (checks.safe_softmax, lambda s, b: (s + b).softmax(-1) * (b == 0), "the row that sees nothing is NaN"),
+    (checks.safe_softmax, lambda s, b: (s + b.clamp(min=lowest(s))).softmax(-1), "sees nothing is uniform"),
+    (checks.safe_softmax, lambda s, b: (s + b.clamp(min=-1e4)).softmax(-1), "is as without a mask"),
+    (checks.safe_softmax, lambda s, b: survives(s, b) + (b != 0).all(-1, keepdim=True), "yours is [1.0, 1.0, 1.0"),
+    (checks.safe_softmax, lambda s, b: s.softmax(-1), "these are the weights without a mask"),
+    (checks.safe_softmax, lambda s, b: s.softmax(-1) * (b == 0), "you masked after the softmax"),
+    (checks.safe_softmax, lambda s, b: s.softmax(-1) + b, "there are weights of -inf"),
+    (checks.safe_softmax, renormalised, "a hidden score of 200"),
+    (checks.safe_softmax, lambda s, b: (s * (b == 0)).softmax(-1), "you multiplied the scores by 0"),
+    (checks.safe_softmax, lambda s, b: (s + (b != 0) * -torch.inf).softmax(-1), "a row that sees some keys has NaN"),
+    (checks.safe_softmax, lambda s, b: s.masked_fill(b == 0, lowest(s)).softmax(-1), "the polarity is flipped"),
+    (checks.safe_softmax, lambda s, b: s.masked_fill(b != 0, lowest(s)).softmax(0), "your columns sum to 1"),
+    (checks.safe_softmax, lambda s, b: s.add_(b).softmax(-1), "scores or bias was changed"),
+    (checks.safe_softmax, lambda s, b: torch.ones(3, 4), "the first row should be [0.14, 0.29, 0.57, 0.0]"),
+    (checks.safe_softmax, lambda s, b: s[0], "wanted a tensor of shape (3, 4)"),
+    (checks.causal_with_cache, triangle(lambda q, k: k - q), "Right: the last query sees every key"),
+    (checks.causal_with_cache, masks.causal, "Right: the last query sees every key"),
+    (checks.causal_with_cache, triangle(lambda q, k: 0), "begins in the upper left corner"),
+    (checks.causal_with_cache, triangle(lambda q, k: k - q - 1), "no query sees itself"),
+    (checks.causal_with_cache, triangle(lambda q, k: k - q + 1), "the one that it is to predict"),
+    (checks.causal_with_cache, triangle(lambda q, k: q - k - 1), "nothing is visible"),
+    (checks.causal_with_cache, triangle(lambda q, k: 2), "right for 3 queries and 5 keys, wrong for 1 queries"),
+    (checks.causal_with_cache, lambda q, k: torch.ones(q, k).tril(k - q), "keep is bool: torch.ones"),
+    (checks.causal_with_cache, lambda q, k: torch.zeros(q, k) - 1, "with negative values, to be added"),
+    (checks.causal_with_cache, lambda q, k: ~masks.causal(q, k), "the polarity is flipped"),
+    (checks.causal_with_cache, lambda q, k: masks.full(q, k).triu(k - q), "triu keeps the upper triangle"),
+    (checks.causal_with_cache, masks.full, "nothing is hidden"),
+    (checks.causal_with_cache, lambda q, k: masks.causal(q), "there is a column for each key"),
+    (checks.causal_with_cache, lambda q, k: masks.causal(k), "a row for each new token only"),
+    (checks.causal_with_cache, lambda q, k: masks.causal(q, k).T, "Rows are queries, columns are keys"),
+    (checks.causal_with_cache, lambda q, k: masks.causal(q, k).flip(0), "the rows are upside down"),
+    (checks.causal_with_cache, lambda q, k: masks.sliding_window(q, 2, k), "query 0 and key 0: the query should see"),
+    (checks.causal_with_cache, lambda q, k: [[True] * k] * q, "you returned a list"),
+    (checks.causal_with_cache, lambda q, k: masks.causal(q, k, 3, 4), "TypeError: causal() takes"),
+    (checks.causal_with_cache, lambda q, k: masks.nothing, "(inputs 3, 5)."),
+    (checks.sees_future, each_in_turn, "Right: five functions"),
+    (checks.sees_future, lambda f, x: torch.tensor(each_in_turn(f, x)), "Right: five functions"),
+    (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 4), "you say no for token 2 in the first output"),
+    (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 1), "you say no for a look at the next token"),
+    (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 5), "you say yes for a mean over what came before"),
+    (checks.sees_future, lambda f, x: False, "you say no for a mean over the whole text"),
+    (checks.sees_future, lambda f, x: 1, "you returned a int; wanted True or False"),
+    (checks.sees_future, lambda f, x: bool(x.add_(1).sum()), "x itself was changed"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "says"), ROWS)
+def test_answers_of_lessons_04_and_05(check, answer, says, capsys):
+    test_answers(check, answer, says, capsys)
 
 
 class Drawn:
@@ -138,11 +296,25 @@ def documented_but_untouched(*inputs):
     ...  # your turn
 
 
-def forgot_the_return(values, *others):
-    values.sum()
+def forgot_the_return(*inputs):
+    len(inputs)
 
 
-@pytest.mark.parametrize("check", [checks.to_keep, checks.unpack, checks.mean_pool, checks.labels_for_loss])
+@pytest.mark.parametrize(
+    "check",
+    [
+        checks.to_keep,
+        checks.unpack,
+        checks.mean_pool,
+        checks.labels_for_loss,
+        checks.next_positions,
+        checks.last_real_logits,
+        checks.one_bias,
+        checks.safe_softmax,
+        checks.causal_with_cache,
+        checks.sees_future,
+    ],
+)
 def test_untouched_exercises_are_not_tried_yet(check, capsys):
     for answer in (None, ..., untouched, documented_but_untouched, lambda *inputs: ...):
         check(answer)

@@ -10,11 +10,6 @@ import pytest
 from utils import widgets
 from utils.publish import notebooks
 
-#: Rows of the claims ledger, and the lesson in which each is run and asserted.
-CLAIMS = {
-    "01_ragged_tensors.ipynb": {"S1.1", "S2.3", "S2.1", "F24"},
-    "02_padding.ipynb": {"S0.1", "S0.2", "S0.3", "S0.5", "S1.4", "S1.7", "S2.6"},
-}
 NAMES = [
     "00_start_here.ipynb",
     "solutions/00_start_here.ipynb",
@@ -22,6 +17,12 @@ NAMES = [
     "solutions/01_ragged_tensors.ipynb",
     "02_padding.ipynb",
     "solutions/02_padding.ipynb",
+    "03_left_or_right.ipynb",
+    "solutions/03_left_or_right.ipynb",
+    "04_minus_infinity.ipynb",
+    "solutions/04_minus_infinity.ipynb",
+    "05_causal_masks.ipynb",
+    "solutions/05_causal_masks.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {notebooks.REBUILD}"
@@ -124,17 +125,6 @@ def test_widgets_come_with_a_written_task(name):
         if "widgets." in cell.source and cell.cell_type == "code" and "import" not in cell.source:
             following = "".join(cell.source for cell in cells[place + 1 : place + 3] if cell.cell_type == "markdown")
             assert "**Task.**" in following, cell.id
-
-
-@pytest.mark.parametrize("name", CLAIMS)
-def test_every_claim_is_a_tagged_cell_that_asserts(name):
-    cells = code_cells(committed(name))
-    found = {tag.removeprefix("claim-") for cell in cells for tag in tags(cell) if tag.startswith("claim-")}
-    assert found == CLAIMS[name]
-    for cell in cells:
-        if any(tag.startswith("claim-") for tag in tags(cell)):
-            asserts = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Assert)]
-            assert asserts, f"{name}, {cell.id} asserts nothing"
 
 
 @every_notebook

@@ -1,0 +1,75 @@
+"""The ledger, data/claims.yml: each claim is asserted in the lessons it names, by an assertion that can fail."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+import yaml
+
+from tests import faking
+from utils.publish import notebooks
+
+LEDGER = yaml.safe_load((notebooks.ROOT / "data" / "claims.yml").read_text(encoding="utf-8"))
+LESSONS = sorted(path.stem for path in notebooks.FOLDER.glob("[0-9][0-9]_*.ipynb"))
+every_claim = pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
+
+
+def claim_cells(lesson):
+    """(claim id, cell) for every tag of a committed lesson."""
+    for cell in nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
+        for claim in faking.claims(cell):
+            yield claim, cell
+
+
+def test_each_claim_stands_once():
+    ids = [claim["id"] for claim in LEDGER]
+    assert len(set(ids)) == len(ids)
+    assert ids == sorted(ids, key=lambda name: ("SF".index(name[0]), *map(int, name[1:].split("."))))
+
+
+@every_claim
+def test_a_claim_is_told_whole(claim):
+    assert set(claim) == {"id", "claim", "source", "verdict", "finding", "lessons"}
+    assert re.fullmatch(r"S[0-3]\.\d+|F\d+", claim["id"])
+    assert claim["source"] in ("tutorial", "library")
+    assert claim["verdict"] in ("right", "wrong", "partly", "fact")
+    assert set(claim["lessons"]) <= set(LESSONS)
+    for sentence in (claim["claim"], claim["finding"]):
+        assert sentence.endswith("."), sentence
+        assert sentence == " ".join(sentence.split()), sentence
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_has_the_tags_that_the_ledger_names(lesson):
+    tagged = {claim for claim, _ in claim_cells(lesson)}
+    assert tagged == {claim["id"] for claim in LEDGER if lesson in claim["lessons"]}
+    assert tagged == set(faking.FAKES.get(lesson, {}))
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_claim_is_asserted(lesson):
+    asserting = {
+        claim
+        for claim, cell in claim_cells(lesson)
+        if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+    }
+    assert asserting == {claim for claim, _ in claim_cells(lesson)}
+
+
+@pytest.mark.parametrize("lesson", faking.FAKES)
+def test_assertions_fail_when_the_claim_is_faked(lesson):
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faking", lesson],
+        capture_output=True,
+        text=True,
+        cwd=notebooks.ROOT,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "agg"},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    answer = json.loads(done.stdout)
+    assert answer == dict.fromkeys(faking.FAKES[lesson], True)
