@@ -1,13 +1,17 @@
 """story-gpt2 and smollm2: what their cards and the lessons say of them, measured again."""
 
+import gzip
+import importlib.util
 import json
 import math
+import re
 import runpy
 import struct
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 
 from utils import models
 
@@ -149,6 +153,40 @@ def test_four_heads_have_a_pattern(evaluate):
     assert len({place[:2] for place in places.values()}) >= 4
     for name, (*_, amount) in places.items():
         assert amount > 2 * float(found[name][1]), name
+
+
+def test_the_recipe_trains_and_exports_what_it_measured(evaluate, tmp_path, monkeypatch, capsys):
+    """On 100 stories and a smaller model: the shared row of rare tokens counts as one of them, before and after."""
+    spec = importlib.util.spec_from_file_location("train", FOLDER / "train.py")
+    train = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(train)
+    small = {
+        "HERE": tmp_path,
+        "LAYERS": 1,
+        "WIDTH": 40,
+        "CONTEXT": 64,
+        "EPOCHS": 2,
+        "BATCH_TOKENS": 512,
+        "HELD_OUT": 20,
+    }
+    for name, value in small.items():
+        monkeypatch.setattr(train, name, value)
+    with gzip.open(tmp_path / "stories.txt.gz", "wt", encoding="utf-8") as file:
+        file.write((FOLDER / "held_out.txt").read_text(encoding="utf-8"))
+    train.main(tmp_path / "stories.txt.gz", tmp_path / "work")
+    measured = float(re.findall(r"held-out loss (\S+)", capsys.readouterr().out)[-1])
+
+    model = transformers.GPT2LMHeadModel.from_pretrained(tmp_path, dtype="float32").eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    stories = (tmp_path / "work" / "held_out.txt").read_text(encoding="utf-8").split(evaluate["BREAK"])
+    assert len(stories) == 20
+    value, _ = evaluate["perplexity"](model, tokenizer, stories)
+    assert math.log(value) == pytest.approx(measured, rel=0.005)
+    assert measured < math.log(50257), "it has learned something"
+    rows = model.transformer.wte.weight
+    assert rows.shape == (50257, 40)
+    assert len(rows.unique(dim=0)) < 2000, "rare tokens share a row"
+    assert tokenizer.pad_token == "<|endoftext|>"
 
 
 # --- padding, as the lessons tell it -----------------------------------------------------------------

@@ -19,6 +19,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from utils import models
 
+HERE = Path(__file__).parent
+BREAK = "\n<|endoftext|>\n"  # between stories, in every file of them
 SEED = 7
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CONTEXT = 256
@@ -166,7 +168,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
     stories = read_stories(stories_path)
     order = torch.randperm(len(stories), generator=torch.Generator().manual_seed(SEED)).tolist()
     held_out, train = [[stories[n] for n in part] for part in (order[:HELD_OUT], order[HELD_OUT:])]
-    (work / "held_out.json").write_text(json.dumps(held_out, ensure_ascii=False, indent=0))
+    (work / "held_out.txt").write_text(BREAK.join(held_out), encoding="utf-8")
     train_ids, held_ids = encode(train, tokenizer), encode(held_out, tokenizer)
     row_of, tokens_of = sub_vocabulary(train_ids, tokenizer.eos_token_id, 50257)
     offset = tokens_of.log().to(DEVICE)
@@ -225,7 +227,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
             save()
             saved = time.monotonic()
     if step == steps:
-        export(model.cpu().state_dict(), row_of, Path(__file__).parent)
+        export(model.cpu().state_dict(), row_of, HERE)
 
 
 if __name__ == "__main__":
