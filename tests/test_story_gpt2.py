@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from utils import models
+from utils.inputs import transformers_major
 
 FOLDER = Path(__file__).parents[1] / "data" / "story-gpt2"
 THREE = ["It will rain in the", "I want to eat a big bowl of", "My dog is"]
@@ -208,7 +209,9 @@ def test_right_padding_changes_what_is_told(story, prompts):
     single = [told(model, tokenizer, [prompt])[0] for prompt in prompts]
     right = told(model, tokenizer, prompts, "right")
     assert len(shorter) > 40
-    assert sum(right[n] != single[n] for n in shorter) >= 0.9 * len(shorter)
+    # In 5 the new words count on from the position of the pads, 0; in 4.57 from the real tokens, so fewer go wrong.
+    least = 0.9 if transformers_major() >= 5 else 0.5
+    assert sum(right[n] != single[n] for n in shorter) >= least * len(shorter)
 
 
 def test_absolute_positions_need_position_ids(story, prompts):

@@ -376,6 +376,7 @@ def _readable_by_both(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=1))
     tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
     tokenizer["tokenizer_class"] = "PreTrainedTokenizerFast"
+    tokenizer["model_input_names"] = ["input_ids", "attention_mask"]  # no token_type_ids, which Llama does not take
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=1))
 
 
