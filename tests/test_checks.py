@@ -144,15 +144,15 @@ def triangle(diagonal):
     return lambda q, k: masks.full(q, k).tril(diagonal(q, k))
 
 
-def moves(function, x, k, first, last):
+def moves(function, x, k, first, last, by=None):
     """Whether a change of input k moves one of the outputs from first up to last."""
     changed = x.clone()
-    changed[:, k] += 1
-    return not torch.equal(function(changed)[:, first:last], function(x)[:, first:last])
+    changed[:, k] += by if by is not None else torch.arange(1.0, 4.0)
+    return not torch.allclose(function(changed)[:, first:last], function(x)[:, first:last], atol=1e-5)
 
 
-def each_in_turn(function, x):
-    return any(moves(function, x, k, 0, k) for k in range(1, x.shape[1]))
+def each_in_turn(function, x, by=None):
+    return any(moves(function, x, k, 0, k, by) for k in range(1, x.shape[1]))
 
 
 #: (check, answer, says) of lessons 04 and 05.
@@ -225,11 +225,16 @@ ROWS = [
     (checks.causal_with_cache, lambda q, k: [[True] * k] * q, "you returned a list"),
     (checks.causal_with_cache, lambda q, k: masks.causal(q, k, 3, 4), "TypeError: causal() takes"),
     (checks.causal_with_cache, lambda q, k: masks.nothing, "(inputs 3, 5)."),
-    (checks.sees_future, each_in_turn, "Right: five functions"),
-    (checks.sees_future, lambda f, x: torch.tensor(each_in_turn(f, x)), "Right: five functions"),
+    (checks.sees_future, each_in_turn, "Right: six functions"),
+    (checks.sees_future, lambda f, x: torch.tensor(each_in_turn(f, x)), "Right: six functions"),
     (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 4), "you say no for token 2 in the first output"),
     (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 1), "you say no for a look at the next token"),
     (checks.sees_future, lambda f, x: moves(f, x, 4, 0, 5), "you say yes for a mean over what came before"),
+    (
+        checks.sees_future,
+        lambda f, x: each_in_turn(f, x, by=1),
+        "A number added to the whole vector",
+    ),
     (checks.sees_future, lambda f, x: False, "you say no for a mean over the whole text"),
     (checks.sees_future, lambda f, x: 1, "you returned a int; wanted True or False"),
     (checks.sees_future, lambda f, x: bool(x.add_(1).sum()), "x itself was changed"),

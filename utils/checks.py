@@ -423,12 +423,18 @@ def _why_not_causal(got: Tensor, wanted: Tensor) -> str:
     return f"for 3 queries and 5 keys, query {q} and key {k}: the query {what}."
 
 
+def _normalised_next(x: Tensor) -> Tensor:
+    following = torch.nn.functional.layer_norm(x, x.shape[-1:])[:, 1:]
+    return x + torch.cat([following, torch.zeros_like(x[:, :1])], 1)
+
+
 #: (what it is, a function of (1, length, dim), does it see the future?)
 READERS = (
     ("a mean over the whole text", lambda x: x.mean(1, keepdim=True).expand_as(x), True),
     ("a mean over what came before", lambda x: x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None], False),
     ("each token by itself", torch.tanh, False),
     ("a look at the next token", lambda x: x + torch.cat([x[:, 1:], x[:, :1] * 0], 1), True),
+    ("the next token after a layer norm", _normalised_next, True),
     ("token 2 in the first output", lambda x: torch.cat([x[:, :1] + x[:, 2:3], x[:, 1:]], 1), True),
 )
 
@@ -450,8 +456,12 @@ def sees_future(yours: Callable[[Callable, Tensor], bool]) -> None:
         if got and not wanted:
             return _no(f"you say yes for {what}. Outputs may move from the changed input on: compare those before it.")
         if wanted and not got:
+            if function is _normalised_next:
+                return _no(
+                    f"you say no for {what}. A number added to the whole vector vanishes there: change it unevenly."
+                )
             return _no(f"you say no for {what}. Change each input in turn, and compare all outputs before it.")
-    _yes("five functions, and a look ahead is found wherever it is.")
+    _yes("six functions, and a look ahead is found wherever it is.")
 
 
 def _call(yours: Callable, *inputs):
