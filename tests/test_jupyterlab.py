@@ -111,7 +111,7 @@ def run_all(page: Page):
 def saved(page: Page, path: Path, code_cells: int) -> nbformat.NotebookNode:
     """The notebook as JupyterLab saves it once every cell has run."""
     indicator = page.locator(".jp-Notebook-ExecutionIndicator").first
-    before, deadline = path.stat().st_mtime_ns, time.monotonic() + 120
+    before, deadline = path.stat().st_mtime_ns, time.monotonic() + 300
     while time.monotonic() < deadline:
         page.wait_for_timeout(500)
         if indicator.get_attribute("data-status") != "idle":
