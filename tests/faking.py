@@ -151,6 +151,10 @@ def claims(cell) -> set[str]:
     return {tag.removeprefix("claim-") for tag in tags if tag.startswith("claim-")}
 
 
+def asserts(cell) -> bool:
+    return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+
+
 def fails(source: str, namespace: dict, fake: str) -> bool:
     """Whether an assertion of the cell fails once the fake has been applied; any other error is passed on."""
     lines = fake.strip("\n").splitlines()
@@ -172,10 +176,9 @@ def faked(lesson: str) -> dict[str, bool]:
     for cell in jupytext.read(notebooks.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
         if cell.cell_type != "code":
             continue
-        asserts = any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
         for claim in claims(cell):
             found.setdefault(claim, False)
-            if asserts and not found[claim]:
+            if asserts(cell) and not found[claim]:
                 found[claim] = fails(cell.source, dict(namespace), FAKES[lesson][claim])
         exec(cell.source, namespace)
     return found
