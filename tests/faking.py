@@ -4,7 +4,6 @@ A lesson's cells run one after the other in one namespace. Before each cell that
 copy of that namespace and the cell is run there: True for a claim whose assertion failed then, in one cell at least.
 """
 
-import ast
 import contextlib
 import io
 import json
@@ -14,7 +13,7 @@ import sys
 import jupytext
 import pytest
 
-from utils.publish import notebooks
+from utils.publish import ledger, notebooks
 
 #: What is run before a claim's cell. `patch` is pytest's MonkeyPatch; names are those of the lesson.
 FAKES = {
@@ -146,15 +145,6 @@ FAKES = {
 }
 
 
-def claims(cell) -> set[str]:
-    tags = cell.metadata.get("tags", ())
-    return {tag.removeprefix("claim-") for tag in tags if tag.startswith("claim-")}
-
-
-def asserts(cell) -> bool:
-    return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
-
-
 def fails(source: str, namespace: dict, fake: str) -> bool:
     """Whether an assertion of the cell fails once the fake has been applied; any other error is passed on."""
     lines = fake.strip("\n").splitlines()
@@ -176,9 +166,9 @@ def faked(lesson: str) -> dict[str, bool]:
     for cell in jupytext.read(notebooks.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
         if cell.cell_type != "code":
             continue
-        for claim in claims(cell):
+        for claim in ledger.claimed(cell):
             found.setdefault(claim, False)
-            if asserts(cell) and not found[claim]:
+            if ledger.asserts(cell) and not found[claim]:
                 found[claim] = fails(cell.source, dict(namespace), FAKES[lesson][claim])
         exec(cell.source, namespace)
     return found

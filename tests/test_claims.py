@@ -8,12 +8,11 @@ import sys
 
 import nbformat
 import pytest
-import yaml
 
 from tests import faking
-from utils.publish import notebooks
+from utils.publish import ledger, notebooks
 
-LEDGER = yaml.safe_load((notebooks.ROOT / "data" / "claims.yml").read_text(encoding="utf-8"))
+LEDGER = ledger.claims()
 LESSONS = sorted(path.stem for path in notebooks.FOLDER.glob("[0-9][0-9]_*.ipynb"))
 every_claim = pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
 
@@ -21,7 +20,7 @@ every_claim = pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["
 def claim_cells(lesson):
     """(claim id, cell) for every tag of a committed lesson."""
     for cell in nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
-        for claim in faking.claims(cell):
+        for claim in ledger.claimed(cell):
             yield claim, cell
 
 
@@ -52,7 +51,7 @@ def test_a_lesson_has_the_tags_that_the_ledger_names(lesson):
 
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_every_claim_is_asserted(lesson):
-    asserting = {claim for claim, cell in claim_cells(lesson) if faking.asserts(cell)}
+    asserting = {claim for claim, cell in claim_cells(lesson) if ledger.asserts(cell)}
     assert asserting == {claim for claim, _ in claim_cells(lesson)}
 
 
@@ -68,3 +67,35 @@ def test_assertions_fail_when_the_claim_is_faked(lesson):
     assert done.returncode == 0, done.stderr[-2000:]
     answer = json.loads(done.stdout)
     assert answer == dict.fromkeys(faking.FAKES[lesson], True)
+
+
+# --- the page "What tutorials get wrong" ---------------------------------------------------------------
+
+
+def test_the_page_is_that_of_the_ledger():
+    assert nbformat.read(ledger.PAGE, as_version=4) == ledger.page(), f"Run: {notebooks.REBUILD}"
+
+
+@every_claim
+def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
+    rows = [line for cell in ledger.page().cells for line in cell.source.splitlines() if line.startswith("| ")]
+    (row,) = [row for row in rows if row.replace("\\", "").startswith(f"| {claim['claim']} | {claim['finding']} |")]
+    (table,) = [cell.source for cell in ledger.page().cells if row in cell.source]
+    assert table.startswith(f"## {ledger.VERDICTS[claim['verdict']][0]}\n")
+    links = dict(re.findall(r"\]\((\w+)\.ipynb#cell-id=([\w-]+)\)", row))
+    assert list(links) == claim["lessons"]
+    for lesson, cell_id in links.items():
+        cells = nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells
+        (cell,) = [cell for cell in cells if cell.id == cell_id]
+        assert claim["id"] in ledger.claimed(cell)
+        assert ledger.asserts(cell)
+
+
+def test_a_claim_without_a_proof_is_named():
+    lost = {"id": "S9.9", "lessons": ["02_padding"]}
+    with pytest.raises(notebooks.LessonError, match=r"02_padding.ipynb: no cell asserts S9\.9, which claims.yml"):
+        ledger.proofs(lost)
+
+
+def test_words_of_a_claim_are_not_read_as_markdown():
+    assert ledger._plain("a|b *c* <d> [e] f_g $h$") == r"a\|b \*c\* \<d\> \[e\] f\_g \$h\$"

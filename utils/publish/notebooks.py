@@ -63,7 +63,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
             with suppress(FileNotFoundError, NotJSONError):  # a merge conflict, say, which this mends
                 keep_measured(notebook, nbformat.read(path, as_version=4))
             path.parent.mkdir(exist_ok=True)
-            _write(notebook, path)
+            write(notebook, path)
             yield path
             if path == FOLDER / "00_start_here.ipynb":
                 README_PICTURE.write_bytes(first_picture(notebook))
@@ -164,8 +164,15 @@ def normalise_file(path: Path) -> bool:
     normalise(notebook)
     if _text(notebook) == before:
         return False
-    _write(notebook, path)
+    write(notebook, path)
     return True
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
+    """Writes a notebook through a file beside it, so that nobody finds half a one."""
+    scratch = path.with_suffix(".ipynb.tmp")
+    scratch.write_text(_text(notebook), encoding="utf-8")
+    return scratch.replace(path)
 
 
 def first_picture(notebook: nbformat.NotebookNode) -> bytes:
@@ -257,10 +264,3 @@ def _joined(outputs) -> list:
 
 def _text(notebook: nbformat.NotebookNode) -> str:
     return nbformat.writes(notebook) + "\n"
-
-
-def _write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    # Through a file beside it, so that nobody finds half a notebook.
-    scratch = path.with_suffix(".ipynb.tmp")
-    scratch.write_text(_text(notebook), encoding="utf-8")
-    scratch.replace(path)
