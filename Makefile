@@ -18,7 +18,7 @@ endif
 OLD        := 4.57
 VENV_OLD   := $(VENV)-$(OLD)
 OLD_TESTS  := tests/test_conventions.py tests/test_describing.py tests/test_facts.py tests/test_influence.py \
-              tests/test_story_gpt2.py \
+              tests/test_story_gpt2.py tests/test_bert_table.py \
               tests/test_properties.py::test_hf tests/test_properties.py::test_hf_with_a_cache
 
 .PHONY: help lab test test-matrix fuzz bench notebooks lint models browser clean

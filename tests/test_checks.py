@@ -1,4 +1,4 @@
-"""checks.py: each typical wrong answer gets its own explanation, and nothing ever raises."""
+"""checks: each typical wrong answer gets its own explanation, and nothing ever raises."""
 
 from itertools import pairwise
 
@@ -318,6 +318,14 @@ def forgot_the_return(*inputs):
         checks.safe_softmax,
         checks.causal_with_cache,
         checks.sees_future,
+        checks.attn_mask_3d,
+        checks.one_keep,
+        checks.own_sentence,
+        checks.to_4d,
+        checks.reach,
+        checks.has_leak,
+        checks.padding_share,
+        checks.blocks_touched,
     ],
 )
 def test_untouched_exercises_are_not_tried_yet(check, capsys):

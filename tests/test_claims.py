@@ -97,5 +97,12 @@ def test_a_claim_without_a_proof_is_named():
         ledger.proofs(lost)
 
 
+def test_a_lesson_that_is_not_built_is_named():
+    with pytest.raises(
+        notebooks.LessonError, match=r"42_none\.ipynb, which claims\.yml names for F99, is not built yet"
+    ):
+        ledger.proofs({"id": "F99", "lessons": ["42_none"]})
+
+
 def test_words_of_a_claim_are_not_read_as_markdown():
     assert ledger._plain("a|b *c* <d> [e] f_g $h$") == r"a\|b \*c\* \<d\> \[e\] f\_g \$h\$"

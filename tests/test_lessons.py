@@ -23,6 +23,14 @@ NAMES = [
     "solutions/04_minus_infinity.ipynb",
     "05_causal_masks.ipynb",
     "solutions/05_causal_masks.ipynb",
+    "06_two_masks.ipynb",
+    "solutions/06_two_masks.ipynb",
+    "07_bert_2d_masks.ipynb",
+    "solutions/07_bert_2d_masks.ipynb",
+    "08_measure_it.ipynb",
+    "solutions/08_measure_it.ipynb",
+    "09_compute.ipynb",
+    "solutions/09_compute.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {notebooks.REBUILD}"
@@ -155,6 +163,21 @@ def test_no_variable_is_called_plain_mask(name):
 
 def test_the_readmes_picture_is_the_first_figure():
     assert notebooks.README_PICTURE.read_bytes() == notebooks.first_picture(committed("00_start_here.ipynb"))
+
+
+def test_every_line_of_the_cheat_sheet_is_run():
+    """Code in tables 3 to 5 stands in a code cell too, spaces, line breaks and quotation marks aside."""
+    cells = committed("10_cheat_sheet.ipynb").cells
+
+    def bare(code):
+        return re.sub(r"\s|\\|'", "", code)
+
+    run = bare("".join(cell.source for cell in cells if cell.cell_type == "code"))
+    tables = "".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    tables = tables[tables.index("## 3.") : tables.index("## 6.")]
+    lines = [line for line in re.findall(r"`([^`]+)`", tables) if re.search(r"[(\[=]", line)]
+    assert len(lines) > 40
+    assert not [line for line in lines if bare(line) not in run]
 
 
 # --- the machinery -----------------------------------------------------------------------------------

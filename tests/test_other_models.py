@@ -25,48 +25,40 @@ with contextlib.redirect_stdout(io.StringIO()):
 """
 
 
-def twice(state: dict, reads_only: str = "^$", writes_only: str = "^$") -> dict:
-    """The weights of a model whose hidden vectors stand twice side by side, [x, x].
+def twice(name: str, value: torch.Tensor) -> torch.Tensor:
+    """A parameter of a model in which each vector x stands twice side by side, [x, x], between all layers and in them.
 
     The layer norm of [x, x] is that of x, twice; so is an embedding or a bias written twice. A linear map, (out, in),
-    takes half of each copy that it reads. The two patterns name maps that only read [x, x] or only write it.
+    takes half of each copy.
     """
-    wide = {}
-    for name, value in state.items():
-        reads, writes = not re.search(writes_only, name), not re.search(reads_only, name)
-        if name.endswith("position_ids"):
-            wide[name] = value
-        elif value.ndim == 2 and re.search(r"embeddings|wte|wpe", name):
-            wide[name] = value.repeat(1, 2)
-        elif value.ndim == 2:
-            wide[name] = value.repeat(1 + writes, 1 + reads) / (1 + reads)
-        else:
-            wide[name] = value.repeat(1 + writes)
-    return wide
+    if name.endswith("position_ids"):
+        return value
+    if value.ndim == 1:
+        return value.repeat(2)
+    return value.repeat(1, 2) if re.search("embeddings|wte|wpe", name) else value.repeat(2, 2) / 2
 
 
 def wide_bert(model):
-    config = type(model.config)(**{**model.config.to_dict(), "hidden_size": 2 * model.config.hidden_size})
+    config = type(model.config)(**model.config.to_dict())
+    config.hidden_size, config.intermediate_size = 2 * config.hidden_size, 2 * config.intermediate_size
     config.num_attention_heads *= 2
     found = type(model)(config).eval()
-    found.load_state_dict(twice(model.state_dict(), "intermediate", r"\d\.output\.dense.weight"))
+    found.load_state_dict({name: twice(name, value) for name, value in model.state_dict().items()})
     return found
 
 
 def wide_gpt2(model, more_layers=4):
     config = type(model.config)(**model.config.to_dict())
-    config.n_embd, config.n_head, config.n_inner = 2 * config.n_embd, 2 * config.n_head, 4 * config.n_embd
-    config.n_layer += more_layers
+    config.n_embd, config.n_head, config.n_layer = 2 * config.n_embd, 2 * config.n_head, config.n_layer + more_layers
+    torch.manual_seed(0)
     found = type(model)(config).eval()
     state = {}
     for name, value in model.state_dict().items():
         if name == "lm_head.weight":
             continue
         turned = value.T if value.ndim == 2 and ".h." in name else value  # GPT-2 keeps its maps as (in, out)
-        if "c_attn" in name:  # queries, keys and values: each is doubled by itself
-            wide = torch.cat([twice({name: third})[name] for third in turned.chunk(3)])
-        else:
-            wide = twice({name: turned}, "c_fc", r"mlp\.c_proj\.weight")[name]
+        # Queries, keys and values stand in one matrix: each is doubled by itself.
+        wide = torch.cat([twice(name, part) for part in turned.chunk(3 if "c_attn" in name else 1)])
         state[name] = wide.T if turned is not value else wide
     for part in ("weight", "bias"):
         state[f"transformer.ln_f.{part}"] /= 2  # the head reads [x, x] with [E, E]

@@ -181,3 +181,63 @@ def test_many_cells_are_drawn_in_one_go():
     assert np.array_equal(~np.ma.getmaskarray(hidden), (~keep & keep.any(1, keepdim=True)).numpy())
     assert [label.get_text() for label in axes.get_xticklabels()] == tokens[::8]
     assert list(axes.get_yticks()) == [n + 0.5 for n in range(0, size, 8)]
+
+
+def test_a_gallery_has_one_picture_for_each_mask():
+    shown = plots.gallery(
+        {"causal": masks.causal(3), "cache": masks.causal(2, 6)}, alt="Two masks, a triangle and a cache."
+    )
+    triangle, cache = shown.figure.axes
+    assert [axes.get_title() for axes in shown.figure.axes] == ["causal", "cache"]
+    assert [len(axes.patches) for axes in (triangle, cache)] == [9, 12]
+    hatched = [bool(patch.get_hatch()) for patch in cache.patches]  # rows of queries, one after the other
+    assert hatched == (~masks.causal(2, 6)).flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("keeps", "error"),
+    [
+        ({}, "empty dict"),
+        ({"4D": masks.causal(3)[None, None]}, "Pick one sequence"),
+        ({"big": masks.full(17)}, "16 × 16"),
+    ],
+)
+def test_a_gallery_refuses_what_it_cannot_draw(keeps, error):
+    with pytest.raises(ValueError, match=error):
+        plots.gallery(keeps, alt="Nothing to see.")
+
+
+def test_a_gallery_refuses_what_is_no_bool():
+    with pytest.raises(TypeError, match="wanted a bool tensor"):
+        plots.gallery({"float": masks.full(3).float()}, alt="Nothing to see.")
+
+
+def test_cost_joins_medians_and_names_lines_at_their_ends():
+    measured = {"fast": {10: [1.0, 3.0, 2.0], 20: [4.0, 4.0, 5.0]}, "slow": {10: [8.0], 20: [32.0]}}
+    shown = plots.cost(measured, theory={"slow": {10: 8.0, 20: 32.0}, "T": {10: 1.0, 20: 2.0}}, alt="Slow is a square.")
+    (axes,) = shown.figure.axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    lines = [(line.get_linestyle(), line.get_ydata().tolist(), line.get_color()) for line in axes.lines]
+    assert [ys for _, ys, _ in lines] == [[2.0, 4.0], [8.0, 32.0], [8.0, 32.0], [1.0, 2.0]]
+    assert [style for style, _, _ in lines] == ["-", "-", "--", "--"]
+    assert lines[1][2] == lines[2][2] != lines[0][2], "theory has the colour of its line"
+    assert sorted(text.get_text() for text in axes.texts) == ["T", "fast", "slow"]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(point) for point in band} >= {(10, 1), (10, 3), (20, 4), (20, 5)}
+
+
+@pytest.mark.parametrize(
+    ("measured", "error"),
+    [
+        ({}, "wanted at least one line"),
+        ({"a": {}}, "wanted at least one line"),
+        ({"a": {10: []}}, "at least one measurement"),
+        ({"a": {10: [0.0]}}, "got 0.0, wanted positive numbers"),
+        ({"a": {0: [1.0]}}, "got 0, wanted positive numbers"),
+    ],
+)
+def test_cost_refuses_what_log_axes_cannot_show(measured, error):
+    with pytest.raises(ValueError, match=error):
+        plots.cost(measured, alt="Nothing to see.")
+    with pytest.raises(ValueError, match="positive"):
+        plots.cost({"a": {10: [1.0]}}, theory={"b": {10: -1.0}}, alt="Nothing to see.")

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "masks": {"inputs", "conventions"},
     "attention": {"inputs", "conventions", "masks"},
     "influence": {"inputs", "patterns", "conventions", "masks", "attention", "text"},
-    "checks": {"inputs", "conventions", "masks", "attention"},
+    "checks": {"checks", "inputs", "conventions", "masks", "attention"},
     "text": {"inputs"},
     "models": {"inputs", "text"},
     "plots": {"inputs", "attention"},  # the softmax of a figure is the taught one

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor
 
 from utils.attention import attend
-from utils.inputs import describe_tensor, require_keep_for
+from utils.inputs import describe_tensor, require_keep_for, require_tensor
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
+VISIBLE = "#4a5a7d"  # of a mask alone, where there are no weights to show
+LINES = ("#0072b2", "#d55e00", "#000000", "#cc79a7", "#e69f00")  # Okabe and Ito: told apart without red and green
+MARKERS = "osD^v"
 FALLBACK_FONTS = (
     "Noto Sans CJK SC",
     "Microsoft YaHei",
@@ -218,6 +221,131 @@ def head_grid(
 
 
 # --- drawing ---------------------------------------------------------------------------------------
+
+
+def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
+    """Several masks side by side as small pictures: a visible cell is filled, a hidden one hatched.
+
+    Args:
+        keeps: name → bool (q_len, k_len), True = may attend, at most 16 × 16; one picture each, in this order.
+            A line break in a name begins a new line above the picture.
+        alt: required: what the pictures show, as a sentence that states the finding.
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+    Raises:
+        TypeError: a keep that is no bool tensor.
+        ValueError: no keeps, one that is not 2D or larger than 16 × 16, or no alt text.
+    """
+    from matplotlib.figure import Figure
+
+    alt = _alt(alt)
+    if not keeps:
+        raise ValueError("keeps: got an empty dict, wanted at least one name with its mask.")
+    for name, keep in keeps.items():
+        require_tensor(keep, f"keeps[{name!r}]", (2,), "a bool tensor (q_len, k_len)", "Pick one sequence: keep[0, 0].")
+        require_keep_for(keep, tuple(keep.shape))
+        if max(keep.shape) > 16:
+            raise ValueError(f"keeps[{name!r}]: got {describe_tensor(keep)}, wanted at most 16 × 16.")
+    cell, gap, left, top = 0.14, 0.22, 0.35, 0.5
+    sizes = [(cell * keep.shape[1], cell * keep.shape[0]) for keep in keeps.values()]
+    tallest = max(height for _, height in sizes)
+    total = left + sum(width + gap for width, _ in sizes), top + tallest + 0.3
+    figure, x = Figure(figsize=total), left
+    for (name, keep), (width, height) in zip(keeps.items(), sizes, strict=True):
+        # Lower edges are aligned, so that fewer queries than keys look like the last rows of the whole.
+        axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
+        for query, key in np.ndindex(*keep.shape):
+            style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": "#f4f4f4", "hatch": "/////"}
+            axes.add_patch(_cell(query, key, edgecolor="#9a9a9a", linewidth=0, **style))
+        axes.hlines(range(1, keep.shape[0]), 0, keep.shape[1], color="white", linewidth=0.8)
+        axes.vlines(range(1, keep.shape[1]), 0, keep.shape[0], color="white", linewidth=0.8)
+        axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
+        axes.spines[:].set_color("#9a9a9a")
+        axes.set_title(name, fontsize=7.5, pad=3)
+        if x == left:
+            axes.set_xlabel("keys", fontsize=7.5)
+            axes.set_ylabel("queries", fontsize=7.5)
+        x += width + gap
+    return Picture(figure, alt)
+
+
+def cost(
+    measured: dict[str, dict[float, Sequence[float]]],
+    *,
+    alt: str,
+    theory: dict[str, dict[float, float]] | None = None,
+    x_name: str = "tokens in a row",
+    y_name: str = "milliseconds",
+    title: str = "",
+) -> Picture:
+    """Cost against length, both on log axes: a straight line of slope 2 is a square.
+
+    Each line joins the medians; the band around it goes from the smallest to the largest measurement. A line's name
+    stands at its right end. What theory says is dashed, in the colour of the line of the same name.
+
+    Args:
+        measured: name of a line → {length: all measurements at it}, all positive.
+        alt: required: what the figure shows, as a sentence that states the finding.
+        theory: name → {length: cost}.
+        x_name: what a length is.
+        y_name: what is measured, with its unit.
+        title: stands above the figure.
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+    Raises:
+        ValueError: no lines, an empty line, or something that is not positive, which log axes cannot show.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    alt = _alt(alt)
+    theory = theory or {}
+    numbers = [y for line in measured.values() for ys in line.values() for y in ys]
+    numbers += [x for line in (*measured.values(), *theory.values()) for x in line]
+    numbers += [y for line in theory.values() for y in line.values()]
+    if not measured or not all(line and all(len(ys) for ys in line.values()) for line in measured.values()):
+        raise ValueError("measured: wanted at least one line, and at least one measurement at each of its lengths.")
+    if min(numbers) <= 0:
+        raise ValueError(f"measured, theory: got {min(numbers)}, wanted positive numbers; log axes show no others.")
+    figure = Figure(figsize=(6.2, 4.2))
+    axes = figure.add_axes((0.12, 0.14, 0.58, 0.76))
+    ends = {}
+    for n, (name, line) in enumerate(measured.items()):
+        lengths = sorted(line)
+        middle = [float(np.median(line[x])) for x in lengths]
+        colour = LINES[n % len(LINES)]
+        axes.plot(lengths, middle, color=colour, marker=MARKERS[n % len(MARKERS)], markersize=4, linewidth=1.5)
+        low, high = ([float(side(line[x])) for x in lengths] for side in (min, max))
+        axes.fill_between(lengths, low, high, color=colour, alpha=0.2, linewidth=0)
+        ends[name] = (lengths[-1], middle[-1], colour)
+    for name, line in theory.items():
+        lengths = sorted(line)
+        colour = ends.get(name, (0, 0, "#767676"))[2]
+        axes.plot(lengths, [line[x] for x in lengths], color=colour, linestyle="--", linewidth=1)
+        if name not in ends:
+            ends[name] = (lengths[-1], line[lengths[-1]], colour)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    ticks = sorted({x for line in measured.values() for x in line})
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(which="major", color="#e0e0e0", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlabel(x_name)
+    axes.set_ylabel(y_name)
+    axes.set_title(title)
+    # Names keep a distance of 6 % of the axis, so that lines that end together can still be told apart.
+    (low, high), taken = np.log(axes.get_ylim()), -math.inf
+    for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
+        taken = max((math.log(y) - low) / (high - low), taken + 0.06)
+        place = math.exp(low + taken * (high - low))
+        axes.annotate(
+            name, (x, place), xytext=(8, 0), textcoords="offset points", va="center", color=colour, parse_math=False
+        )
+    return Picture(figure, alt)
 
 
 def _canvas(shape: tuple[int, int], panels: int):

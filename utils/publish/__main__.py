@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.publish import ledger, notebooks
+from utils.publish import ledger, notebooks, sheet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "notebooks":
             for path in notebooks.build(options.lessons):
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
-            print(f"wrote {ledger.write().relative_to(notebooks.ROOT)}")
+            for page in (ledger, sheet):
+                print(f"wrote {page.write().relative_to(notebooks.ROOT)}")
         else:
             for path in options.files or notebooks.committed():
                 if notebooks.normalise_file(path):

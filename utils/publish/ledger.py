@@ -61,7 +61,10 @@ def proofs(claim: dict) -> dict[str, str]:
     """
     found = {}
     for lesson in claim["lessons"]:
-        notebook = nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4)
+        path = notebooks.FOLDER / f"{lesson}.ipynb"
+        if not path.exists():
+            raise notebooks.LessonError(f"{path.name}, which {LEDGER.name} names for {claim['id']}, is not built yet")
+        notebook = nbformat.read(path, as_version=4)
         proving = [cell.id for cell in notebook.cells if claim["id"] in claimed(cell) and asserts(cell)]
         if not proving:
             raise notebooks.LessonError(f"{lesson}.ipynb: no cell asserts {claim['id']}, which {LEDGER.name} names")

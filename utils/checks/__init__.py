@@ -1,0 +1,43 @@
+"""Checks for the exercises. They talk to learners: what is right, what is not, and how it may have come about.
+
+A check prints and never raises, so an exercise that nobody has touched does not stop "Run All".
+"""
+
+from utils.checks.lessons_00_to_03 import (
+    drawn,
+    labels_for_loss,
+    last_real_logits,
+    left_to_right,
+    mean_pool,
+    next_positions,
+    to_keep,
+    unpack,
+)
+from utils.checks.lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
+from utils.checks.lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
+from utils.checks.lessons_08_to_09 import blocks_touched, has_leak, padding_share, reach
+from utils.checks.talking import NOT_TRIED
+
+__all__ = [
+    "NOT_TRIED",
+    "attn_mask_3d",
+    "blocks_touched",
+    "causal_with_cache",
+    "drawn",
+    "has_leak",
+    "labels_for_loss",
+    "last_real_logits",
+    "left_to_right",
+    "mean_pool",
+    "next_positions",
+    "one_bias",
+    "one_keep",
+    "own_sentence",
+    "padding_share",
+    "reach",
+    "safe_softmax",
+    "sees_future",
+    "to_4d",
+    "to_keep",
+    "unpack",
+]
