@@ -31,6 +31,7 @@ NAMES = [
     "solutions/08_measure_it.ipynb",
     "09_compute.ipynb",
     "solutions/09_compute.ipynb",
+    "10_cheat_sheet.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {notebooks.REBUILD}"
