@@ -324,7 +324,7 @@ def forgot_the_return(*inputs):
         checks.to_4d,
         checks.reach,
         checks.has_leak,
-        checks.padding_share,
+        checks.break_even,
         checks.blocks_touched,
     ],
 )

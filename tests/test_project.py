@@ -185,6 +185,7 @@ def test_ruff_is_one_version_everywhere():
 def test_links_between_files_lead_somewhere():
     for path in [ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "notebooks" / "src").glob("*.md")]:
         folder = ROOT / "notebooks" if path.parent.name == "src" else path.parent
-        for target in re.findall(r"\]\(([^)#]+)", path.read_text()):
+        prose = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#]+)", prose):
             if not target.startswith("http"):
                 assert (folder / target).exists(), f"{path.name} → {target}"

@@ -15,13 +15,14 @@ from utils.checks.lessons_00_to_03 import (
 )
 from utils.checks.lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
 from utils.checks.lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
-from utils.checks.lessons_08_to_09 import blocks_touched, has_leak, padding_share, reach
+from utils.checks.lessons_08_to_09 import blocks_touched, break_even, has_leak, reach
 from utils.checks.talking import NOT_TRIED
 
 __all__ = [
     "NOT_TRIED",
     "attn_mask_3d",
     "blocks_touched",
+    "break_even",
     "causal_with_cache",
     "drawn",
     "has_leak",
@@ -33,7 +34,6 @@ __all__ = [
     "one_bias",
     "one_keep",
     "own_sentence",
-    "padding_share",
     "reach",
     "safe_softmax",
     "sees_future",

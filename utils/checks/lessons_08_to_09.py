@@ -164,7 +164,7 @@ def _cheaper(ran: int, most: int) -> str:
     return f"{most} will do: change all that a row hides at once, and let queries with equal rows share that run."
 
 
-def padding_share(yours: Callable[[int, int, int], float]) -> None:
+def break_even(yours: Callable[[int, int, int], float]) -> None:
     """Lesson 09: ``yours(tokens, dim, wide)`` is the share of pads from which on packing takes fewer operations."""
     for tokens, dim, wide in ((512, 384, 1536), (922, 384, 1536), (100, 64, 128), (4000, 64, 256)):
         got = call(yours, tokens, dim, wide)

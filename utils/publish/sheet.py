@@ -30,6 +30,7 @@ code {{ font: 0.9em ui-monospace, monospace; }}
 img {{ max-width: 100%; height: auto; background: white; }}
 .jp-RenderedHTMLCommon {{ overflow-x: auto; }}
 .anchor-link, .jp-Collapser, .jp-OutputPrompt, .jp-InputPrompt {{ display: none; }}
+@media screen and (max-width: 60rem) {{ table {{ display: block; overflow-x: auto; }} }}
 @page {{ size: A4; margin: 8mm; }}
 @media print {{
   :root {{ color-scheme: light; }}
