@@ -5,6 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
+# Threads of torch that have nothing to do sleep, they do not spin: with two cores, or beside a browser, lessons and
+# tests take half to a third of the time.
+export OMP_WAIT_POLICY ?= passive
+
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
 ifeq ($(shell id -u),0)

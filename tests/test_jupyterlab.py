@@ -29,12 +29,16 @@ APPEARS = {
     "03_left_or_right.ipynb": "as each prompt alone: [True, True, True]",
     "04_minus_infinity.ipynb": "output: 5.0  SDPA: 5.0",
     "05_causal_masks.ipynb": "the mended layer and GPT-2: no leaks",
-    "06_two_masks.ipynb": "as long as the texts: no error, and the first text has lost",
-    "07_bert_2d_masks.ipynb": "4D additive   eager: right                         sdpa: right",
+    "06_two_masks.ipynb": "8 beside 8: no error, and the first text has lost",
+    "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
-    "09_compute.ipynb": "as much in pairs as in linear layers: at 2304 tokens",
+    "09_compute.ipynb": "2304 tokens: as much in pairs as in linear layers",
     "10_cheat_sheet.ipynb": "turned over: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
+
+
+#: Lets a test select a cell that is not in the page yet.
+EXPOSE = "--LabApp.expose_app_in_browser=True"
 
 
 class Lab:
@@ -50,7 +54,7 @@ class Lab:
         offline |= {"TQDM_DISABLE": "1"}  # a slow machine shows progress bars, on stderr
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'}"],
+                ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'} {EXPOSE}"],
                 cwd=ROOT,
                 env={**os.environ, **settings, **offline},
                 stdout=log,
@@ -136,12 +140,14 @@ def saved(page: Page, path: Path, code_cells: int) -> nbformat.NotebookNode:
 def go_to(page: Page, notebook: nbformat.NotebookNode, wanted):
     """Selects the first cell that is wanted; cells far off the screen are not in the page at all."""
     place = next(i for i, cell in enumerate(notebook.cells) if wanted(cell))
-    page.locator(".jp-Cell .jp-InputPrompt").first.click()  # beside the text, which may hold a link
-    page.keyboard.press("Escape")
-    for _ in range(len(notebook.cells)):
-        page.keyboard.press("ArrowUp")
-    for _ in range(place):
-        page.keyboard.press("ArrowDown")
+    page.evaluate(
+        """place => {
+          const notebook = jupyterapp.shell.currentWidget.content;
+          notebook.activeCellIndex = place;
+          return notebook.scrollToItem(place, "start");
+        }""",
+        place,
+    )
 
 
 def is_figure(cell) -> bool:
@@ -539,3 +545,17 @@ def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab,
         second.stop()
     port = re.compile(r"localhost:(\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}")
     assert port.search(first)[1] != port.search(other)[1]
+
+
+def test_a_proof_is_one_click_away(lab, page, outside):
+    """A link of the page "What tutorials get wrong" opens the lesson at the cell that proves the claim."""
+    open_lesson(page, lab.address(), "what_tutorials_get_wrong.ipynb")
+    row = page.get_by_role("row", name="An upper triangle as attn_mask limits each position")
+    row.get_by_role("link", name="05").click()
+    shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(shown.get_by_role("heading", name="05 · How does a model not see the future?")).to_be_attached(
+        timeout=MINUTE
+    )
+    proof = shown.locator(".jp-CodeCell", has_text="later = torch.ones(8, 8).triu(1).bool()")
+    expect(proof).to_be_in_viewport(timeout=MINUTE)
+    assert outside == []

@@ -16,25 +16,22 @@ from utils.publish import notebooks
 LEDGER = notebooks.ROOT / "data" / "claims.yml"
 PAGE = notebooks.FOLDER / "what_tutorials_get_wrong.ipynb"
 
-#: Verdict → heading, and the name of the first column.
 VERDICTS = {
-    "wrong": ("Wrong", "what is said or done"),
-    "partly": ("Right, under a condition that goes unsaid", "what is said or done"),
-    "right": ("Right", "what is said or done"),
-    "fact": ("Hardly said anywhere", "what one might expect"),
+    "wrong": "Wrong",
+    "partly": "Right, under a condition that goes unsaid",
+    "right": "Right",
 }
 ABOUT = """\
 # What tutorials get wrong about attention masks
 
 Four widely read tutorials say or do {tutorial} things about masks. {library} more are what the documentation of torch
 and transformers leads one to believe, or leaves out. This is what a run shows. Of all {total} claims, {wrong} are
-wrong, {partly} hold under a condition that goes unsaid, {right} are right, and {fact} are facts that are hardly ever
-mentioned.
+wrong, {partly} hold under a condition that goes unsaid, and {right} are right.
 
 Each row links to the cell that runs it. The cell asserts what stands here, and a test fakes the behaviour away and sees
 that assertion fail.
 
-*Run with {versions}, on a CPU. Where a row speaks of another version, it says so.*"""
+*Run with {versions}, on a CPU. Where a row speaks of another version, the tests run it there.*"""
 
 
 def claims() -> list[dict]:
@@ -80,8 +77,8 @@ def page() -> nbformat.NotebookNode:
     sources = {source: sum(row["source"] == source for row in rows) for source in ("tutorial", "library")}
     versions = " and ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers"))
     texts = [ABOUT.format(**counts, **sources, total=len(rows), versions=versions)]
-    for verdict, (heading, first) in VERDICTS.items():
-        table = [f"## {heading}", "", f"| {first} | what a run shows | proof |", "|:---|:---|:---|"]
+    for verdict, heading in VERDICTS.items():
+        table = [f"## {heading}", "", "| what is said or done | what a run shows | proof |", "|:---|:---|:---|"]
         table += [f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row)} |" for row in of[verdict]]
         texts.append("\n".join(table))
     texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
