@@ -25,7 +25,7 @@ OLD_TESTS  := tests/test_conventions.py tests/test_describing.py tests/test_fact
               tests/test_story_gpt2.py tests/test_bert_table.py \
               tests/test_properties.py::test_hf tests/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab test test-matrix fuzz bench notebooks lint models browser clean
+.PHONY: help lab test test-matrix fuzz bench notebooks page lint models browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"
 	@echo "make fuzz         the property tests with 20,000 examples each, about half an hour"
 	@echo "make notebooks    execute the lessons in notebooks/src and write their notebooks"
+	@echo "make page         write lessons as self-contained files (LESSON=03 for one of them)"
 	@echo "make bench        measure what people wait for, as ratios"
 	@echo "make lint         check the code's style"
 	@echo "make clean        delete the virtual environments"
@@ -58,6 +59,9 @@ bench: models
 
 notebooks: models
 	$(BIN)/python -m utils.publish notebooks $(ARGS)
+
+page: $(VENV)/installed
+	$(BIN)/python -m utils.publish page $(LESSON)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -1,10 +1,10 @@
-"""The command line: ``python -m utils.publish notebooks [LESSON …]`` and ``normalise [FILE …]``."""
+"""The command line: ``python -m utils.publish notebooks [LESSON …]``, ``page [LESSON …]``, ``normalise [FILE …]``."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from utils.publish import ledger, notebooks, sheet
+from utils.publish import ledger, notebooks, page, sheet
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,6 +12,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("notebooks", help="execute the lessons and write their notebooks")
     build.add_argument("lessons", nargs="*", help="numbers or names, such as 02; all if none is given")
+    single = commands.add_parser("page", help="write lessons as self-contained files, to dist/pages")
+    single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     options = parser.parse_args(arguments)
@@ -19,8 +21,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "notebooks":
             for path in notebooks.build(options.lessons):
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
-            for page in (ledger, sheet):
-                print(f"wrote {page.write().relative_to(notebooks.ROOT)}")
+            for made in (ledger, sheet):
+                print(f"wrote {made.write().relative_to(notebooks.ROOT)}")
+        elif options.command == "page":
+            for path in page.build(options.lessons):
+                print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
         else:
             for path in options.files or notebooks.committed():
                 if notebooks.normalise_file(path):

@@ -58,7 +58,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
         LessonError: no such lesson, an error in a cell, or a warning that nobody expects. The notebook
             that was there before stays as it is.
     """
-    for source in _chosen(lessons):
+    for source in chosen(lessons):
         for path, notebook in generate(source):
             execute(notebook, path)
             normalise(notebook)
@@ -193,7 +193,7 @@ def sources() -> list[Path]:
     return sorted(SOURCES.glob("[0-9][0-9]_*.md"))
 
 
-def _chosen(lessons: Iterable[str]) -> list[Path]:
+def chosen(lessons: Iterable[str]) -> list[Path]:
     everything = sources()
     lessons = list(lessons)
     for lesson in lessons:
