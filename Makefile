@@ -5,9 +5,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-# Threads of torch that have nothing to do sleep, they do not spin: with two cores, or beside a browser, lessons and
-# tests take half to a third of the time.
-export OMP_WAIT_POLICY ?= passive
+# Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
+# lessons and tests take down to a third of the time. Alone it costs about a tenth, so benchmarks go without.
+lab test test-matrix notebooks: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto

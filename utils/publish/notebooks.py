@@ -32,7 +32,7 @@ SOLUTIONS = FOLDER / "solutions"
 README_PICTURE = ROOT / "data" / "before_after.png"
 
 #: Lessons must not fetch anything: neither from the hub nor through pip. Progress bars, which a slow machine shows,
-#: are no part of a lesson. Threads that wait sleep, which with two cores makes torch two to three times as fast.
+#: are no part of a lesson. Threads that wait sleep, and leave the core to whatever runs beside.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
 OFFLINE |= {"OMP_WAIT_POLICY": "passive"}
 TIMEOUT = 300  # seconds that one cell may take
