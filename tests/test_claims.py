@@ -86,9 +86,10 @@ def test_the_page_is_that_of_the_ledger():
 
 @every_claim
 def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
-    rows = [line for cell in ledger.page().cells for line in cell.source.splitlines() if line.startswith("| ")]
+    page = nbformat.read(ledger.PAGE, as_version=4)  # the test above says that it is up to date
+    rows = [line for cell in page.cells for line in cell.source.splitlines() if line.startswith("| ")]
     (row,) = [row for row in rows if row.replace("\\", "").startswith(f"| {claim['claim']} | {claim['finding']} |")]
-    (table,) = [cell.source for cell in ledger.page().cells if row in cell.source]
+    (table,) = [cell.source for cell in page.cells if row in cell.source]
     assert table.startswith(f"## {ledger.VERDICTS[claim['verdict']]}\n")
     links = dict(re.findall(r"\]\((\w+)\.ipynb#cell-id=([\w-]+)\)", row))
     assert list(links) == claim["lessons"]

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from tests.test_masklab import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from utils import masks
+from utils.publish import notebooks
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -50,8 +51,7 @@ class Lab:
             shutil.copytree(ROOT / name, folder / "lessons" / name)
         self.log = folder / "log.txt"
         settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "LAB_SETTINGS", "LAB_WORKSPACES")}
-        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), "PIP_NO_INDEX": "1", "HF_HUB_OFFLINE": "1"}
-        offline |= {"TQDM_DISABLE": "1"}  # a slow machine shows progress bars, on stderr
+        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), **notebooks.OFFLINE}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'} {EXPOSE}"],

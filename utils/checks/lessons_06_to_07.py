@@ -75,7 +75,7 @@ def one_keep(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     if not all(torch.equal(a, b) for a, b in zip(given, (attn_mask, padding), strict=True)):
         return no("one of the inputs was changed. Use a | b, not a |= b.")
     if got.shape != wanted.shape:
-        return no(f"your result has the shape {tuple(got.shape)}; wanted (3, 1, 3, 4).{_shape_of_keep(got, padding)}")
+        return no(f"your result has the shape {tuple(got.shape)}; wanted (3, 1, 3, 4).{_shape_of_keep(got)}")
     if got.dtype != torch.bool:
         return no(f"your result is {got.dtype}; wanted bool, True = keep. Note that `~` needs a bool tensor too.")
     answers = (
@@ -99,7 +99,7 @@ def one_keep(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     yes("hidden if either mask ignores it, turned round, and in a shape that SDPA cannot misread.")
 
 
-def _shape_of_keep(got: Tensor, padding: Tensor) -> str:
+def _shape_of_keep(got: Tensor) -> str:
     """What a keep of the wrong shape lacks."""
     if got.shape == (3, 4):
         return " As many texts as queries here: without None between, text n was read as query n."

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from utils import masks
-from utils.checks.talking import call, kind, no, yes
+from utils.checks.talking import call, kind, no, plain, yes
 
 
 def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
@@ -125,11 +125,9 @@ def has_leak(yours: Callable[[Callable, Tensor, Tensor], bool]) -> None:
             ran[0] += len(x)
             return function(x)
 
-        got = call(yours, counted, given, given_keep)
+        got = plain(call(yours, counted, given, given_keep), bool)
         if got is None:
             return
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = bool(got)
         if not isinstance(got, bool):
             return no(f"you returned {kind(got)}; wanted True or False.")
         if not torch.equal(given, x) or not torch.equal(given_keep, keep):
@@ -167,11 +165,9 @@ def _cheaper(ran: int, most: int) -> str:
 def break_even(yours: Callable[[int, int, int], float]) -> None:
     """Lesson 09: ``yours(tokens, dim, wide)`` is the share of pads from which on packing takes fewer operations."""
     for tokens, dim, wide in ((512, 384, 1536), (922, 384, 1536), (100, 64, 128), (4000, 64, 256)):
-        got = call(yours, tokens, dim, wide)
+        got = plain(call(yours, tokens, dim, wide))
         if got is None:
             return
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
         if isinstance(got, bool) or not isinstance(got, int | float):
             return no(f"you returned {kind(got)}; wanted a number from 0 to 1.")
         wanted = tokens / (tokens + 2 * dim + wide)
@@ -213,11 +209,9 @@ def blocks_touched(yours: Callable[[Tensor, int], int]) -> None:
     )
     for keep, size, wanted, what in cases:
         given = keep.clone()
-        got = call(yours, given, size)
+        got = plain(call(yours, given, size))
         if got is None:
             return
-        if isinstance(got, Tensor) and got.numel() == 1:
-            got = got.item()
         if isinstance(got, bool) or not isinstance(got, int | float):
             return no(f"you returned {kind(got)}; wanted a number, how many blocks hold a True.")
         if not torch.equal(given, keep):

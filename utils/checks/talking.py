@@ -47,6 +47,11 @@ def close(a, b: Tensor) -> bool:
     return isinstance(a, Tensor) and a.shape == b.shape and torch.allclose(a.double(), b.double(), atol=1e-5)
 
 
+def plain(got, as_type: Callable = lambda value: value):
+    """A tensor of one element as the Python value that it holds; anything else as it is."""
+    return as_type(got.item()) if isinstance(got, Tensor) and got.numel() == 1 else got
+
+
 def kind(value) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 

@@ -5,6 +5,7 @@ The ledger is ``data/claims.yml``. The cells are found by their tags, so the pag
 
 import ast
 import re
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,7 +51,16 @@ def asserts(cell) -> bool:
     return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
 
 
-def proofs(claim: dict) -> dict[str, str]:
+def cells(lesson: str) -> list:
+    """The cells of a built lesson.
+
+    Raises:
+        FileNotFoundError: it is not built.
+    """
+    return nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells
+
+
+def proofs(claim: dict, cells_of=cells) -> dict[str, str]:
     """Lesson → id of the first cell there that proves the claim.
 
     Raises:
@@ -58,11 +68,12 @@ def proofs(claim: dict) -> dict[str, str]:
     """
     found = {}
     for lesson in claim["lessons"]:
-        path = notebooks.FOLDER / f"{lesson}.ipynb"
-        if not path.exists():
-            raise notebooks.LessonError(f"{path.name}, which {LEDGER.name} names for {claim['id']}, is not built yet")
-        notebook = nbformat.read(path, as_version=4)
-        proving = [cell.id for cell in notebook.cells if claim["id"] in claimed(cell) and asserts(cell)]
+        try:
+            found_cells = cells_of(lesson)
+        except FileNotFoundError as error:
+            missing = f"{lesson}.ipynb, which {LEDGER.name} names for {claim['id']}, is not built yet"
+            raise notebooks.LessonError(missing) from error
+        proving = [cell.id for cell in found_cells if claim["id"] in claimed(cell) and asserts(cell)]
         if not proving:
             raise notebooks.LessonError(f"{lesson}.ipynb: no cell asserts {claim['id']}, which {LEDGER.name} names")
         found[lesson] = proving[0]
@@ -71,7 +82,7 @@ def proofs(claim: dict) -> dict[str, str]:
 
 def page() -> nbformat.NotebookNode:
     """The page as a notebook without code, one Markdown cell for each verdict."""
-    rows = claims()
+    rows, cells_of = claims(), cache(cells)  # each lesson is read once for all its claims
     of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
     counts = {verdict: len(found) for verdict, found in of.items()}
     sources = {source: sum(row["source"] == source for row in rows) for source in ("tutorial", "library")}
@@ -79,7 +90,9 @@ def page() -> nbformat.NotebookNode:
     texts = [ABOUT.format(**counts, **sources, total=len(rows), versions=versions)]
     for verdict, heading in VERDICTS.items():
         table = [f"## {heading}", "", "| what is said or done | what a run shows | proof |", "|:---|:---|:---|"]
-        table += [f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row)} |" for row in of[verdict]]
+        table += [
+            f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in of[verdict]
+        ]
         texts.append("\n".join(table))
     texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
@@ -92,9 +105,11 @@ def write() -> Path:
     return notebooks.write(page(), PAGE)
 
 
-def _links(claim: dict) -> str:
+def _links(claim: dict, cells_of) -> str:
     # JupyterLab and nbconvert both find a cell by its id.
-    return ", ".join(f"[{lesson[:2]}]({lesson}.ipynb#cell-id={cell})" for lesson, cell in proofs(claim).items())
+    return ", ".join(
+        f"[{lesson[:2]}]({lesson}.ipynb#cell-id={cell})" for lesson, cell in proofs(claim, cells_of).items()
+    )
 
 
 def _plain(text: str) -> str:

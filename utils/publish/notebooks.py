@@ -33,8 +33,8 @@ README_PICTURE = ROOT / "data" / "before_after.png"
 
 #: Lessons must not fetch anything: neither from the hub nor through pip. Progress bars, which a slow machine shows,
 #: are no part of a lesson. Threads that wait sleep, and leave the core to whatever runs beside.
-OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0", "TQDM_DISABLE": "1"}
-OFFLINE |= {"OMP_WAIT_POLICY": "passive"}
+OFFLINE = {"HF_HUB_OFFLINE": "1", "PIP_NO_INDEX": "1", "PYTHONHASHSEED": "0"}
+OFFLINE |= {"TQDM_DISABLE": "1", "OMP_WAIT_POLICY": "passive"}
 TIMEOUT = 300  # seconds that one cell may take
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -171,9 +171,14 @@ def normalise_file(path: Path) -> bool:
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
-    """Writes a notebook through a file beside it, so that nobody finds half a one."""
-    scratch = path.with_suffix(".ipynb.tmp")
-    scratch.write_text(_text(notebook), encoding="utf-8")
+    """Writes a notebook, whole or not at all."""
+    return write_text(_text(notebook), path)
+
+
+def write_text(text: str, path: Path) -> Path:
+    """Writes a file through one beside it, so that nobody finds half of it."""
+    scratch = path.with_name(f"{path.name}.tmp")
+    scratch.write_text(text, encoding="utf-8")
     return scratch.replace(path)
 
 
@@ -194,6 +199,7 @@ def sources() -> list[Path]:
 
 
 def chosen(lessons: Iterable[str]) -> list[Path]:
+    """The sources of the lessons that begin so, all if none is named; LessonError where there is none."""
     everything = sources()
     lessons = list(lessons)
     for lesson in lessons:

@@ -71,17 +71,14 @@ def build(lessons=()):
             raise notebooks.LessonError(f"{path.name} is not built yet. Run: {notebooks.REBUILD} {source.stem[:2]}")
         text = page(nbformat.read(path, as_version=4))
         PAGES.mkdir(parents=True, exist_ok=True)
-        target = PAGES / f"{source.stem}.html"
-        scratch = target.with_suffix(".html.tmp")  # so that nobody finds half a page
-        scratch.write_text(text, encoding="utf-8")
-        yield scratch.replace(target)
+        yield notebooks.write_text(text, PAGES / f"{source.stem}.html")
 
 
 def page(notebook: nbformat.NotebookNode) -> str:
     """An executed lesson as HTML that needs no other file.
 
     Raises:
-        LessonError: a formula that cannot be read, or a widget without its state.
+        LessonError: no heading with a sentence in italics at the top, or a widget without its state.
     """
     from nbconvert import HTMLExporter
     from pygments.formatters import HtmlFormatter

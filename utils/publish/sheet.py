@@ -28,8 +28,7 @@ table {{ border-collapse: collapse; width: 100%; }}
 th, td {{ border: 1px solid #8888; padding: 0.2em 0.5em; text-align: left; vertical-align: top; }}
 code {{ font: 0.9em ui-monospace, monospace; }}
 img {{ max-width: 100%; height: auto; background: white; }}
-.jp-RenderedHTMLCommon {{ overflow-x: auto; }}
-.anchor-link, .jp-Collapser, .jp-OutputPrompt, .jp-InputPrompt {{ display: none; }}
+.anchor-link {{ display: none; }}
 @media screen and (max-width: 60rem) {{ table {{ display: block; overflow-x: auto; }} }}
 @page {{ size: A4; margin: 8mm; }}
 @media print {{
@@ -74,5 +73,4 @@ def page() -> str:
 
 def write() -> Path:
     """Writes the page beside its lesson."""
-    PAGE.write_text(page(), encoding="utf-8")
-    return PAGE
+    return notebooks.write_text(page(), PAGE)
