@@ -42,13 +42,13 @@ def minilm():
 
 @pytest.fixture(scope="session")
 def executed() -> dict[str, nbformat.NotebookNode]:
-    """Every notebook of the collection, fresh from its source and executed with no network."""
+    """Every notebook of the collection, fresh from its source and executed with no network; the site uses the same."""
     fresh = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent / "offline"))
         for source in notebooks.sources():
             for path, notebook in notebooks.generate(source):
-                notebooks.execute(notebook, path)
+                notebooks.execute_once(notebook, path)
                 notebooks.normalise(notebook)
                 fresh[path.relative_to(notebooks.FOLDER).as_posix()] = notebook
     return fresh

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.widget_page import settle
-from utils.publish import alive, notebooks
+from utils.publish import alive, notebooks, reading
 from utils.publish import page as single
 
 LESSONS = [source.stem for source in notebooks.sources()]
@@ -62,7 +62,7 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
         assert len((picture.get_attribute("alt") or "").split()) > 10
     # Every formula became MathML, and no dollar of one is left in the text.
     formulas = [
-        found for cell in notebook.cells if cell.cell_type == "markdown" for found in single.MATH.finditer(cell.source)
+        found for cell in notebook.cells if cell.cell_type == "markdown" for found in reading.MATH.finditer(cell.source)
     ]
     wanted = sum(found["block"] is not None or found["inline"] is not None for found in formulas)
     assert shown.locator("math").count() == wanted
@@ -168,11 +168,11 @@ def test_a_lesson_that_does_not_exist_is_named():
     ],
 )
 def test_code_and_single_dollars_are_no_formulas(markdown, wanted):
-    assert single._formulas(markdown) == wanted
+    assert reading.formulas(markdown) == wanted
 
 
 def test_a_formula_becomes_mathml():
-    drawn = single._formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
+    drawn = reading.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
     assert drawn.count("<math") == 2
     assert "<msup>" in drawn
     assert 'display="block"' in drawn

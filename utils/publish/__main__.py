@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.publish import ledger, notebooks, page, sheet
+from utils.publish import ledger, notebooks, page, sheet, slides
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,19 +12,22 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("notebooks", help="execute the lessons and write their notebooks")
     build.add_argument("lessons", nargs="*", help="numbers or names, such as 02; all if none is given")
+    build.add_argument("--fresh", action="store_true", help="execute even what has been executed")
     single = commands.add_parser("page", help="write lessons as self-contained files, to dist/pages")
     single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
+    deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
+    deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     options = parser.parse_args(arguments)
     try:
         if options.command == "notebooks":
-            for path in notebooks.build(options.lessons):
+            for path in notebooks.build(options.lessons, options.fresh):
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
             for made in (ledger, sheet):
                 print(f"wrote {made.write().relative_to(notebooks.ROOT)}")
-        elif options.command == "page":
-            for path in page.build(options.lessons):
+        elif options.command in ("page", "slides"):
+            for path in (page if options.command == "page" else slides).build(options.lessons):
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
         else:
             for path in options.files or notebooks.committed():

@@ -57,22 +57,30 @@ def scripts(states: dict[str, dict]) -> str:
     """What stands at the end of such a page: states, programs and the loader, all inline; empty without widgets."""
     if not states:
         return ""
-    programs, carried = {}, {}
+    script = f"<script>\n{programs(states)}\n{LOADER.read_text(encoding='utf-8')}</script>"
+    return "\n".join([carried(states), script])
+
+
+def carried(states: dict[str, dict]) -> str:
+    """The states, for the loader to find."""
+    found = {}
     for model_id, saved in states.items():
-        state = dict(saved["state"])
-        kind = state["_anywidget_id"].rsplit(".", 1)[-1]
-        programs[kind] = state["_esm"]
+        state = {name: value for name, value in saved["state"].items() if not name.startswith("_") and name != "layout"}
         for buffer in saved.get("buffers", ()):
             (name,) = buffer["path"]
             state[name] = {"base64": buffer["data"]}
-        state = {name: value for name, value in state.items() if not name.startswith("_") and name != "layout"}
-        carried[model_id] = {"kind": kind, "state": state}
-    blocks = [f'<script type="application/json" id="masks-states">{_inline(carried)}</script>']
-    blocks += [
-        f'<script type="application/json" id="masks-module-{kind}">{_inline(program)}</script>'
-        for kind, program in sorted(programs.items())
-    ]
-    return "\n".join([*blocks, f'<script type="module">\n{LOADER.read_text(encoding="utf-8")}</script>'])
+        found[model_id] = {"kind": _kind(saved), "state": state}
+    return f'<script type="application/json" id="masks-states">{_inline(found)}</script>'
+
+
+def programs(states: dict[str, dict]) -> str:
+    """The widgets' programs, as a script that holds each once."""
+    found = {_kind(saved): saved["state"]["_esm"] for saved in states.values()}
+    return f"globalThis.masksPrograms = {_inline(dict(sorted(found.items())))};"
+
+
+def _kind(saved: dict) -> str:
+    return saved["state"]["_anywidget_id"].rsplit(".", 1)[-1]
 
 
 def _inline(value) -> str:

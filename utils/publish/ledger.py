@@ -25,6 +25,8 @@ VERDICTS = {
 ABOUT = """\
 # What tutorials get wrong about attention masks
 
+*{total} claims about attention masks, what a run shows of each, and the cell that proves it.*
+
 Four widely read tutorials say or do {tutorial} things about masks. {library} more are what the documentation of torch
 and transformers leads one to believe, or leaves out. This is what a run shows. Of all {total} claims, {wrong} are
 wrong, {partly} hold under a condition that goes unsaid, and {right} are right.

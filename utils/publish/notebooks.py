@@ -4,7 +4,10 @@ A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``ex
 between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
 notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so. Other tags: ``claim-…`` names a
 row of the claims ledger, ``measured`` says that the numbers in the output differ from run to run, ``needs-kernel``
-that a widget does nothing without one.
+that a widget does nothing without one; ``slide`` and its kin are those of ``slides.py``.
+
+What a lesson's code gives is kept in ``dist/executed``, under a hash of all that it depends on. So notebooks, site,
+pages, slides and tests share one execution, and a change of words needs none.
 """
 
 import base64
@@ -12,9 +15,12 @@ import copy
 import hashlib
 import json
 import os
+import platform
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import jupytext
@@ -22,9 +28,11 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat.reader import NotJSONError
+from packaging.requirements import Requirement
 from traitlets.config import Config
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(__file__).parents[1]
+ROOT = PACKAGE.parent
 FOLDER = ROOT / "notebooks"
 SOURCES = FOLDER / "src"
 SOLUTIONS = FOLDER / "solutions"
@@ -49,27 +57,38 @@ class LessonError(Exception):
     """A lesson that cannot be published; the message names it, and the cell."""
 
 
-def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
+def build(lessons: Iterable[str] = (), fresh: bool = False) -> Iterator[Path]:
     """Executes lessons and writes their notebooks; yields each path when it is written.
 
     Args:
         lessons: numbers or name beginnings, such as ``"02"``; all lessons if empty.
+        fresh: whether to execute even what has been executed.
     Raises:
         LessonError: no such lesson, an error in a cell, or a warning that nobody expects. The notebook
             that was there before stays as it is.
     """
     for source in chosen(lessons):
-        for path, notebook in generate(source):
-            execute(notebook, path)
-            normalise(notebook)
-            with suppress(FileNotFoundError, NotJSONError):  # a merge conflict, say, which this mends
-                keep_measured(notebook, nbformat.read(path, as_version=4))
+        for path, notebook in finished(source, fresh):
             path.parent.mkdir(exist_ok=True)
             write(notebook, path)
             yield path
             if path == FOLDER / "00_start_here.ipynb":
                 README_PICTURE.write_bytes(first_picture(notebook))
                 yield README_PICTURE
+
+
+def finished(source: Path, fresh: bool = False) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
+    """What one source gives, executed and ready to be written: the lesson, and its solutions if it has exercises.
+
+    Raises:
+        LessonError: as ``build``.
+    """
+    for path, notebook in generate(source):
+        execute_once(notebook, path, fresh)
+        normalise(notebook)
+        with suppress(FileNotFoundError, NotJSONError):  # a merge conflict, say, which this mends
+            keep_measured(notebook, nbformat.read(path, as_version=4))
+        yield path, notebook
 
 
 def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
@@ -97,6 +116,24 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
                 cell.source = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../\1", cell.source)
                 cell.source = cell.source.replace("](solutions/", "](")
         yield SOLUTIONS / f"{source.stem}.ipynb", solved
+
+
+def execute_once(notebook: nbformat.NotebookNode, path: Path, fresh: bool = False) -> None:
+    """Gives a notebook its outputs: those of an earlier execution, if that can still be told; else it is executed."""
+    kept = ROOT / "dist" / "executed" / path.relative_to(FOLDER)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    key = _key(code)
+    with suppress(FileNotFoundError, NotJSONError):
+        before = nbformat.read(kept, as_version=4)
+        if before.metadata.get("key") == key and not fresh:
+            for cell, same in zip(code, before.cells, strict=True):
+                cell.outputs, cell.execution_count = same.outputs, same.execution_count
+            notebook.metadata.widgets = before.metadata.widgets
+            return
+    execute(notebook, path)
+    about = {"key": key, "widgets": notebook.metadata.setdefault("widgets", {})}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write(nbformat.v4.new_notebook(cells=code, metadata=about), kept)
 
 
 def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
@@ -207,6 +244,43 @@ def chosen(lessons: Iterable[str]) -> list[Path]:
             known = ", ".join(source.stem for source in everything)
             raise LessonError(f"no lesson begins with {lesson!r}; there are {known}")
     return [s for s in everything if not lessons or any(s.stem.startswith(lesson) for lesson in lessons)]
+
+
+def _key(code: list[nbformat.NotebookNode]) -> str:
+    """A hash of what makes their outputs: the code, the package, its data, and the versions of what it needs."""
+    return hashlib.sha256("\0".join([_surroundings(), *(cell.source for cell in code)]).encode()).hexdigest()
+
+
+@cache
+def _surroundings() -> str:
+    """A hash of all that a lesson depends on, its own text aside."""
+    found = hashlib.sha256(platform.python_version().encode())
+    for name in _needed("attention-masks"):
+        found.update(f"{name}=={metadata.version(name)}".encode())
+    data = PACKAGE.parent / "data"
+    files = [path for folder in (PACKAGE, data) for path in folder.rglob("*") if path.is_file()]
+    for path in sorted(files):
+        where = path.relative_to(PACKAGE.parent)
+        if "__pycache__" in where.parts or (where.parts[1] == "publish" and where.name != "notebooks.py"):
+            continue
+        if path not in (README_PICTURE, data / "claims.yml", data / "README.md"):
+            found.update(where.as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _needed(package: str) -> list[str]:
+    """Names of the packages that this one needs, and those need, sorted; not what it takes to develop them."""
+    found = {package}
+    waiting = [package]
+    while waiting:
+        for line in metadata.requires(waiting.pop()) or ():
+            wanted = Requirement(line)
+            if wanted.name not in found and (wanted.marker is None or wanted.marker.evaluate({"extra": ""})):
+                with suppress(metadata.PackageNotFoundError):  # torch names CUDA packages that its CPU build lacks
+                    metadata.version(wanted.name)
+                    found.add(wanted.name)
+                    waiting.append(wanted.name)
+    return sorted(found)
 
 
 def _name_cells(notebook: nbformat.NotebookNode) -> None:
