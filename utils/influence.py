@@ -179,7 +179,7 @@ def assert_no_leaks(
     matter. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
-        model, input_ids, inputs_embeds, max_bytes, max_copies, **model_kwargs: as for ``influence``.
+        model, input_ids, inputs_embeds, max_bytes, max_copies, model_kwargs: as for ``influence``.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
             do, causality included, not the mask that it is given.
         layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.

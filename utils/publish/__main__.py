@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from utils.publish import ledger, notebooks, page, sheet, slides
+from utils.publish import ledger, notebooks, page, sheet, site, slides
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
     single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
     deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
+    whole = commands.add_parser("site", help="write the whole site, to dist/site")
+    for name, example in (("repository", "github.com/owner/name"), ("address", "owner.github.io/name"), ("jupyterhub", "hub.example.org")):
+        whole.add_argument(f"--{name}", default="", metavar=f"https://{example}")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     options = parser.parse_args(arguments)
@@ -26,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
             for made in (ledger, sheet):
                 print(f"wrote {made.write().relative_to(notebooks.ROOT)}")
+        elif options.command == "site":
+            place = site.Place(options.repository, options.address, options.jupyterhub)
+            print(f"the site is in {site.build(place).relative_to(notebooks.ROOT)}/index.html")
         elif options.command in ("page", "slides"):
             for path in (page if options.command == "page" else slides).build(options.lessons):
                 print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")

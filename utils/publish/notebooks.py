@@ -111,10 +111,12 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
     if exercises:
         heading = f"*Solutions. The lesson itself: [{source.stem}](../{source.stem}.ipynb).*\n\n"
         solved.cells[0].source = heading + solved.cells[0].source
-        for cell in solved.cells:
-            if cell.cell_type == "markdown":  # links between lessons, seen from one folder below
+        for cell in solved.cells:  # paths, seen from one folder below
+            if cell.cell_type == "markdown":
                 cell.source = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../\1", cell.source)
                 cell.source = cell.source.replace("](solutions/", "](")
+            else:
+                cell.source = cell.source.replace('"../data/', '"../../data/')
         yield SOLUTIONS / f"{source.stem}.ipynb", solved
 
 
@@ -139,12 +141,13 @@ def execute_once(notebook: nbformat.NotebookNode, path: Path, fresh: bool = Fals
 def execute(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Runs all cells in a fresh kernel, offline, as if the notebook lay at ``path``."""
     name = path.relative_to(ROOT).as_posix()
+    path.parent.mkdir(exist_ok=True)  # where its kernel runs, as in JupyterLab
     started: list[str] = []
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
-        resources={"metadata": {"path": str(FOLDER)}},
+        resources={"metadata": {"path": str(path.parent)}},
         on_cell_start=lambda cell, cell_index: started.append(f"cell {cell.id}"),
         # What passes between here and the kernel is encrypted, and the kernel has nothing to warn about.
         config=Config({"KernelManager": {"transport_encryption": "auto"}}),
@@ -178,10 +181,10 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
 
 def keep_measured(notebook: nbformat.NotebookNode, before: nbformat.NotebookNode) -> None:
     """Keeps the numbers of cells that measure time as they were, so that building twice changes nothing."""
-    old = {cell.id: cell for cell in before.cells}
+    old = {cell.source: cell for cell in before.cells if cell.cell_type == "code"}
     for cell in notebook.cells:
-        measured, same = "measured" in cell.metadata.get("tags", ()), old.get(cell.id)
-        if measured and same and same.source == cell.source and words(same) == words(cell):
+        measured, same = "measured" in cell.metadata.get("tags", ()), old.get(cell.source)
+        if measured and same and words(same) == words(cell):
             cell.outputs = same.outputs
 
 
@@ -248,20 +251,20 @@ def chosen(lessons: Iterable[str]) -> list[Path]:
 
 def _key(code: list[nbformat.NotebookNode]) -> str:
     """A hash of what makes their outputs: the code, the package, its data, and the versions of what it needs."""
-    return hashlib.sha256("\0".join([_surroundings(), *(cell.source for cell in code)]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([surroundings(), *(cell.source for cell in code)]).encode()).hexdigest()
 
 
 @cache
-def _surroundings() -> str:
+def surroundings() -> str:
     """A hash of all that a lesson depends on, its own text aside."""
-    found = hashlib.sha256(platform.python_version().encode())
+    found = hashlib.sha256(f"{platform.python_version()} {OFFLINE}".encode())
     for name in _needed("attention-masks"):
         found.update(f"{name}=={metadata.version(name)}".encode())
     data = PACKAGE.parent / "data"
     files = [path for folder in (PACKAGE, data) for path in folder.rglob("*") if path.is_file()]
     for path in sorted(files):
         where = path.relative_to(PACKAGE.parent)
-        if "__pycache__" in where.parts or (where.parts[1] == "publish" and where.name != "notebooks.py"):
+        if "__pycache__" in where.parts or where.parts[1] == "publish":
             continue
         if path not in (README_PICTURE, data / "claims.yml", data / "README.md"):
             found.update(where.as_posix().encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from utils.publish import alive, ledger, notebooks, reading
+from utils.publish import alive, ledger, notebooks, reading, sheet
 
 PAGES = notebooks.ROOT / "dist" / "pages"
 STYLE = Path(__file__).with_name("page.css")
@@ -66,6 +66,8 @@ def build(lessons=()):
     PAGES.mkdir(parents=True, exist_ok=True)
     for source in notebooks.chosen(lessons):
         yield notebooks.write_text(page(reading.lesson(source)), PAGES / f"{source.stem}.html")
+        if source.stem == sheet.LESSON.stem:
+            yield notebooks.write_text(sheet.page(), PAGES / reading.PRINTED)
     if not lessons:
         yield notebooks.write_text(page(ledger.page()), PAGES / f"{ledger.PAGE.stem}.html")
 
@@ -108,6 +110,6 @@ def highlighted(style: str) -> str:
 
 def tables(body: str) -> str:
     """HTML whose tables have no empty heads: Markdown cannot leave a head out."""
-    body = re.sub(r"<thead>\s*<tr>\s*(<th[^>]*></th>\s*)+</tr>\s*</thead>", "", body)
-    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", body)
+    body = re.sub(r"<thead>\s*<tr[^>]*>\s*(<th[^>]*>(<p></p>)?</th>\s*)+</tr>\s*</thead>", "", body)
+    return re.sub(r"<th([^>]*)>(<p></p>)?</th>", r"<td\1></td>", body)
 

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import nbformat
 
-from utils.publish import notebooks
+from utils.publish import notebooks, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
 LINK = re.compile(r"\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]*)?\)")
+CELL = re.compile(r"\[([^\]]+)\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]+)\)")
 ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is in a notebook of its|are in a notebook of their) own\.\s*")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
+#: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
+PRINTED = "cheat_sheet_to_print.html"
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,14 @@ def formulas(markdown: str) -> str:
 
 def linked(markdown: str, to: str) -> str:
     """Links to lessons and to their cells, rewritten: ``to`` with {name} and {anchor} filled in."""
+    markdown = markdown.replace(f"]({sheet.PAGE.name})", f"]({PRINTED})")
     return LINK.sub(lambda found: to.format(name=found[1], anchor=found[2] or ""), markdown)
+
+
+def anchored(markdown: str) -> str:
+    """Links to cells of lessons and to the printed sheet as HTML: MyST knows links to pages and to headings only."""
+    markdown = re.sub(rf"\[([^\]]+)\]\({sheet.PAGE.name}\)", rf'<a href="pages/{PRINTED}">\1</a>', markdown)
+    return CELL.sub(r'<a class="reference internal" href="\2.html\3">\1</a>', markdown)
 
 
 def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:

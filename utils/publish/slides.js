@@ -2,24 +2,46 @@
 // machines, and nothing may be cut.
 
 (() => {
-  const HEIGHT = 720;
+  const WIDTH = 1280, HEIGHT = 720, ROOM = 690; // below it stand the number and the arrows
+  const SMALLEST = 18; // px of code and prints; a longer line is broken
 
-  function fit(slide) {
+  function fit(slide, most = 1) {
     const box = slide.querySelector(".fit");
     for (const pre of box.querySelectorAll("pre:not(.masks-widget *)")) {
+      pre.classList.remove("broken");
       pre.style.fontSize = "";
-      const room = pre.clientWidth / pre.scrollWidth;
-      if (room < 1) pre.style.fontSize = `${Math.floor(parseFloat(getComputedStyle(pre).fontSize) * room * 10) / 10}px`;
+      const size = (parseFloat(getComputedStyle(pre).fontSize) * pre.clientWidth) / pre.scrollWidth;
+      if (pre.scrollWidth > pre.clientWidth) pre.style.fontSize = `${Math.max(SMALLEST, Math.floor(size * 10) / 10)}px`;
+      pre.classList.toggle("broken", size < SMALLEST);
     }
-    let zoom = 1;
-    box.style.zoom = zoom;
-    for (let turn = 0; turn < 6; turn++) {
-      const tall = box.getBoundingClientRect().height / Reveal.getScale();
-      if (tall <= HEIGHT) break;
-      zoom *= Math.min(0.97, HEIGHT / tall); // less zoom, longer lines: the next turn measures again
+    const fits = (zoom) => {
       box.style.zoom = zoom;
+      if (tooTall(box)) return false;
+      const right = box.getBoundingClientRect().left + (WIDTH + 1) * Reveal.getScale();
+      const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *");
+      return [...parts].every((part) => part.getBoundingClientRect().right <= right);
+    };
+    if (fits(most) || (box.querySelector(".masks-widget") && !box.classList.contains("maps-only"))) return;
+    let low = 0.4, high = most;
+    for (let turn = 0; turn < 7; turn++) {
+      const middle = (low + high) / 2; // less zoom, longer lines, so height is no simple function of it
+      if (fits(middle)) low = middle;
+      else high = middle;
     }
+    fits(low);
   }
+
+  const tooTall = (box) => box.getBoundingClientRect().height > ROOM * Reveal.getScale() + 1;
+  // A widget is drawn when its slide is shown, and then has its height.
+  const grown = new ResizeObserver((changes) => {
+    for (const { target: box } of changes) {
+      if (!box.checkVisibility() || !tooTall(box)) continue;
+      const maps = box.classList.contains("maps-only");
+      box.classList.add("maps-only"); // large maps rather than a small everything
+      if (tooTall(box)) fit(box.parentElement, maps ? 0.98 * box.style.zoom : 1);
+    }
+  });
+  for (const box of document.querySelectorAll(".fit:has(.masks-place)")) grown.observe(box);
 
   const inWidget = (element) => element?.closest?.(".masks-widget");
 
@@ -32,7 +54,7 @@
   });
 
   Reveal.initialize({
-    width: 1280,
+    width: WIDTH,
     height: HEIGHT,
     margin: 0.05,
     center: false,
