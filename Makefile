@@ -7,7 +7,7 @@ ARGS   ?=
 
 # Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
 # lessons and tests take down to a third of the time. Alone it costs about a tenth, so benchmarks go without.
-lab test test-matrix notebooks: export OMP_WAIT_POLICY ?= passive
+lab test test-matrix notebooks page slides site: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
@@ -25,7 +25,7 @@ OLD_TESTS  := tests/test_conventions.py tests/test_describing.py tests/test_fact
               tests/test_story_gpt2.py tests/test_bert_table.py \
               tests/test_properties.py::test_hf tests/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab test test-matrix fuzz bench notebooks page lint models browser clean
+.PHONY: help lab test test-matrix fuzz bench notebooks page slides site publish lint models browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,7 +34,10 @@ help:
 	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"
 	@echo "make fuzz         the property tests with 20,000 examples each, about half an hour"
 	@echo "make notebooks    execute the lessons in notebooks/src and write their notebooks"
+	@echo "make site         build the whole site, with search and downloads"
 	@echo "make page         write lessons as self-contained files (LESSON=03 for one of them)"
+	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
+	@echo "make publish      build the site and push it to the branch gh-pages of origin"
 	@echo "make bench        measure what people wait for, as ratios"
 	@echo "make lint         check the code's style"
 	@echo "make clean        delete the virtual environments"
@@ -60,8 +63,19 @@ bench: models
 notebooks: models
 	$(BIN)/python -m utils.publish notebooks $(ARGS)
 
-page: $(VENV)/installed
-	$(BIN)/python -m utils.publish page $(LESSON)
+page slides: models
+	$(BIN)/python -m utils.publish $@ $(LESSON)
+
+# Buttons that open a lesson elsewhere need to know where it lives.
+SITE_FLAGS := $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(ADDRESS),--address $(ADDRESS)) \
+              $(if $(JUPYTERHUB),--jupyterhub $(JUPYTERHUB))
+
+site: models
+	$(BIN)/python -m utils.publish site $(SITE_FLAGS)
+
+publish: site
+	$(BIN)/ghp-import --no-jekyll --push --force --remote origin \
+		--message "The site of $$(git rev-parse --short HEAD)" dist/site
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -69,10 +69,8 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     assert "$" not in "".join(shown.locator(".text_cell").all_inner_texts())
 
 
-@every_lesson
-def test_widgets_live_by_mouse_and_keyboard(name, opened):
-    shown = opened(name)
-    assert shown.locator(".masks-place").count() == shown.locator(".masks-lives").count() > 0
+def try_widgets(shown):
+    """Every widget on the page answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
     for lab in shown.locator(".masklab").all():
         status, before = lab.locator(".masks-status"), lab.locator(".masks-status").inner_text()
         flip = lab.get_by_role("button", name="Flip polarity")
@@ -91,6 +89,13 @@ def test_widgets_live_by_mouse_and_keyboard(name, opened):
             choice.check()
             settle(shown)
             expect(choice).to_be_checked()
+
+
+@every_lesson
+def test_widgets_live_by_mouse_and_keyboard(name, opened):
+    shown = opened(name)
+    assert shown.locator(".masks-place").count() == shown.locator(".masks-lives").count() > 0
+    try_widgets(shown)
 
 
 @every_lesson

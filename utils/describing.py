@@ -42,13 +42,13 @@ class Description:
 
     api: str
     given: str
-    """The tensor in words: dtype and shape."""
+    """Dtype and shape of the tensor, in words."""
     read_as: str
     """What the API takes the dimensions for."""
     polarity: str
     """What a value means there."""
     keep: Tensor | None
-    """What the API really lets through: bool (batch, heads, q_len, k_len), sizes of 1 where the mask says nothing;
+    """What the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says nothing;
     None if the API refuses the mask."""
     warnings: list[Trap] = field(default_factory=list)
 

@@ -20,7 +20,7 @@ METHODS = ("perturb", "gradient")
 #: Modules of torch that are called in their own way, with their own masks.
 TORCH_MODULES = nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer
 
-#: What the copies of one batch may take, in bytes: 40 copies of MiniLM at 64 tokens. More is not faster.
+#: What the copies of one batch may take, in bytes; 40 copies of MiniLM at 64 tokens. More is not faster.
 MAX_BYTES = 2**26
 
 

@@ -177,7 +177,7 @@ def _for_sphinx(notebook: nbformat.NotebookNode, states: dict, figures: dict[str
         cells.append(cell)
     if states:
         end = f'{alive.carried(states)}\n<script src="_static/masks.js"></script>'
-        cells.append(nbformat.v4.new_raw_cell(end, metadata={"raw_mimetype": "text/html"}, id="widgets"))
+        cells.append(nbformat.v4.new_raw_cell(end, metadata={"format": "text/html"}, id="widgets"))
     notebook.cells = cells
     notebook.metadata.pop("widgets", None)
     return notebook
@@ -269,7 +269,7 @@ def _publish(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
     """Puts the new site in the old one's place, with the files to download beside the pages."""
     fresh = SITE.with_name("site.new")
     shutil.rmtree(fresh, ignore_errors=True)
-    unused = shutil.ignore_patterns(".buildinfo*", "*.map", "_sources")
+    unused = shutil.ignore_patterns(".buildinfo*", "*.map", "_sources", "webpack-macros.html")
     shutil.copytree(WORK / "html", fresh, ignore=unused)
     (fresh / ".nojekyll").touch()
     for folder in ("pages", "slides", "downloads/solutions"):

@@ -62,7 +62,7 @@
     slideNumber: "c/t",
     transition: "none",
     backgroundTransition: "none",
-    pdfSeparateFragments: false,
+    pdfMaxPagesPerSlide: 1,
     keyboardCondition: () => !inWidget(document.activeElement),
     plugins: [RevealNotes],
   });
@@ -73,5 +73,5 @@
   Reveal.on("ready", fitCurrent);
   Reveal.on("slidechanged", fitCurrent);
   Reveal.on("resize", fitCurrent);
-  Reveal.on("pdf-ready", () => Reveal.getSlides().forEach(fit));
+  Reveal.on("pdf-ready", () => Reveal.getSlides().forEach((slide) => fit(slide)));
 })();

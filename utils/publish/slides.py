@@ -28,7 +28,9 @@ TITLE = """\
 *{description}*
 
 <p class="keys">Space goes on · S speaker's notes · F full screen · O overview · Esc leaves a widget</p>"""
-CLOSING = "## What you can do now\n\n{goals}\n\nThe lesson, with all its code and exercises: **{title}**"
+LESSON = "The lesson, with all its code and exercises: **{title}**"
+CLOSING = "## What you can do now\n\n{goals}\n\n" + LESSON
+CLOSING_WITHOUT_GOALS = "## To go on\n\n" + LESSON
 GOALS = re.compile(r"^\*\*After this you can\*\*\s+((?:[-*] .+\n?(?: +.+\n?)*)+)", re.MULTILINE)
 
 HTML = """\
@@ -125,8 +127,8 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
             notes.append(_plain(cell.source.removeprefix(section[0]) if section else cell.source))
     if len(found) == 1:
         raise notebooks.LessonError(f"{name}: no cell is tagged slide")
-    if goals:
-        found.append(Slide([_markdown(CLOSING.format(goals=goals[1].strip(), title=about.title))]))
+    closing = CLOSING if goals else CLOSING_WITHOUT_GOALS
+    found.append(Slide([_markdown(closing.format(goals=goals and goals[1].strip(), title=about.title))]))
     return found
 
 

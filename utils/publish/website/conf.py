@@ -25,7 +25,6 @@ nb_merge_streams = True
 myst_enable_extensions = ["colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-python_maximum_signature_line_length = 88
 copybutton_selector = "div.cell_input pre, div.highlight-python pre, div.highlight-bash pre"
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
