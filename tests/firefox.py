@@ -1,4 +1,4 @@
-"""Firefox, driven through Marionette, its own protocol: Playwright's Firefox is another build, which has to be fetched."""
+"""Firefox, driven through Marionette, its own protocol: Playwright drives a build of its own, which must be fetched."""
 
 import os
 import shutil

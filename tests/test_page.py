@@ -25,7 +25,7 @@ def pages(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(single, "PAGES", folder)
         written = list(single.build())
-    assert [path.stem for path in written] == LESSONS
+    assert [path.stem for path in written] == [*LESSONS, "cheat_sheet_to_print", "what_tutorials_get_wrong"]
     return {path.stem: path for path in written}
 
 

@@ -23,6 +23,8 @@ LESSONS = [source.stem for source in notebooks.sources()]
 OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "reference", "404", "search", "genindex"]
 REFERENCE = [f"reference/{module}" for module in site.MODULES]
 PAGES = LESSONS + OTHERS + REFERENCE
+#: One of each kind.
+AXE = ["index", "04_minus_infinity", "10_cheat_sheet", "what_tutorials_get_wrong", "reference/masks", "search", "404"]
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +41,13 @@ def parsed(built):
 
 @pytest.fixture
 def opened(built, page):
-    """Opens a page with the network off; at the end, nothing was asked for, nothing failed, nothing was complained of."""
+    """Opens a page with the network off; at the end, nothing was asked for, failed or was complained of."""
     requests, complaints = [], []
     page.on("request", lambda request: requests.append(request.url))
     page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
 
     def open_page(name, query=""):
@@ -120,14 +124,14 @@ def test_dark_is_dark_for_page_widgets_and_figures(opened, page):
     for place in ("body", ".masklab", "div.cell_input div.highlight"):
         assert shown.locator(place).first.evaluate(brightness) < 70, place
     # The switch in the page wins over the system, for the widgets too.
-    shown.get_by_role("button", name=re.compile("color mode", re.IGNORECASE)).first.click()
-    shown.get_by_role("button", name=re.compile("^light$", re.IGNORECASE)).or_(shown.get_by_text("Light", exact=True)).first.click()
+    shown.get_by_role("button", name="Color mode").click()
+    shown.get_by_role("button", name="Light").click()
     for place in ("body", ".masklab"):
         assert shown.locator(place).first.evaluate(brightness) > 200, place
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["index", "04_minus_infinity", "10_cheat_sheet", "what_tutorials_get_wrong", "reference/masks", "search", "404"])
+@pytest.mark.parametrize("name", AXE)
 def test_axe_finds_nothing(name, scheme, page, opened):
     page.emulate_media(color_scheme=scheme)
     found = Axe().run(opened(name), options={"preload": False})  # it would fetch style sheets
@@ -221,7 +225,17 @@ def test_downloads_are_there(parsed, built):
 
 # --- Firefox -----------------------------------------------------------------------------------------
 
-READY = "return document.readyState === 'complete' && (!document.querySelector('.masks-place') || document.documentElement.dataset.masks === 'ready')"
+READY = """
+return document.readyState === "complete"
+  && (!document.querySelector(".masks-place") || document.documentElement.dataset.masks === "ready");
+"""
+READY_DECK = "return Boolean(document.querySelector('.reveal.ready'))"
+SHOW_WIDGET = """
+const slides = [...document.querySelectorAll(".slides > section")];
+window.wrappedJSObject.Reveal.slide(slides.findIndex((slide) => slide.querySelector(".masks-place")));
+"""
+LIVING = "return ['place', 'lives'].map((name) => document.querySelectorAll(`.masks-${name}`).length)"
+HEIGHTS = "return [...document.querySelectorAll('math')].map((formula) => formula.getBoundingClientRect().height)"
 #: Turns each MaskLab over and back and hides a cell with the keyboard; says what its status line said.
 TRY = """
 const painted = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -234,7 +248,8 @@ for (const lab of document.querySelectorAll(".masklab")) {
   flip.click(); await painted(); said.push(status());
   const grid = lab.querySelector("[role=grid]");
   grid.focus();
-  const press = (key, more = {}) => grid.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more }));
+  const press = (key, more = {}) =>
+    grid.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true, ...more }));
   press("Home", { ctrlKey: true }); press(" "); await painted(); said.push(status());
   press("z", { ctrlKey: true }); await painted(); said.push(status());
   found.push(said);
@@ -252,13 +267,13 @@ def fox():
 @pytest.mark.parametrize("folder", ["", "pages/", "slides/"])
 @pytest.mark.parametrize("name", LESSONS)
 def test_firefox_opens_it_and_widgets_live(name, folder, fox, built):
-    ready = READY if folder != "slides/" else "return Boolean(document.querySelector('.reveal.ready'))"
-    firefox.opened(fox, (built / folder / f"{name}.html").as_uri(), ready)
+    deck = folder == "slides/"
+    firefox.opened(fox, (built / folder / f"{name}.html").as_uri(), READY_DECK if deck else READY)
     assert [url for url in fox.execute_script(firefox.ASKED) if not url.startswith(("file:", "blob:"))] == []
-    if folder == "slides/":
-        fox.execute_script("window.wrappedJSObject.Reveal.slide([...document.querySelectorAll('.slides > section')].findIndex((s) => s.querySelector('.masks-place')))")
-    lives = fox.execute_script("return [document.querySelectorAll('.masks-place').length, document.querySelectorAll('.masks-lives').length]")
-    assert lives[0] == lives[1] > 0
+    if deck:
+        fox.execute_script(SHOW_WIDGET)
+    places, living = fox.execute_script(LIVING)
+    assert places == living > 0
     for before, flipped, pressed, back, hidden, undone in fox.execute_async_script(
         f"const done = arguments[arguments.length - 1]; (async () => {{ {TRY} }})().then(done);"
     ):
@@ -270,7 +285,7 @@ def test_firefox_opens_it_and_widgets_live(name, folder, fox, built):
 
 def test_firefox_draws_formulas_and_finds(fox, built):
     firefox.opened(fox, (built / "04_minus_infinity.html").as_uri(), READY)
-    heights = fox.execute_script("return [...document.querySelectorAll('math')].map((m) => m.getBoundingClientRect().height)")
+    heights = fox.execute_script(HEIGHTS)
     assert heights
     assert min(heights) > 8
     found = "return document.querySelectorAll('#search-results a[href*=\"05_causal\"]').length > 0"
@@ -303,7 +318,9 @@ def test_what_sphinx_warns_of_stops_the_build(built, tmp_path, monkeypatch):
     monkeypatch.setattr(site, "SITE", tmp_path / "site")
     monkeypatch.setattr(site, "WORK", tmp_path / "build")
     shutil.copytree(site.WEBSITE, website := tmp_path / "website")
-    (website / "lessons.md").write_text("# Lessons\n\n[nowhere](no_such_page.md)\n\n:::{toctree}\n:hidden:\n\n{entries}\n:::\n")
+    (website / "lessons.md").write_text(
+        "# Lessons\n\n[nowhere](no_such_page.md)\n\n:::{toctree}\n:hidden:\n\n{entries}\n:::\n"
+    )
     monkeypatch.setattr(site, "WEBSITE", website)
     with pytest.raises(notebooks.LessonError, match=r"(?s)the site cannot be built.*lessons\.md.*no_such_page"):
         site.build()
@@ -347,7 +364,7 @@ def test_a_place_that_is_none_is_refused(given, says):
 
 
 def test_a_downloaded_notebook_says_or_fetches_what_it_needs():
-    path, notebook = next(notebooks.finished(notebooks.chosen(["01"])[0]))
+    _, notebook = next(notebooks.finished(notebooks.chosen(["01"])[0]))
     alone = site._to_run_alone(notebook, site.Place())
     assert alone.cells[0].source.startswith("*This notebook needs the helpers")
     fetching = site._to_run_alone(notebook, site.Place("https://github.com/ada/masks"))

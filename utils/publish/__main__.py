@@ -1,4 +1,4 @@
-"""The command line: ``python -m utils.publish notebooks [LESSON …]``, ``page [LESSON …]``, ``normalise [FILE …]``."""
+"""The command line: ``python -m utils.publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise [FILE …]``."""
 
 import argparse
 import sys
@@ -18,8 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
     deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     whole = commands.add_parser("site", help="write the whole site, to dist/site")
-    for name, example in (("repository", "github.com/owner/name"), ("address", "owner.github.io/name"), ("jupyterhub", "hub.example.org")):
-        whole.add_argument(f"--{name}", default="", metavar=f"https://{example}")
+    whole.add_argument("--repository", default="", metavar="URL", help="for buttons that launch a lesson elsewhere")
+    whole.add_argument("--address", default="", metavar="URL", help="where the site will be found")
+    whole.add_argument("--jupyterhub", default="", metavar="URL", help="a JupyterHub with nbgitpuller")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     options = parser.parse_args(arguments)

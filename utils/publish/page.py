@@ -112,4 +112,3 @@ def tables(body: str) -> str:
     """HTML whose tables have no empty heads: Markdown cannot leave a head out."""
     body = re.sub(r"<thead>\s*<tr[^>]*>\s*(<th[^>]*>(<p></p>)?</th>\s*)+</tr>\s*</thead>", "", body)
     return re.sub(r"<th([^>]*)>(<p></p>)?</th>", r"<td\1></td>", body)
-

@@ -15,7 +15,7 @@ from utils.publish import notebooks, sheet
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
 LINK = re.compile(r"\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]*)?\)")
 CELL = re.compile(r"\[([^\]]+)\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]+)\)")
-ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is in a notebook of its|are in a notebook of their) own\.\s*")
+ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is|are) in a notebook of (?:its|their) own\.\s*")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
 #: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.

@@ -5,10 +5,10 @@ it works from a disk and asks the network for nothing. A build replaces ``dist/s
 over at once when nothing it is made of has changed.
 """
 
+import ast
 import base64
 import copy
 import hashlib
-import html
 import json
 import re
 import shutil
@@ -27,7 +27,7 @@ SITE = notebooks.ROOT / "dist" / "site"
 WORK = notebooks.ROOT / "dist" / "build"
 WEBSITE = notebooks.PACKAGE / "publish" / "website"
 #: Modules of the reference, in the order in which one meets them.
-MODULES = "masks conventions attention influence plots widgets explorer models text checks".split()
+MODULES = ["masks", "conventions", "attention", "influence", "plots", "widgets", "explorer", "models", "text", "checks"]
 FIGURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 
 
@@ -59,7 +59,9 @@ class Place:
                 )
             object.__setattr__(self, name, given.rstrip("/").removesuffix(".git"))
         if self.repository and len(self._path.split("/")) != 2:
-            raise notebooks.LessonError(f"repository: {self.repository!r} has no owner and name, as in https://host/owner/name")
+            raise notebooks.LessonError(
+                f"repository: {self.repository!r} has no owner and name, as in https://host/owner/name"
+            )
 
     @property
     def _path(self) -> str:
@@ -76,7 +78,9 @@ class Place:
             opened = quote(f"lab/tree/{notebook}", safe="")
             found.append(("Binder", f"https://mybinder.org/v2/{where}/{self.branch}?urlpath={opened}"))
         if host == "github.com":  # the branch that holds this site: its notebooks fetch the helpers
-            found.append(("Colab", f"https://colab.research.google.com/github/{path}/blob/gh-pages/downloads/{name}.ipynb"))
+            found.append(
+                ("Colab", f"https://colab.research.google.com/github/{path}/blob/gh-pages/downloads/{name}.ipynb")
+            )
         if self.jupyterhub:
             opened = quote(f"lab/tree/{path.split('/')[1]}/{notebook}", safe="")
             pulled = f"repo={quote(self.repository, safe='')}&branch={quote(self.branch)}&urlpath={opened}"
@@ -139,9 +143,10 @@ def _write_sources(lessons: dict[str, nbformat.NotebookNode], place: Place) -> N
         text = (WEBSITE / f"{name}.md").read_text(encoding="utf-8")
         entries = "\n".join(name for name in about if not name.startswith("10"))
         written[f"{name}.md"] = text.replace("{hero}", hero).replace("{cards}", cards).replace("{entries}", entries)
-    written["reference.md"] = (WEBSITE / "reference.md").read_text(encoding="utf-8").replace("{modules}", "\n".join(f"reference/{m}" for m in MODULES))
-    for module in MODULES:
-        written[f"reference/{module}.rst"] = _module(module)
+    reference = (WEBSITE / "reference.md").read_text(encoding="utf-8")
+    reference = reference.replace("{summaries}", "\n".join(map(_summary, MODULES)))
+    written["reference.md"] = reference.replace("{modules}", "\n".join(f"reference/{name}" for name in MODULES))
+    written |= {f"reference/{name}.rst": _module(name) for name in MODULES}
     written["_static/masks.css"] = max(styles, key=len)
     written["_static/masks.js"] = alive.programs(programs) + "\n" + alive.LOADER.read_text(encoding="utf-8")
     written["about.json"] = json.dumps(_abouts(about, place))
@@ -184,8 +189,7 @@ def _for_sphinx(notebook: nbformat.NotebookNode, states: dict, figures: dict[str
 
 
 def _figures(text: str, figures: dict[str, bytes]) -> str:
-    """HTML whose pictures are files, kept in ``figures`` by name, with the room that they take told beforehand."""
-    from PIL import Image
+    """HTML whose pictures are files, kept in ``figures`` by name."""
 
     def named(found: re.Match) -> str:
         data = base64.b64decode(found[1])
@@ -197,13 +201,19 @@ def _figures(text: str, figures: dict[str, bytes]) -> str:
 
 
 def _hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
-    """The first widget of the first lesson, for the home page."""
-    notebook = copy.deepcopy(notebook)
-    states = alive.place(notebook)
-    outputs = (output.data["text/html"] for cell in notebook.cells for output in cell.get("outputs", ()) if "text/html" in output.get("data", {}))
-    place = next(text for text in outputs if "masks-place" in text)
-    shown = {model: saved for model, saved in states.items() if model in place}
-    return f'{_figures(place, figures)}\n{alive.carried(shown)}\n<script src="_static/masks.js"></script>'
+    """The first widget of the first lesson, for the home page: pads hidden, as in the figure that stands in for it."""
+    states = alive.place(copy.deepcopy(notebook))
+    model, saved = next((model, saved) for model, saved in states.items() if "preset" in saved["state"])
+    saved = copy.deepcopy(saved)
+    tokens = saved["state"]["key_tokens"]
+    row = bytes(token != "[PAD]" for token in tokens)
+    for buffer in saved["buffers"]:
+        if buffer["path"] == ["keep_bytes"]:
+            buffer["data"] = base64.b64encode(row * len(tokens)).decode()
+    outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
+    picture = next(data["text/html"] for data in outputs if "image/png" in data)
+    place = f'<div class="masks-place" data-model="{model}">{_figures(picture, figures)}</div>'
+    return f'{place}\n{alive.carried({model: saved})}\n<script src="_static/masks.js"></script>'
 
 
 def _card(name: str, about: reading.About) -> str:
@@ -226,6 +236,15 @@ def _module(name: str) -> str:
     """The page of the reference that tells of one module."""
     title = f"utils.{name}"
     return f"{title}\n{'=' * len(title)}\n\n.. automodule:: utils.{name}\n   :members:\n"
+
+
+def _summary(name: str) -> str:
+    """A line of the reference's list: a module and the first sentence of what it says of itself."""
+    path = notebooks.PACKAGE / f"{name}.py"
+    path = path if path.exists() else notebooks.PACKAGE / name / "__init__.py"
+    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    first = re.split(r"(?<=\.)\s", " ".join(said.split()), maxsplit=1)[0]
+    return f"- [utils.{name}](reference/{name}.rst): {first.replace('``', '`')}"
 
 
 def _abouts(about: dict[str, reading.About], place: Place) -> dict:
@@ -292,7 +311,7 @@ def _publish(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
 
 
 SET_UP = """\
-# Downloaded, or opened in Colab: this fetches the helpers and the data of the lessons. In the collection it does nothing.
+# Downloaded or opened in Colab, this fetches the helpers and data of the lessons. In the collection it does nothing.
 import os, subprocess, sys
 
 if not os.path.exists("../utils"):
@@ -300,7 +319,9 @@ if not os.path.exists("../utils"):
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "attention-masks"], check=True)
     sys.path.insert(0, os.path.abspath("attention-masks"))
     os.chdir("attention-masks/notebooks")"""
-ALONE = "*This notebook needs the helpers and the data of its collection: put it into the folder `notebooks` there.*\n\n"
+ALONE = (
+    "*This notebook needs the helpers and the data of its collection: put it into the folder `notebooks` there.*\n\n"
+)
 
 
 def _to_run_alone(notebook: nbformat.NotebookNode, place: Place) -> nbformat.NotebookNode:

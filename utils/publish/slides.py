@@ -139,7 +139,11 @@ def _rendered(slides: list[Slide]) -> list[str]:
 
     hide = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hidden-code"}}})
     exporter = HTMLExporter(
-        template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True, config=hide
+        template_name="basic",
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+        config=hide,
     )
 
     def converted(cells) -> str:

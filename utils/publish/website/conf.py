@@ -55,11 +55,11 @@ html_theme_options = {
 
 #: Of pages that are no lessons.
 DESCRIPTIONS = {
-    "index": "Interactive lessons on attention masks: what they hide, how to write one down for each library, and why a "
-    "mask that looks right can hide nothing.",
+    "index": "Interactive lessons on attention masks: what they hide, how to write one down for each library, and why "
+    "a mask that looks right can hide nothing.",
     "lessons": "All lessons on attention masks in their order, with the time that each takes.",
     "what_tutorials_get_wrong": "Claims about attention masks, what a run shows of each, and the cell that proves it.",
-    "reference": "The helpers behind the lessons: masks, their conventions in torch and transformers, and measuring them.",
+    "reference": "The helpers behind the lessons: masks, what torch and transformers make of them, and measuring them.",
     "404": "There is no such page.",
     "search": "Search the lessons and the reference.",
     "genindex": "Every name in the reference, in alphabetical order.",
