@@ -11,7 +11,7 @@ from statistics import median
 import torch
 
 from utils import conventions, influence, masks, models, plots
-from utils.publish import notebooks
+from utils.publish import notebooks, site
 
 ROOT = Path(__file__).parents[1]
 
@@ -208,6 +208,34 @@ def bertviz_megabytes(*sides: list) -> float:
     return sum(len(page.encode()) for page in pages) / 1e6
 
 
+def measure_site() -> None:
+    """From executed lessons to a site, again with nothing changed, and from a page's address to living widgets."""
+    from playwright.sync_api import sync_playwright
+
+    from tests import browser
+
+    with tempfile.TemporaryDirectory() as folder:
+        site.SITE, site.WORK = Path(folder) / "site", Path(folder) / "build"
+        for source in notebooks.sources():
+            list(notebooks.finished(source))  # executed, if they were not
+        print("\nThe site, all lessons executed")
+        print(f"  {'built from nothing':45} {seconds(site.build):7.1f} s")
+        print(f"  {'again, nothing changed':45} {seconds(site.build):7.1f} s")
+        found, times = browser.executable(), []
+        with sync_playwright() as play:
+            chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+            for source in notebooks.sources():
+                page = chromium.new_page(viewport={"width": 1400, "height": 900})
+                page.goto((site.SITE / f"{source.stem}.html").as_uri(), wait_until="commit")
+                page.wait_for_selector("html[data-masks=ready]")
+                times.append(page.evaluate("performance.now()"))
+                page.close()
+        shared = sum(path.stat().st_size for path in (site.SITE / "_static").rglob("*") if path.is_file())
+        largest = max((site.SITE / f"{source.stem}.html").stat().st_size for source in notebooks.sources())
+        print(f"  {'a page, until its widgets live':45} {median(times):7.0f} ms  (at most {max(times):.0f} ms)")
+        print(f"  the largest page {largest / 1000:.0f} kB, files shared by all {shared / 1e6:.1f} MB")
+
+
 def main() -> None:
     imports = {
         "import torch": python("import torch"),
@@ -229,6 +257,7 @@ def main() -> None:
     measure_influence()
     measure_redraw()
     measure_headgrid()
+    measure_site()
 
     print("\nExecution of the lessons, each in a fresh kernel")
     total = 0.0
