@@ -45,14 +45,16 @@ HTML = """\
 </style>
 </head>
 <body>
-<a class="skip" href="#content">Skip to the lesson</a>
-<main id="content">
 {body}
-</main>
 {scripts}
 </body>
 </html>
 """
+BODY = """\
+<a class="skip" href="#content">Skip to the lesson</a>
+<main id="content">
+{body}
+</main>"""
 
 
 def build(lessons=()):
@@ -89,14 +91,18 @@ def page(notebook: nbformat.NotebookNode) -> str:
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
     style = highlighted(STYLE.read_text(encoding="utf-8"))
-    return HTML.format(
-        policy=POLICY,
-        title=html.escape(about.title),
-        description=html.escape(about.description),
+    return document(
+        about,
         style=f"{style}\n{alive.head(states)}",
-        body=tables(body.strip()),
+        body=BODY.format(body=tables(body.strip())),
         scripts="\n".join([SCRIPT, alive.scripts(states)]),
     )
+
+
+def document(about: reading.About, style: str, body: str, scripts: str, policy: str = POLICY) -> str:
+    """A whole file of HTML that asks for nothing."""
+    title, description = html.escape(about.title), html.escape(about.description)
+    return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
 
 def highlighted(style: str) -> str:

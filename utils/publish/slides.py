@@ -7,9 +7,8 @@ stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` be
 made of the lesson's head.
 """
 
-import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 
 import nbformat
@@ -33,30 +32,12 @@ CLOSING = "## What you can do now\n\n{goals}\n\n" + LESSON
 CLOSING_WITHOUT_GOALS = "## To go on\n\n" + LESSON
 GOALS = re.compile(r"^\*\*After this you can\*\*\s+((?:[-*] .+\n?(?: +.+\n?)*)+)", re.MULTILINE)
 
-HTML = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title} · slides</title>
-<meta name="description" content="{description}">
-<style>
-{style}
-</style>
-</head>
-<body>
+BODY = """\
 <main class="reveal">
 <div class="slides">
 {slides}
 </div>
-</main>
-{scripts}
-</body>
-</html>
-"""
+</main>"""
 
 
 @dataclass
@@ -95,13 +76,12 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     style = page.highlighted("\n".join(part.read_text(encoding="utf-8") for part in parts))
     programs = [reveal / "dist" / "reveal.js", reveal / "plugin" / "notes" / "notes.js", START]
     scripts = [f"<script>\n{_without_map(part.read_text(encoding='utf-8'))}</script>" for part in programs]
-    return HTML.format(
-        policy=POLICY,
-        title=html.escape(about.title),
-        description=html.escape(about.description),
+    return page.document(
+        replace(about, title=f"{about.title} · slides"),
         style=f"{style}\n{alive.head(states)}",
-        slides="\n".join(_rendered(shown)),
+        body=BODY.format(slides="\n".join(_rendered(shown))),
         scripts="\n".join([*scripts, alive.scripts(states)]),
+        policy=POLICY,
     )
 
 
