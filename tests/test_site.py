@@ -3,6 +3,8 @@
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 
@@ -363,13 +365,21 @@ def test_a_place_that_is_none_is_refused(given, says):
         site.Place(**given)
 
 
-def test_a_downloaded_notebook_says_or_fetches_what_it_needs():
-    _, notebook = next(notebooks.finished(notebooks.chosen(["01"])[0]))
-    alone = site._to_run_alone(notebook, site.Place())
-    assert alone.cells[0].source.startswith("*This notebook needs the helpers")
-    fetching = site._to_run_alone(notebook, site.Place("https://github.com/ada/masks"))
-    assert '"https://github.com/ada/masks", "attention-masks"' in fetching.cells[0].source
-    assert fetching.cells[1:] == notebook.cells
+def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
+    made = list(notebooks.finished(notebooks.chosen(["01"])[0]))
+    for (path, notebook), folder in zip(made, ("notebooks", "notebooks/solutions"), strict=True):
+        alone = site._to_run_alone(notebook, path, site.Place())
+        assert alone.cells[0].source.startswith("*This notebook needs the helpers")
+        fetching = site._to_run_alone(notebook, path, site.Place("https://github.com/ada/masks"))
+        code = fetching.cells[0].source
+        assert '"https://github.com/ada/masks", "attention-masks"' in code
+        assert f'os.chdir("attention-masks/{folder}")' in code
+        assert fetching.cells[1:] == notebook.cells
+        # In the collection it does nothing: a folder of utils lies above.
+        inside = tmp_path / folder
+        inside.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "utils").mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-c", code], cwd=inside, check=True, env={"PATH": ""})
 
 
 @pytest.mark.parametrize(("address", "wanted"), [("", 0), ("https://ada.github.io/masks/", 1)])

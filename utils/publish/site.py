@@ -115,7 +115,8 @@ def _stamp(place: Place) -> str:
     """A hash of all that the site is made of."""
     found = hashlib.sha256(json.dumps(asdict(place)).encode() + notebooks.surroundings().encode())
     folders = (notebooks.SOURCES, notebooks.FOLDER, notebooks.PACKAGE / "publish")
-    files = {path for folder in folders[:2] for path in folder.glob("*.*")} | {ledger.LEDGER}
+    files = {path for folder in folders[:2] for path in folder.glob("*.*")}
+    files |= {ledger.LEDGER, notebooks.ROOT / "constraints.txt"}
     files |= {path for path in folders[2].rglob("*.*") if "__pycache__" not in path.parts}
     for path in sorted(path for path in files if path.is_file()):
         found.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
@@ -278,6 +279,9 @@ def _sphinx(place: Place) -> None:
     options += ["-D", f"html_static_path=_static,{WORK / 'source' / '_static'}"]
     if place.address:
         options += ["-D", f"html_baseurl={place.address}/"]
+    said = (WEBSITE / "conf.py", WORK / "source" / "about.json")  # are in every page, and Sphinx does not watch them
+    found = hashlib.sha256(b"".join(path.read_bytes() for path in said)).hexdigest()
+    options += ["-D", f"said_of_pages={found}"]
     done = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], capture_output=True, text=True)
     if done.returncode:
         said = re.sub(r"\x1b\[[\d;]*m", "", done.stderr).strip()
@@ -301,7 +305,8 @@ def _publish(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
     notebooks.write(ledger.page(), fresh / "downloads" / ledger.PAGE.name)
     for source in notebooks.sources():
         for path, notebook in notebooks.finished(source):
-            notebooks.write(_to_run_alone(notebook, place), fresh / "downloads" / path.relative_to(notebooks.FOLDER))
+            target = fresh / "downloads" / path.relative_to(notebooks.FOLDER)
+            notebooks.write(_to_run_alone(notebook, path, place), target)
     old = SITE.with_name("site.old")
     shutil.rmtree(old, ignore_errors=True)
     with suppress(FileNotFoundError):
@@ -314,22 +319,23 @@ SET_UP = """\
 # Downloaded or opened in Colab, this fetches the helpers and data of the lessons. In the collection it does nothing.
 import os, subprocess, sys
 
-if not os.path.exists("../utils"):
+if not any(os.path.exists(f"{{above}}/utils") for above in ("..", "../..")):
     subprocess.run(["git", "clone", "--quiet", "--depth=1", "{repository}", "attention-masks"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "attention-masks"], check=True)
     sys.path.insert(0, os.path.abspath("attention-masks"))
-    os.chdir("attention-masks/notebooks")"""
+    os.chdir("attention-masks/{folder}")"""
 ALONE = (
     "*This notebook needs the helpers and the data of its collection: put it into the folder `notebooks` there.*\n\n"
 )
 
 
-def _to_run_alone(notebook: nbformat.NotebookNode, place: Place) -> nbformat.NotebookNode:
+def _to_run_alone(notebook: nbformat.NotebookNode, path: Path, place: Place) -> nbformat.NotebookNode:
     """A notebook for somebody who has nothing else: it fetches the collection or, if that has no address, says so."""
     notebook = copy.deepcopy(notebook)
     if place.repository:
-        cell = nbformat.v4.new_code_cell(SET_UP.format(repository=place.repository), id="set-up")
-        notebook.cells.insert(0, cell)
+        folder = path.parent.relative_to(notebooks.ROOT).as_posix()
+        code = SET_UP.format(repository=place.repository, folder=folder)
+        notebook.cells.insert(0, nbformat.v4.new_code_cell(code, id="set-up"))
     else:
         notebook.cells[0].source = ALONE + notebook.cells[0].source
     return notebook

@@ -84,5 +84,6 @@ def describe(app, name, template, context, doctree):
 
 
 def setup(app):
+    app.add_config_value("said_of_pages", "", "html")
     app.connect("html-page-context", describe)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
