@@ -307,10 +307,59 @@ def test_building_again_keeps_measured_numbers_but_not_others(tmp_path, monkeypa
     target = lesson(tmp_path, monkeypatch, clock, "import random\nprint(random.random())")
     built = []
     for _ in range(2):
-        list(notebooks.build())
+        list(notebooks.build(fresh=True))
         built.append([notebooks.shown(cell) for cell in code_cells(nbformat.read(target, as_version=4))])
     assert built[0][0] == built[1][0]
     assert built[0][1] != built[1][1]
+
+
+def test_what_was_executed_is_not_executed_again_until_something_changes(tmp_path, monkeypatch):
+    target = lesson(tmp_path, monkeypatch, "import random", "print(random.random())")
+
+    def built(fresh=False):
+        list(notebooks.build(fresh=fresh))
+        return notebooks.shown(nbformat.read(target, as_version=4).cells[-1])
+
+    def change(old, new):
+        source = tmp_path / "src" / "42_test.md"
+        source.write_text(source.read_text().replace(old, new))
+
+    first = built()
+    assert built() == first
+    change("# 42 · Test", "# 42 · A test")  # words
+    assert built() == first
+    assert nbformat.read(target, as_version=4).cells[0].source == "# 42 · A test"
+    assert built(fresh=True) != first
+    second = built()
+    change("import random", "import random  # code")
+    assert (third := built()) != second
+    monkeypatch.setattr(notebooks, "surroundings", lambda: "another version of something")
+    assert built() != third
+
+
+def test_what_surrounds_a_lesson_is_its_package_data_and_versions_but_not_publishing(tmp_path, monkeypatch):
+    package, data = tmp_path / "utils", tmp_path / "data"
+    for folder in (package / "publish", data):
+        folder.mkdir(parents=True)
+    for path in (package / "masks.py", package / "publish" / "page.py", data / "story.txt"):
+        path.write_text("one")
+    monkeypatch.setattr(notebooks, "PACKAGE", package)
+
+    def found():
+        notebooks.surroundings.cache_clear()
+        return notebooks.surroundings()
+
+    before = found()
+    (package / "publish" / "page.py").write_text("two")
+    assert found() == before
+    for path in (package / "masks.py", data / "story.txt"):
+        path.write_text("two")
+        assert found() != before
+        before = found()
+    monkeypatch.setattr(notebooks.metadata, "version", lambda name: "99")
+    assert found() != before
+    monkeypatch.undo()
+    notebooks.surroundings.cache_clear()
 
 
 def test_a_notebook_that_cannot_be_read_is_replaced(tmp_path, monkeypatch):

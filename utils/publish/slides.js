@@ -10,9 +10,9 @@
     for (const pre of box.querySelectorAll("pre:not(.masks-widget *)")) {
       pre.classList.remove("broken");
       pre.style.fontSize = "";
-      const size = (parseFloat(getComputedStyle(pre).fontSize) * pre.clientWidth) / pre.scrollWidth;
-      if (pre.scrollWidth > pre.clientWidth) pre.style.fontSize = `${Math.max(SMALLEST, Math.floor(size * 10) / 10)}px`;
-      pre.classList.toggle("broken", size < SMALLEST);
+      let size = parseFloat(getComputedStyle(pre).fontSize);
+      while (pre.scrollWidth > pre.clientWidth && size > SMALLEST) pre.style.fontSize = `${(size -= 0.5)}px`;
+      pre.classList.toggle("broken", pre.scrollWidth > pre.clientWidth);
     }
     const fits = (zoom) => {
       box.style.zoom = zoom;
