@@ -69,9 +69,9 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     assert "$" not in "".join(shown.locator(".text_cell").all_inner_texts())
 
 
-def try_widgets(shown):
-    """Every widget on the page answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
-    for lab in shown.locator(".masklab").all():
+def try_widgets(shown, within="body"):
+    """Every widget within answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
+    for lab in shown.locator(f"{within} .masklab").all():
         status, before = lab.locator(".masks-status"), lab.locator(".masks-status").inner_text()
         flip = lab.get_by_role("button", name="Flip polarity")
         flip.click()
@@ -84,7 +84,7 @@ def try_widgets(shown):
         expect(status).not_to_have_text(before)
         shown.keyboard.press("Control+z")
         expect(status).to_have_text(before)
-    for grid in shown.locator(".headgrid").all():
+    for grid in shown.locator(f"{within} .headgrid").all():
         for choice in grid.get_by_role("radio").all():
             choice.check()
             settle(shown)

@@ -4,6 +4,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
+from tests.test_page import try_widgets
 from tests.widget_page import settle
 from utils.publish import alive, notebooks, reading, slides
 
@@ -85,6 +86,8 @@ def test_every_slide_fits_and_says_something(name, opened):
         assert found["text"] > 40 or found["pictures"], f"slide {number + 1}: {found}"
         headings.append(found["heading"])
         widgets += found["widgets"]
+        try_widgets(shown, ".present")
+        shown.evaluate("document.activeElement.blur()")
     assert headings[0] == reading.about(lesson(name)).title
     assert headings[-1] == ("What you can do now" if name != "10_cheat_sheet" else "To go on")
     assert widgets > 0, "every lesson has a widget"
