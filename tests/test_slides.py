@@ -95,10 +95,8 @@ def test_every_slide_fits_and_says_something(name, opened):
 
 @every_lesson
 def test_inputs_are_hidden_unless_they_are_asked_for(name, opened):
-    shown, tags = (
-        opened(name),
-        [set(cell.metadata.get("tags", ())) for cell in lesson(name).cells if cell.cell_type == "code"],
-    )
+    shown = opened(name)
+    tags = [set(cell.metadata.get("tags", ())) for cell in lesson(name).cells if cell.cell_type == "code"]
     wanted = sum(bool(found & slides.SHOWN) and "show-code" in found for found in tags)
     assert shown.locator(".slides .input_area").count() == wanted
     assert shown.locator(".slides .code_cell").count() == sum(bool(found & slides.SHOWN) for found in tags)

@@ -86,7 +86,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
     states = alive.place(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = reading.linked(cell.source, "]({name}.html{anchor})")
+            cell.source = reading.linked(cell.source)
     notebook.metadata.pop("widgets", None)
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)

@@ -38,8 +38,12 @@ def lesson(source: Path) -> nbformat.NotebookNode:
     Raises:
         LessonError: it cannot be executed.
     """
-    made = [notebook for _, notebook in notebooks.finished(source)]
-    notebook = made[0]
+    return folded([notebook for _, notebook in notebooks.finished(source)])
+
+
+def folded(made: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    """What one source gave, the lesson and its solutions if it has any, as one notebook for readers."""
+    notebook = copy.deepcopy(made[0])
     if len(made) == 2:
         _fold(notebook, made[1])
     return without_formulas(notebook)
@@ -90,10 +94,10 @@ def formulas(markdown: str) -> str:
     return MATH.sub(drawn, markdown)
 
 
-def linked(markdown: str, to: str) -> str:
-    """Links to lessons and to their cells, rewritten: ``to`` with {name} and {anchor} filled in."""
+def linked(markdown: str) -> str:
+    """Links to lessons and to their cells, leading from page to page."""
     markdown = markdown.replace(f"]({sheet.PAGE.name})", f"]({PRINTED})")
-    return LINK.sub(lambda found: to.format(name=found[1], anchor=found[2] or ""), markdown)
+    return LINK.sub(r"](\1.html\2)", markdown)
 
 
 def anchored(markdown: str) -> str:

@@ -99,14 +99,16 @@ def build(place: Place | None = None) -> Path:
     stamped = WORK / "stamp"
     if (SITE / "index.html").exists() and stamped.exists() and stamped.read_text() == stamp:
         return SITE
-    lessons = {source.stem: reading.lesson(source) for source in notebooks.sources()}
+    made = {source.stem: list(notebooks.finished(source)) for source in notebooks.sources()}
+    lessons = {name: reading.folded([notebook for _, notebook in found]) for name, found in made.items()}
+    claims = ledger.page()
     try:
-        _write_sources(lessons, place)
+        _write_sources(lessons, claims, place)
         _sphinx(place)
     except BaseException:
         shutil.rmtree(WORK, ignore_errors=True)  # half a build is no ground for the next one
         raise
-    _publish(lessons, place)
+    _publish(made, lessons, claims, place)
     stamped.write_text(stamp)
     return SITE
 
@@ -126,17 +128,16 @@ def _stamp(place: Place) -> str:
 # --- what Sphinx reads -------------------------------------------------------------------------------
 
 
-def _write_sources(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
+def _write_sources(lessons: dict[str, nbformat.NotebookNode], claims: nbformat.NotebookNode, place: Place) -> None:
     """Writes what Sphinx reads. What has not changed keeps its date, so that Sphinx leaves it alone."""
     source = WORK / "source"
     written = {}
-    styles, programs, figures = {}, {}, {}
+    widgets, figures = {}, {}
     about = {name: reading.about(notebook) for name, notebook in lessons.items()}
-    for name, notebook in {**lessons, ledger.PAGE.stem: reading.without_formulas(ledger.page())}.items():
+    for name, notebook in {**lessons, ledger.PAGE.stem: reading.without_formulas(claims)}.items():
         made = copy.deepcopy(notebook)
         states = alive.place(made)
-        styles[alive.head(states)] = None
-        programs |= states
+        widgets |= states
         written[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(made, states, figures))
     hero = _hero(lessons["00_start_here"], figures)
     cards = "\n".join(_card(name, said) for name, said in about.items() if not name.startswith("10"))
@@ -148,8 +149,8 @@ def _write_sources(lessons: dict[str, nbformat.NotebookNode], place: Place) -> N
     reference = reference.replace("{summaries}", "\n".join(map(_summary, MODULES)))
     written["reference.md"] = reference.replace("{modules}", "\n".join(f"reference/{name}" for name in MODULES))
     written |= {f"reference/{name}.rst": _module(name) for name in MODULES}
-    written["_static/masks.css"] = max(styles, key=len)
-    written["_static/masks.js"] = alive.programs(programs) + "\n" + alive.LOADER.read_text(encoding="utf-8")
+    written["_static/masks.css"] = alive.head(widgets)
+    written["_static/masks.js"] = alive.programs(widgets) + "\n" + alive.LOADER.read_text(encoding="utf-8")
     written["about.json"] = json.dumps(_abouts(about, place))
     for name, text in written.items():
         _keep(source / name, text.encode())
@@ -288,7 +289,9 @@ def _sphinx(place: Place) -> None:
         raise notebooks.LessonError(f"the site cannot be built; Sphinx says:\n{said}")
 
 
-def _publish(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
+def _publish(
+    made: dict[str, list], lessons: dict[str, nbformat.NotebookNode], claims: nbformat.NotebookNode, place: Place
+) -> None:
     """Puts the new site in the old one's place, with the files to download beside the pages."""
     fresh = SITE.with_name("site.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -300,11 +303,11 @@ def _publish(lessons: dict[str, nbformat.NotebookNode], place: Place) -> None:
     for name, notebook in lessons.items():
         notebooks.write_text(page.page(copy.deepcopy(notebook)), fresh / "pages" / f"{name}.html")
         notebooks.write_text(slides.deck(copy.deepcopy(notebook), name), fresh / "slides" / f"{name}.html")
-    notebooks.write_text(page.page(ledger.page()), fresh / "pages" / f"{ledger.PAGE.stem}.html")
+    notebooks.write_text(page.page(copy.deepcopy(claims)), fresh / "pages" / f"{ledger.PAGE.stem}.html")
     notebooks.write_text(sheet.page(), fresh / "pages" / reading.PRINTED)
-    notebooks.write(ledger.page(), fresh / "downloads" / ledger.PAGE.name)
-    for source in notebooks.sources():
-        for path, notebook in notebooks.finished(source):
+    notebooks.write(claims, fresh / "downloads" / ledger.PAGE.name)
+    for found in made.values():
+        for path, notebook in found:
             target = fresh / "downloads" / path.relative_to(notebooks.FOLDER)
             notebooks.write(_to_run_alone(notebook, path, place), target)
     old = SITE.with_name("site.old")
