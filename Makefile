@@ -21,9 +21,8 @@ endif
 # The older transformers that people still run, in an environment of its own.
 OLD        := 4.57
 VENV_OLD   := $(VENV)-$(OLD)
-OLD_TESTS  := tests/test_conventions.py tests/test_describing.py tests/test_facts.py tests/test_influence.py \
-              tests/test_story_gpt2.py tests/test_bert_table.py \
-              tests/test_properties.py::test_hf tests/test_properties.py::test_hf_with_a_cache
+OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py story_gpt2.py bert_table.py) \
+              tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
 .PHONY: help lab test test-matrix fuzz bench notebooks page slides site publish lint models browser clean
 .DEFAULT_GOAL := help
@@ -55,23 +54,23 @@ test-matrix: models $(VENV_OLD)/installed
 	HF_HUB_OFFLINE=1 $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
 
 fuzz: models
-	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/test_properties.py $(ARGS)
+	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit/test_properties.py $(ARGS)
 
 bench: models
-	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.bench
+	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.bench
 
 notebooks: models
-	$(BIN)/python -m utils.publish notebooks $(ARGS)
+	$(BIN)/python -m publish notebooks $(ARGS)
 
 page slides: models
-	$(BIN)/python -m utils.publish $@ $(LESSON)
+	$(BIN)/python -m publish $@ $(LESSON)
 
 # Buttons that open a lesson elsewhere need to know where it lives.
 SITE_FLAGS := $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(ADDRESS),--address $(ADDRESS)) \
               $(if $(JUPYTERHUB),--jupyterhub $(JUPYTERHUB))
 
 site: models
-	$(BIN)/python -m utils.publish site $(SITE_FLAGS)
+	$(BIN)/python -m publish site $(SITE_FLAGS)
 
 publish: site
 	$(BIN)/ghp-import --no-jekyll --push --force --remote origin \
@@ -85,7 +84,7 @@ models: $(VENV)/installed
 	@$(BIN)/python -m utils.models
 
 browser: $(VENV)/installed
-	@$(BIN)/python -m tests.browser
+	@$(BIN)/python -m tests.support.chromium
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \

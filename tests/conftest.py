@@ -11,9 +11,9 @@ import nbformat
 import pytest
 import torch
 
-from tests import browser, widget_page
+from publish import notebooks
+from tests.support import chromium, widget_page
 from utils import models
-from utils.publish import notebooks
 
 # In CI the same 1,000 examples each time; `make fuzz` looks further, elsewhere each time.
 hypothesis.settings.register_profile("ci", max_examples=1000, deadline=None, derandomize=True, database=None)
@@ -45,7 +45,7 @@ def executed() -> dict[str, nbformat.NotebookNode]:
     """Every notebook of the collection, fresh from its source and executed with no network; the site uses the same."""
     fresh = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "offline"))
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent / "support" / "offline"))
         for source in notebooks.sources():
             for path, notebook in notebooks.generate(source):
                 notebooks.execute_once(notebook, path)
@@ -57,10 +57,10 @@ def executed() -> dict[str, nbformat.NotebookNode]:
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args):
     """The system's Chromium where there is one; without any browser the tests fail, they are not skipped."""
-    found = browser.executable()
+    found = chromium.executable()
     return {
         **browser_type_launch_args,
-        "args": browser.ARGUMENTS,
+        "args": chromium.ARGUMENTS,
         **({"executable_path": found} if found else {}),
     }
 

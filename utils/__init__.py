@@ -8,7 +8,7 @@ ipywidgets with the first widget.
 
 from importlib import import_module
 
-__all__ = ["attention", "checks", "conventions", "explorer", "influence", "masks", "models", "plots", "text", "widgets"]
+__all__ = ["attention", "checks", "conventions", "influence", "masks", "models", "plots", "text", "widgets"]
 
 
 def __getattr__(name: str):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from utils.conventions import fill_value
-from utils.inputs import describe_tensor, require_keep_for, require_tensor
+from ._validation import describe_tensor, require_keep_for, require_tensor
+from .conventions import fill_value
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
 

@@ -12,19 +12,18 @@ import warnings
 import torch
 from torch import Tensor
 
-from utils.describing import Description, describe, read_block_mask, sees_causally
-from utils.inputs import (
+from ._transformers import require_attn_implementation, sees_causally, transformers_major
+from ._validation import (
     HIDDEN_BELOW,
     as_4d,
     describe_tensor,
     read_zero_one,
-    require_attn_implementation,
     require_count,
     require_keep,
     require_tensor,
-    transformers_major,
 )
-from utils.patterns import recognise
+from .describe import Description, describe, read_block_mask
+from .patterns import recognise
 
 __all__ = [
     "Description",

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from utils.inputs import as_4d, describe_tensor, require_count, require_keep, require_tensor
-from utils.patterns import padding_side, recognise
+from ._validation import as_4d, describe_tensor, require_count, require_keep, require_tensor
+from .patterns import padding_side, recognise
 
 METHODS = ("perturb", "gradient")
 
@@ -224,7 +224,7 @@ def assert_no_leaks(
         if not bad.any():
             return Checked(len(closed) + between, max(floor, floor_between))
     if tokens is None and tokenizer is not None and input_ids is not None:
-        from utils import text
+        from . import text
 
         tokens = text.labels(tokenizer, probe.input_ids[bad.nonzero()[0, 0]])  # of the first sequence that leaks
     if (moved.isnan() & judged).any():

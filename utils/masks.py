@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from utils.inputs import describe_tensor, read_zero_one, require_count, require_side, require_tensor
+from ._validation import describe_tensor, read_zero_one, require_count, require_side, require_tensor
 
 
 def full(q_len: int, k_len: int | None = None) -> Tensor:

@@ -22,7 +22,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DATA = Path(__file__).parent.parent / "data"
+HERE = Path(__file__).parent
+#: Inside an installed package, beside it in the repository.
+DATA = HERE / "data" if (HERE / "data").exists() else HERE.parent / "data"
 
 
 @dataclass(frozen=True)

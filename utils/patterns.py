@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from utils.inputs import as_4d
+from ._validation import as_4d
 
 
 class Pattern(NamedTuple):

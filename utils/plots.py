@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from utils.attention import attend
-from utils.inputs import describe_tensor, require_keep_for, require_tensor
+from ._validation import describe_tensor, require_keep_for, require_tensor
+from .attention import attend
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from utils.inputs import describe_tensor, require_count, require_side
+from ._validation import describe_tensor, require_count, require_side
 
 
 def labels(tokenizer, input_ids: Tensor | Sequence[int]) -> list[str]:

@@ -3,7 +3,8 @@
 A check prints and never raises, so an exercise that nobody has touched does not stop "Run All".
 """
 
-from utils.checks.lessons_00_to_03 import (
+from .feedback import NOT_TRIED
+from .lessons_00_to_03 import (
     drawn,
     labels_for_loss,
     last_real_logits,
@@ -13,10 +14,9 @@ from utils.checks.lessons_00_to_03 import (
     to_keep,
     unpack,
 )
-from utils.checks.lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
-from utils.checks.lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
-from utils.checks.lessons_08_to_09 import blocks_touched, break_even, has_leak, reach
-from utils.checks.talking import NOT_TRIED
+from .lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
+from .lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
+from .lessons_08_to_09 import blocks_touched, break_even, has_leak, reach
 
 __all__ = [
     "NOT_TRIED",

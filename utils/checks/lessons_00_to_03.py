@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utils import masks
-from utils.checks.talking import OFFSETS, call, close, kind, no, yes
+from .. import masks
+from .feedback import OFFSETS, call, close, kind, no, yes
 
 
 def to_keep(yours: Callable[[Tensor], Tensor]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utils import masks
-from utils.checks.talking import call, close, kind, no, plain, yes
+from .. import masks
+from .feedback import call, close, kind, no, plain, yes
 
 
 def one_bias(yours: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:

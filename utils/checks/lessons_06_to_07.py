@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utils import masks
-from utils.checks.talking import call, kind, no, yes
+from .. import masks
+from .feedback import call, kind, no, yes
 
 
 def attn_mask_3d(yours: Callable[[Tensor, int], Tensor]) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from utils import masks
-from utils.checks.talking import call, kind, no, plain, yes
+from .. import masks
+from .feedback import call, kind, no, plain, yes
 
 
 def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:

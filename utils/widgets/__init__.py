@@ -5,7 +5,7 @@ Each is one anywidget class, one plain ES module and one style sheet, and stays 
 
 from importlib import import_module
 
-__all__ = ["HeadGrid", "MaskLab"]
+__all__ = ["Explorer", "HeadGrid", "MaskLab"]
 
 
 def __getattr__(name: str):

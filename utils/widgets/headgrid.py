@@ -8,9 +8,9 @@ import torch
 import traitlets
 from torch import Tensor
 
-from utils import plots
-from utils.inputs import describe_tensor, require_keep_for
-from utils.widgets.shared import module_text, require_tokens, style_text, with_picture
+from .. import plots
+from .._validation import describe_tensor, require_keep_for
+from ._base import module_text, require_tokens, style_text, with_picture
 
 LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page

@@ -7,9 +7,9 @@ import torch
 import traitlets
 from torch import Tensor
 
-from utils import plots
-from utils.inputs import describe_tensor, require_keep_for, require_tensor
-from utils.widgets.shared import module_text, require_tokens, style_text, with_picture
+from .. import plots
+from .._validation import describe_tensor, require_keep_for, require_tensor
+from ._base import module_text, require_tokens, style_text, with_picture
 
 FILLS = ("-inf", "min", "-1e9", "-1e4")
 DTYPES = ("float32", "float16", "bfloat16")

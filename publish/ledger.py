@@ -1,0 +1,119 @@
+"""The page "What tutorials get wrong": the claims ledger as a notebook, each row with a link to its proof.
+
+The ledger is ``data/claims.yml``. The cells are found by their tags, so the page follows when a lesson changes.
+"""
+
+import ast
+import re
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from publish import notebooks
+
+LEDGER = notebooks.ROOT / "data" / "claims.yml"
+PAGE = notebooks.FOLDER / "what_tutorials_get_wrong.ipynb"
+
+VERDICTS = {
+    "wrong": "Wrong",
+    "partly": "Right, under a condition that goes unsaid",
+    "right": "Right",
+}
+ABOUT = """\
+# What tutorials get wrong about attention masks
+
+*{total} claims about attention masks, what a run shows of each, and the cell that proves it.*
+
+Four widely read tutorials say or do {tutorial} things about masks. {library} more are what the documentation of torch
+and transformers leads one to believe, or leaves out. This is what a run shows. Of all {total} claims, {wrong} are
+wrong, {partly} hold under a condition that goes unsaid, and {right} are right.
+
+Each row links to the cell that runs it. The cell asserts what stands here, and a test fakes the behaviour away and sees
+that assertion fail.
+
+*Run with {versions}, on a CPU. Where a row speaks of another version, the tests run it there.*"""
+
+
+def claims() -> list[dict]:
+    """The rows of the ledger, in its order."""
+    return yaml.safe_load(LEDGER.read_text(encoding="utf-8"))
+
+
+def claimed(cell) -> set[str]:
+    """Ids of the claims that a cell is about."""
+    tags = cell.metadata.get("tags", ())
+    return {tag.removeprefix("claim-") for tag in tags if tag.startswith("claim-")}
+
+
+def asserts(cell) -> bool:
+    """Whether a code cell holds an assertion."""
+    return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source)))
+
+
+def cells(lesson: str) -> list:
+    """The cells of a built lesson.
+
+    Raises:
+        FileNotFoundError: it is not built.
+    """
+    return nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells
+
+
+def proofs(claim: dict, cells_of=cells) -> dict[str, str]:
+    """Lesson → id of the first cell there that proves the claim.
+
+    Raises:
+        LessonError: a lesson that the ledger names has no cell with the claim's tag.
+    """
+    found = {}
+    for lesson in claim["lessons"]:
+        try:
+            found_cells = cells_of(lesson)
+        except FileNotFoundError as error:
+            missing = f"{lesson}.ipynb, which {LEDGER.name} names for {claim['id']}, is not built yet"
+            raise notebooks.LessonError(missing) from error
+        proving = [cell.id for cell in found_cells if claim["id"] in claimed(cell) and asserts(cell)]
+        if not proving:
+            raise notebooks.LessonError(f"{lesson}.ipynb: no cell asserts {claim['id']}, which {LEDGER.name} names")
+        found[lesson] = proving[0]
+    return found
+
+
+def page() -> nbformat.NotebookNode:
+    """The page as a notebook without code, one Markdown cell for each verdict."""
+    rows, cells_of = claims(), cache(cells)  # each lesson is read once for all its claims
+    of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
+    counts = {verdict: len(found) for verdict, found in of.items()}
+    sources = {source: sum(row["source"] == source for row in rows) for source in ("tutorial", "library")}
+    versions = " and ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers"))
+    texts = [ABOUT.format(**counts, **sources, total=len(rows), versions=versions)]
+    for verdict, heading in VERDICTS.items():
+        table = [f"## {heading}", "", "| what is said or done | what a run shows | proof |", "|:---|:---|:---|"]
+        table += [
+            f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in of[verdict]
+        ]
+        texts.append("\n".join(table))
+    texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
+    notebooks.normalise(notebook)
+    return notebook
+
+
+def write() -> Path:
+    """Writes the page beside the lessons."""
+    return notebooks.write(page(), PAGE)
+
+
+def _links(claim: dict, cells_of) -> str:
+    # JupyterLab and nbconvert both find a cell by its id.
+    return ", ".join(
+        f"[{lesson[:2]}]({lesson}.ipynb#cell-id={cell})" for lesson, cell in proofs(claim, cells_of).items()
+    )
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves as it is."""
+    return re.sub(r"([\\`*_<>|\[\]$])", r"\\\1", text)

@@ -1,0 +1,119 @@
+"""A lesson for readers who run nothing: executed, formulas drawn, each exercise with its solution folded below it.
+
+Page, slides and site are made of this. The notebooks, which people run, keep their solutions apart.
+"""
+
+import copy
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from publish import notebooks, sheet
+
+MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
+LINK = re.compile(r"\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]*)?\)")
+CELL = re.compile(r"\[([^\]]+)\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]+)\)")
+ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is|are) in a notebook of (?:its|their) own\.\s*")
+TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
+WORDS_A_MINUTE = 200
+#: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
+PRINTED = "cheat_sheet_to_print.html"
+
+
+@dataclass(frozen=True)
+class About:
+    """What stands around a lesson: its title, the misconception it is about, and the minutes it takes."""
+
+    title: str
+    description: str
+    read: int
+    do: int
+
+
+def lesson(source: Path) -> nbformat.NotebookNode:
+    """A lesson, executed, with its solutions folded in and its formulas as MathML.
+
+    Raises:
+        LessonError: it cannot be executed.
+    """
+    return folded([notebook for _, notebook in notebooks.finished(source)])
+
+
+def folded(made: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    """What one source gave, the lesson and its solutions if it has any, as one notebook for readers."""
+    notebook = copy.deepcopy(made[0])
+    if len(made) == 2:
+        _fold(notebook, made[1])
+    return without_formulas(notebook)
+
+
+def without_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A copy whose Markdown has MathML in place of formulas, which browsers draw themselves."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = formulas(cell.source)
+    return notebook
+
+
+def about(notebook: nbformat.NotebookNode) -> About:
+    """What the first cell says of the lesson: heading, the sentence in italics below it, and the row "Time".
+
+    Raises:
+        LessonError: no heading with a sentence in italics.
+    """
+    first = notebook.cells[0].source
+    title = re.search(r"^# (.+)$", first, re.MULTILINE)
+    said = re.search(r"^\*([^*].+?)\*$", first, re.MULTILINE | re.DOTALL)
+    if title is None or said is None:
+        raise notebooks.LessonError("the first cell wants a heading and a sentence in italics below it")
+    time = TIME.search(first)
+    read, do = (int(minutes or 0) for minutes in time.groups()) if time else (minutes_to_read(notebook), 0)
+    return About(title[1].replace("`", ""), " ".join(said[1].split()), read, do)
+
+
+def minutes_to_read(notebook: nbformat.NotebookNode) -> int:
+    """Whole minutes for the words of a notebook, at 200 a minute; at least one."""
+    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
+    return max(1, round(words / WORDS_A_MINUTE))
+
+
+def formulas(markdown: str) -> str:
+    """Markdown with its formulas as MathML; code stays as it is."""
+    from latex2mathml.converter import convert
+
+    def drawn(found: re.Match) -> str:
+        if found["block"] is None and found["inline"] is None:
+            return found[0]  # code
+        formula = " ".join((found["block"] or found["inline"]).split())
+        made = convert(formula, display="block" if found["block"] else "inline")
+        return made.replace("negativethinmathspace", "-0.1667em")  # a name that Firefox calls deprecated
+
+    return MATH.sub(drawn, markdown)
+
+
+def linked(markdown: str) -> str:
+    """Links to lessons and to their cells, leading from page to page."""
+    markdown = markdown.replace(f"]({sheet.PAGE.name})", f"]({PRINTED})")
+    return LINK.sub(r"](\1.html\2)", markdown)
+
+
+def anchored(markdown: str) -> str:
+    """Links to cells of lessons and to the printed sheet as HTML: MyST knows links to pages and to headings only."""
+    markdown = re.sub(rf"\[([^\]]+)\]\({sheet.PAGE.name}\)", rf'<a href="pages/{PRINTED}">\1</a>', markdown)
+    return CELL.sub(r'<a class="reference internal" href="\2.html\3">\1</a>', markdown)
+
+
+def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:
+    """Puts each solution below its exercise, behind a line to click, and takes out the link to the other notebook."""
+    cells = []
+    for cell, answer in zip(notebook.cells, solved.cells, strict=True):
+        cell.source = ELSEWHERE.sub("", cell.source) if cell.cell_type == "markdown" else cell.source
+        cells.append(cell)
+        if "exercise" in cell.metadata.get("tags", ()):
+            text = f"```python\n{answer.source}\n```\n\n```text\n{notebooks.shown(answer).strip()}\n```"
+            folded = f'<details class="solution"><summary>Solution</summary>\n\n{text}\n\n</details>'
+            cells.append(nbformat.v4.new_markdown_cell(folded, id=f"{cell.id}-solution"))
+    notebook.cells = cells

@@ -1,0 +1,89 @@
+"""What Sphinx makes the site with. The sources are written by ``site.py``; nothing here asks the network."""
+
+import json
+from datetime import date
+from html import escape
+from pathlib import Path
+
+from publish.page import tables
+from publish.reading import WORDS_A_MINUTE
+
+project = "Attention masks, executed"
+author = "the authors of Attention masks, executed"
+project_copyright = f"{date.today().year}. Text: CC BY 4.0. Code: MIT"
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+nb_execution_mode = "off"  # executed already, once for everything
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence"]
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+copybutton_selector = "div.cell_input pre, div.highlight-python pre, div.highlight-bash pre"
+suppress_warnings = ["mystnb.unknown_mime_type"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = "Attention masks"
+html_context = {"default_mode": "auto"}
+html_css_files = ["masks.css", "site.css"]
+html_js_files = ["site.js"]
+templates_path = ["_templates"]
+html_copy_source = False
+html_show_sourcelink = False
+html_domain_indices = False
+html_sidebars = {"index": [], "404": [], "what_tutorials_get_wrong": [], "10_cheat_sheet": []}
+html_theme_options = {
+    "logo": {"text": "Attention masks"},
+    "navbar_end": ["theme-switcher"],
+    "article_header_end": ["about-page"],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "navigation_with_keys": False,  # arrow keys belong to the widgets
+    "search_bar_text": "Search the lessons",
+    "show_toc_level": 2,
+    "back_to_top_button": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+
+#: Of pages that are no lessons.
+DESCRIPTIONS = {
+    "index": "Interactive lessons on attention masks: what they hide, how to write one down for each library, and why "
+    "a mask that looks right can hide nothing.",
+    "lessons": "All lessons on attention masks in their order, with the time that each takes.",
+    "what_tutorials_get_wrong": "Claims about attention masks, what a run shows of each, and the cell that proves it.",
+    "reference": "The helpers behind the lessons: masks, what torch and transformers make of them, and measuring them.",
+    "404": "There is no such page.",
+    "search": "Search the lessons and the reference.",
+    "genindex": "Every name in the reference, in alphabetical order.",
+}
+
+
+def describe(app, name, template, context, doctree):
+    """Gives each page its description, the minutes it takes, its downloads and its launch buttons."""
+    about = json.loads((Path(app.srcdir) / "about.json").read_text(encoding="utf-8")).get(name, {})
+    plain = f"Reference of {name.replace('reference/', 'utils.')}: what each function takes, returns and raises."
+    description = about.get("description") or DESCRIPTIONS.get(name, plain)
+    metatags = f'\n<meta name="description" content="{escape(description)}">'
+    if name == "404" and app.config.html_baseurl:  # shown at any address, so its links start from the top
+        metatags += f'\n<base href="{escape(app.config.html_baseurl)}">'
+    context["metatags"] = context.get("metatags", "") + metatags
+    if doctree is not None and name not in ("index", "404"):
+        words = sum(len(text.split()) for text in doctree.findall(lambda node: node.tagname == "#text"))
+        context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
+    context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
+    if "body" in context:
+        context["body"] = tables(context["body"])
+
+
+def setup(app):
+    app.add_config_value("said_of_pages", "", "html")
+    app.connect("html-page-context", describe)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

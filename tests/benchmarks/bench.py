@@ -1,0 +1,273 @@
+"""What people wait for, measured: ``make bench``. Ratios within one run, medians of interleaved repeats."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from publish import notebooks, site
+from utils import conventions, influence, masks, models, plots
+
+ROOT = Path(__file__).parents[2]
+
+
+def seconds(run) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def interleaved(runs: dict, repeats: int) -> dict[str, list[float]]:
+    """Times of each run, taken in turn, so that a slow minute of the machine hits all of them alike."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()  # warm up
+    for _ in range(repeats):
+        for name, run in runs.items():
+            times[name].append(seconds(run))
+    return times
+
+
+def python(code: str):
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def report(title: str, times: dict[str, list[float]], baseline: str) -> None:
+    print(f"\n{title}")
+    for name, values in times.items():
+        ratios = [value / base for value, base in zip(values, times[baseline], strict=True)]
+        spread = f"{min(values):.3f} to {max(values):.3f} s"
+        print(f"  {name:45} {median(values):7.3f} s  ({spread})  × {median(ratios):.3f}")
+
+
+def peak_bytes(run) -> int:
+    """The most bytes that tensors took at once while ``run`` ran, above what they took before."""
+    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
+        run()
+    with tempfile.TemporaryDirectory() as folder:
+        profile.export_chrome_trace(str(path := Path(folder) / "trace.json"))
+        events = [e for e in json.loads(path.read_text())["traceEvents"] if e.get("name") == "[memory]"]
+    level = highest = 0
+    for event in sorted(events, key=lambda event: event["ts"]):
+        level += event["args"]["Bytes"]
+        highest = max(highest, level)
+    assert highest > 0, "the profiler recorded no memory"
+    return highest
+
+
+def measure_influence() -> None:
+    model, _ = models.load("minilm-bert")
+    input_ids = torch.arange(2000, 2064)[None]
+    keep = masks.documents([0] * 30 + [1] * 34)
+    given = {"attention_mask": conventions.to_hf(keep, model=model)}
+    embeds = model.get_input_embeddings()(input_ids).detach()
+    noise = torch.randn_like(embeds) * embeds.std()
+
+    def loop():
+        """What one would write without the helper: a forward for each input."""
+        with torch.no_grad():
+            base = model(inputs_embeds=embeds, **given).last_hidden_state
+            for k in range(64):
+                changed = embeds.clone()
+                changed[:, k] += noise[:, k]
+                (model(inputs_embeds=changed, **given).last_hidden_state - base).abs().amax(-1)
+
+    runs = {
+        "the full map, batched": lambda: influence.influence(model, input_ids, **given),
+        "the full map, a loop of single forwards": loop,
+        "the check only, two documents": lambda: influence.assert_no_leaks(model, keep, input_ids, **given),
+    }
+    report("Influence, MiniLM at 64 tokens", interleaved(runs, 9), "the full map, batched")
+    for max_bytes in (2**24, influence.MAX_BYTES):
+        used = peak_bytes(lambda b=max_bytes: influence.influence(model, input_ids, max_bytes=b, **given))
+        print(f"  {'memory of the full map':45} {used / 2**20:7.1f} MiB of {max_bytes / 2**20:.0f} allowed")
+
+
+TOGGLES = """async () => {
+  const root = document.querySelector(".masklab"), grid = root.querySelector("[role=grid]"), times = [];
+  for (let n = 0; n < 40; n++) {
+    await new Promise(requestAnimationFrame);
+    const start = performance.now();
+    grid.dispatchEvent(new KeyboardEvent("keydown", { key: " ", bubbles: true, cancelable: true }));
+    // A message sent from a frame's callback arrives when that frame has been painted.
+    await new Promise((shown) => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = shown;
+      channel.port2.postMessage(0);
+    });
+    times.push(performance.now() - start);
+  }
+  return times.slice(8).sort((a, b) => a - b);
+}"""
+
+
+def measure_redraw() -> None:
+    """From a key to the frame in which the cell has changed; seaborn draws the same two maps for comparison."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.support import browser, widget_page
+    from utils.widgets import MaskLab
+
+    print("\nMaskLab, from toggle to painted frame (a frame of 60 Hz is 16.7 ms)")
+    found = browser.executable()
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        for length in (16, 64, 256, 512, 1024):
+            lab = MaskLab(torch.randn(length, length), masks.causal(length))
+            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page.goto(widget_page.write(Path(folder) / "page.html", lab))
+            page.wait_for_function("window.ready")
+            times = page.evaluate(TOGGLES)
+            page.close()
+            line = f"  {length:5} tokens {median(times):8.1f} ms  ({times[0]:.1f} to {times[-1]:.1f} ms)"
+            if length in (16, 64, 512):
+                drawn = 1000 * seconds(lab.picture().png)
+                line += f"   seaborn and PNG: {drawn:7.0f} ms, × {drawn / median(times):.0f}"
+            print(line, flush=True)
+
+
+#: Notes when a frame has been painted in which the widget was no longer busy.
+PAINTED = """
+new MutationObserver((changes, observer) => {
+  const root = document.querySelector(".headgrid");
+  if (!root || root.hasAttribute("aria-busy")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => (window.painted = performance.now());
+    channel.port2.postMessage(0);
+  }));
+}).observe(document, { subtree: true, childList: true, attributes: true });
+"""
+
+
+def maps_of_two_texts(length: int = 128) -> tuple[list, list, torch.Tensor]:
+    """Before, after and keep: the 6 layers of MiniLM on two texts, as many real maps as a model of 12 layers has."""
+    model, tokenizer = models.load("minilm-bert", attn_implementation="eager")
+    words = (ROOT / "README.md").read_text().split()
+    keep = masks.documents([0] * 60 + [1] * (length - 60))
+    before, after = [], []
+    for start in (0, 100):
+        input_ids = tokenizer(" ".join(words[start : start + 150]), return_tensors="pt").input_ids[:, :length]
+        with torch.no_grad():
+            before += model(input_ids, output_attentions=True).attentions
+            given = conventions.to_hf(keep, model=model)
+            after += model(input_ids, attention_mask=given, output_attentions=True).attentions
+    return before, after, keep
+
+
+def measure_headgrid() -> None:
+    """Bytes in a page and time to first paint, of 12 × 12 heads at 128 tokens, before and after together."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.support import browser, widget_page
+    from utils.widgets import HeadGrid
+
+    print("\nHeadGrid, 12 × 12 real heads at 128 tokens, before and after")
+    before, after, keep = maps_of_two_texts()
+    found = browser.executable()
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
+        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        path = Path(folder) / "page.html"
+        address = widget_page.write(path, HeadGrid(before, after, keep=keep))
+        times = []
+        for _ in range(9):
+            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page.add_init_script(PAINTED)
+            page.goto(address)
+            page.wait_for_function("window.painted")
+            times.append(page.evaluate("window.painted"))
+            page.close()
+        ours = path.stat().st_size / 1e6
+    times.sort()
+    print(f"  page {ours:.2f} MB, first paint after {median(times):.0f} ms  ({times[0]:.0f} to {times[-1]:.0f} ms)")
+    try:
+        theirs = bertviz_megabytes(before, after)
+    except subprocess.CalledProcessError:
+        print("  bertviz 1.4.1 could not be fetched for comparison")
+    else:
+        print(f"  bertviz 1.4.1, a model view of each: {theirs:.0f} MB, × {theirs / ours:.0f}")
+
+
+def bertviz_megabytes(*sides: list) -> float:
+    """Size of the pages that bertviz makes of the same maps; it is fetched for this, and never installed."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ["--no-deps", "--quiet", "--disable-pip-version-check", "--target", folder, "bertviz==1.4.1"]
+        subprocess.run([sys.executable, "-m", "pip", "install", *options], check=True)
+        sys.path.insert(0, folder)
+        from bertviz import model_view
+
+        tokens = [str(n) for n in range(sides[0][0].shape[-1])]
+        pages = [model_view(side, tokens, html_action="return").data for side in sides]
+        sys.path.remove(folder)
+    return sum(len(page.encode()) for page in pages) / 1e6
+
+
+def measure_site() -> None:
+    """From executed lessons to a site, again with nothing changed, and from a page's address to living widgets."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.support import browser
+
+    with tempfile.TemporaryDirectory() as folder:
+        site.SITE, site.WORK = Path(folder) / "site", Path(folder) / "build"
+        for source in notebooks.sources():
+            list(notebooks.finished(source))  # executed, if they were not
+        print("\nThe site, all lessons executed")
+        print(f"  {'built from nothing':45} {seconds(site.build):7.1f} s")
+        print(f"  {'again, nothing changed':45} {seconds(site.build):7.1f} s")
+        found, times = browser.executable(), []
+        with sync_playwright() as play:
+            chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+            for source in notebooks.sources():
+                page = chromium.new_page(viewport={"width": 1400, "height": 900})
+                page.goto((site.SITE / f"{source.stem}.html").as_uri(), wait_until="commit")
+                page.wait_for_selector("html[data-masks=ready]")
+                times.append(page.evaluate("performance.now()"))
+                page.close()
+        shared = sum(path.stat().st_size for path in (site.SITE / "_static").rglob("*") if path.is_file())
+        largest = max((site.SITE / f"{source.stem}.html").stat().st_size for source in notebooks.sources())
+        print(f"  {'a page, until its widgets live':45} {median(times):7.0f} ms  (at most {max(times):.0f} ms)")
+        print(f"  the largest page {largest / 1000:.0f} kB, files shared by all {shared / 1e6:.1f} MB")
+
+
+def main() -> None:
+    imports = {
+        "import torch": python("import torch"),
+        "import utils": python("import utils"),
+        "the core: masks, conventions, influence": python("from utils import masks, conventions, influence"),
+        "every module": python(
+            "from utils import attention, checks, conventions, influence, masks, models, plots, text, widgets"
+        ),
+    }
+    report("Import, as whole processes", interleaved(imports, 7), "import torch")
+
+    weights = models.load("minilm-bert")[0].embeddings.word_embeddings.weight[:8, :8].detach().softmax(-1)
+    tokens = [f"token {n}" for n in range(8)]
+    first = {"load minilm-bert again": lambda: models.load("minilm-bert")}
+    first |= {f"load {name}": lambda name=name: models.load(name) for name in ("story-gpt2", "smollm2")}
+    first["draw one heatmap, to PNG"] = lambda: plots.heatmap(weights, tokens, tokens, alt="Eight tokens.").png()
+    first["check that all models are there"] = lambda: [models.fetch(name) for name in models.SOURCES]
+    report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
+    measure_influence()
+    measure_redraw()
+    measure_headgrid()
+    measure_site()
+
+    print("\nExecution of the lessons, each in a fresh kernel")
+    total = 0.0
+    for source in notebooks.sources():
+        path, notebook = next(iter(notebooks.generate(source)))
+        took = seconds(lambda notebook=notebook, path=path: notebooks.execute(notebook, path))
+        total += took
+        print(f"  {path.name:45} {took:7.1f} s")
+    print(f"  {'together':45} {total:7.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,561 @@
+"""`make lab`, in a real Chromium: open the lessons, Run All, and look at what appears. No network."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+from playwright.sync_api import Page, expect
+
+from publish import notebooks
+from tests.widgets.test_masklab import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
+from utils import masks
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+MINUTE = 60_000
+
+#: A line that must appear when a lesson has run.
+APPEARS = {
+    "00_start_here.ipynb": "four forms, one meaning, and all of them read back to the same keep",
+    "01_ragged_tensors.ipynb": "ValueError: expected sequence of length 4 at dim 1 (got 3)",
+    "02_padding.ipynb": "real tokens only: ",
+    "03_left_or_right.ipynb": "as each prompt alone: [True, True, True]",
+    "04_minus_infinity.ipynb": "output: 5.0  SDPA: 5.0",
+    "05_causal_masks.ipynb": "the mended layer and GPT-2: no leaks",
+    "06_two_masks.ipynb": "8 beside 8: no error, and the first text has lost",
+    "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
+    "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
+    "09_compute.ipynb": "2304 tokens: as much in pairs as in linear layers",
+    "10_cheat_sheet.ipynb": "turned over: MultiheadAttention · zeros keep: Hugging Face, 4D",
+}
+
+
+#: Lets a test select a cell that is not in the page yet.
+EXPOSE = "--LabApp.expose_app_in_browser=True"
+
+
+class Lab:
+    """A running `make lab` on a copy of the lessons, so that saving changes nothing here."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("notebooks", "data"):
+            shutil.copytree(ROOT / name, folder / "lessons" / name)
+        self.log = folder / "log.txt"
+        settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "LAB_SETTINGS", "LAB_WORKSPACES")}
+        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), **notebooks.OFFLINE}
+        with open(self.log, "w") as log:
+            self.process = subprocess.Popen(
+                ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'} {EXPOSE}"],
+                cwd=ROOT,
+                env={**os.environ, **settings, **offline},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def address(self) -> str:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if found := re.search(r"http://localhost:\S+token=\w+", self.log.read_text()):
+                return found[0]
+            time.sleep(0.2)
+        raise AssertionError(f"make lab printed no address:\n{self.log.read_text()}")
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    running = Lab(tmp_path_factory.mktemp("lab"))
+    yield running
+    running.stop()
+
+
+def requests_outside(page: Page) -> list[str]:
+    """Every request that leaves this machine, from now on; all of them are blocked."""
+    requests = []
+
+    def judge(route):
+        if re.match(r"(http|ws)://(localhost|127\.0\.0\.1)[:/]", route.request.url):
+            return route.continue_()
+        requests.append(route.request.url)
+        return route.abort()
+
+    page.route("**/*", judge)
+    return requests
+
+
+@pytest.fixture
+def outside(page: Page):
+    return requests_outside(page)
+
+
+def open_lesson(page: Page, address: str, name: str):
+    page.goto(address.replace("00_start_here.ipynb", f"{name}").replace("?", "?reset&"))
+    page.locator(".jp-Notebook").wait_for(timeout=MINUTE)
+    # Run All is lost before the kernel has answered. The page says "Idle" a little early, so it must stay so.
+    idle = page.get_by_text(re.compile(r"Python 3 .*\| Idle"))
+    quiet = 0
+    while quiet < 6:
+        idle.wait_for(timeout=MINUTE)
+        page.wait_for_timeout(500)
+        quiet = quiet + 1 if idle.is_visible() else 0
+
+
+def run_all(page: Page):
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def saved(page: Page, path: Path, code_cells: int) -> nbformat.NotebookNode:
+    """The notebook as JupyterLab saves it once every cell has run."""
+    indicator = page.locator(".jp-Notebook-ExecutionIndicator").first
+    before, deadline = path.stat().st_mtime_ns, time.monotonic() + 300
+    while time.monotonic() < deadline:
+        page.wait_for_timeout(500)
+        if indicator.get_attribute("data-status") != "idle":
+            continue
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        if path.stat().st_mtime_ns == before:
+            continue
+        notebook = nbformat.reads(path.read_text(), as_version=4)
+        counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+        if counts == list(range(1, code_cells + 1)):
+            return notebook
+    raise AssertionError(f"{path.name}: not every cell has run: {counts}")
+
+
+def go_to(page: Page, notebook: nbformat.NotebookNode, wanted):
+    """Selects the first cell that is wanted; cells far off the screen are not in the page at all."""
+    place = next(i for i, cell in enumerate(notebook.cells) if wanted(cell))
+    page.evaluate(
+        """place => {
+          const notebook = jupyterapp.shell.currentWidget.content;
+          notebook.activeCellIndex = place;
+          return notebook.scrollToItem(place, "start");
+        }""",
+        place,
+    )
+
+
+def is_figure(cell) -> bool:
+    return any("image/png" in output.get("data", {}) for output in cell.get("outputs", ()))
+
+
+def is_widget(cell) -> bool:
+    return any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for o in cell.get("outputs", ()))
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_run_all_in_jupyterlab(name, lab, page, outside):
+    path = lab.folder / "lessons" / "notebooks" / name
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in code:  # so that whatever is seen afterwards was made now
+        cell.update(outputs=[], execution_count=None)
+    path.write_text(json.dumps(notebook))
+
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    open_lesson(page, lab.address(), name)
+    assert page.locator(".jp-OutputArea-output").count() == 0
+    run_all(page)
+    ran = saved(page, path, len(code))
+
+    outputs = [output for cell in ran.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    # What the reader sees, in the output areas only: the source holds some of the same words.
+    go_to(page, ran, lambda cell: APPEARS[name] in str(cell.get("outputs", "")))
+    expect(page.locator(".jp-OutputArea-output").get_by_text(APPEARS[name]).last).to_be_visible()
+    for wanted, seen in (
+        (lambda cell: is_figure(cell) and not is_widget(cell), '.jp-OutputArea-output img[alt*=" "]'),
+        (lambda cell: is_widget(cell) and "MaskLab" in cell.source, ".masklab canvas"),
+        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".headgrid canvas"),
+        (lambda cell: is_widget(cell) and "Explorer" in cell.source, ".widget-text"),
+    ):
+        if any(map(wanted, ran.cells)):
+            go_to(page, ran, wanted)
+            expect(page.locator(seen).first).to_be_visible()
+            assert page.locator(seen).first.evaluate("shown => shown.naturalWidth ?? shown.clientWidth") > 200
+
+    assert outside == []
+    assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
+
+
+# --- MaskLab -----------------------------------------------------------------------------------------
+
+Q_LEN, K_LEN = 5, 6
+LAB_CELLS = [
+    "import json\nimport torch\nfrom utils import masks, widgets\n"
+    f"lab = widgets.MaskLab(torch.zeros({Q_LEN}, {K_LEN}), None, list('abcde'), list('uvwxyz'))\n"
+    "heard = open('heard.txt', 'w')\n"
+    "def hear(change):\n    print(json.dumps(change.new.int().tolist()), file=heard, flush=True)\n"
+    "lab.observe(hear, 'keep')\ndisplay(lab, lab)",
+    "0  # a place for whatever Python is to do",
+]
+
+
+class LabNotebook:
+    """A notebook that shows one MaskLab twice, and what Python hears of it through ``lab.observe(…, "keep")``."""
+
+    def __init__(self, page: Page, folder: Path, address: str):
+        self.page, self.path, self.heard_file = page, folder / "widget.ipynb", folder / "heard.txt"
+        self.address = address
+        cells = [nbformat.v4.new_code_cell(source) for source in LAB_CELLS]
+        kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.path)
+        self.open()
+
+    def open(self):
+        open_lesson(self.page, self.address, self.path.name)
+
+    def begin(self):
+        """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
+        self.run_cell(0)
+        self.heard = 0
+        expect(self.page.locator(".masklab .masks-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
+
+    def run_cell(self, place: int):
+        """Runs one cell and waits until it has run."""
+        cell = self.page.locator(".jp-CodeCell").nth(place)
+        prompt = cell.locator(".jp-InputPrompt")
+        before = prompt.inner_text()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Control+Enter")
+        deadline = time.monotonic() + 60
+        while prompt.inner_text() in (before, "[*]:"):
+            assert time.monotonic() < deadline, f"cell {place} has not run"
+            self.page.wait_for_timeout(50)
+
+    def python(self, code: str):
+        """Runs code in the last cell."""
+        self.page.locator(".jp-CodeCell .cm-content").last.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(code)
+        self.run_cell(len(LAB_CELLS) - 1)
+
+    def hears(self, keep: torch.Tensor):
+        """Python was told once more, of this mask, and both views show it."""
+        self.heard += 1
+        deadline = time.monotonic() + 30
+        while len(lines := self.heard_file.read_text().splitlines()) < self.heard and time.monotonic() < deadline:
+            self.page.wait_for_timeout(50)
+        assert len(lines) == self.heard, "one change, one call"
+        assert json.loads(lines[-1]) == keep.int().tolist()
+        hidden = f"{int((~keep).sum())} of 30 cells hidden"
+        for status in self.page.locator(".masklab .masks-status").all():
+            expect(status).to_contain_text(hidden)
+
+    def cells(self) -> list[list[str]]:
+        """Kind and content of every cell, as the page has them."""
+        return self.page.locator(".jp-Notebook .jp-Cell").evaluate_all(
+            "cells => cells.map((cell) => [cell.className.match(/jp-(Code|Markdown|Raw)Cell/)[1],"
+            " cell.querySelector('.cm-content').innerText])"
+        )
+
+    def where(self, q: int, k: int, view: int = 0):
+        return where(self.page, q, k, view, Q_LEN, K_LEN)
+
+    def drawn(self, view: int) -> torch.Tensor:
+        return drawn(self.page, view, Q_LEN, K_LEN)
+
+    def save(self) -> nbformat.NotebookNode:
+        """Saves with Ctrl+S, from wherever the focus is, and returns what lies on the disk then."""
+        before, deadline = self.path.stat().st_mtime_ns, time.monotonic() + 30
+        self.page.keyboard.press("Control+s")
+        while time.monotonic() < deadline:
+            self.page.wait_for_timeout(100)
+            try:
+                saved = nbformat.read(self.path, as_version=4)
+            except nbformat.reader.NotJSONError:  # half of it is written
+                continue
+            if self.path.stat().st_mtime_ns != before:
+                return saved
+        raise AssertionError("nothing was saved")
+
+    def menu(self, *names: str):
+        for name in names:
+            self.page.locator(".lm-MenuBar-itemLabel, .lm-Menu-itemLabel").get_by_text(name, exact=True).click()
+
+
+@pytest.fixture(scope="module")
+def notebook(lab, browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 2400})
+    requests = requests_outside(page)
+    alerts = []
+    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+    yield LabNotebook(page, lab.folder / "lessons" / "notebooks", lab.address())
+    page.close()
+    assert requests == []
+    assert alerts == []
+
+
+def test_click_drag_and_keys_reach_python(notebook):
+    notebook.begin()
+    page, keep = notebook.page, masks.full(Q_LEN, K_LEN).clone()
+    page.mouse.click(*notebook.where(1, 4))
+    keep[1, 4] = False
+    notebook.hears(keep)
+
+    page.mouse.move(*notebook.where(2, 1, view=1))
+    page.mouse.down()
+    page.mouse.move(*notebook.where(2, 4, view=1), steps=9)
+    page.mouse.move(*notebook.where(3, 4, view=1), steps=3)
+    page.mouse.up()
+    keep[2, 1:5] = keep[3, 4] = False
+    notebook.hears(keep)
+
+    for keys, (q, k) in (
+        (("ArrowUp", "ArrowLeft", "Space"), (2, 3)),
+        (("ArrowDown", "ArrowRight", "Home", "Enter"), (3, 0)),
+        (("End", "Space"), (3, 5)),
+        (("Control+Home", "Enter"), (0, 0)),
+    ):
+        for key in keys:
+            page.keyboard.press(key)
+        keep[q, k] ^= True
+        notebook.hears(keep)
+    assert torch.equal(notebook.drawn(view=0), keep)
+    page.get_by_role("grid", name="after the mask").last.focus()
+    page.keyboard.press("Control+z")
+    keep[0, 0] ^= True
+    notebook.hears(keep)
+    assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_every_preset_reaches_python_and_the_other_view(notebook):
+    notebook.begin()
+    notebook.python("lab.keep = ~torch.eye(5, 6).bool()")  # no preset, so that each of them is a change
+    notebook.hears(~torch.eye(Q_LEN, K_LEN).bool())
+    page = notebook.page
+    presets, values = page.get_by_label("Mask", exact=True), {"real": 4, "window": 3, "prefix": 3, "lengths": [3, 3]}
+    wanted = preset_masks(Q_LEN, K_LEN, **values)
+    options = presets.first.locator("option").evaluate_all("options => options.map((option) => option.value)")
+    assert options == ["custom", *wanted]
+    parameters = {
+        "right_padding": ["4"],
+        "left_padding": ["4"],
+        "sliding_window": ["3"],
+        "prefix": ["3"],
+        "documents": ["3, 3"],
+        "causal_padding": ["4"],
+    }
+    for n, (name, keep) in enumerate(wanted.items()):
+        presets.nth(n % 2).select_option(name)
+        notebook.hears(keep)
+        assert [view[:2] for view in shown(page)] == [(name, parameters.get(name, []))] * 2
+    page.get_by_label("real keys").first.fill("2")
+    page.keyboard.press("Enter")
+    keep = masks.causal(Q_LEN, K_LEN) & masks.lengths([2], K_LEN)[0, 0]
+    notebook.hears(keep)
+    assert [view[:2] for view in shown(page)] == [("causal_padding", ["2"])] * 2
+    assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_python_redraws_both_views(notebook):
+    notebook.begin()
+    for code, name, parameters, keep in (
+        ("masks.documents([0, 0, 1, 1, 1, 2])[1:]", "documents", ["2, 3, 1"], masks.documents([0, 0, 1, 1, 1, 2])[1:]),
+        ("masks.causal(5, 6)", "causal", [], masks.causal(Q_LEN, K_LEN)),
+        ("~torch.eye(5, 6).bool()", "custom", [], ~torch.eye(Q_LEN, K_LEN).bool()),
+    ):
+        notebook.python(f"lab.keep = {code}")
+        notebook.hears(keep)
+        assert [view[:2] for view in shown(notebook.page)] == [(name, parameters)] * 2
+        assert torch.equal(notebook.drawn(view=1), keep)
+
+
+def test_letters_never_edit_the_notebook(notebook):
+    """JupyterLab's commands are letters: d d deletes a cell, x cuts it, 0 0 restarts the kernel."""
+    notebook.begin()
+    page = notebook.page
+    notebook.python("lab.keep = masks.causal(5, 6)")  # typed, so that the browser itself has something to undo
+    view = page.locator(".masklab").last
+    view.get_by_text("As code").click()
+    before = notebook.cells()
+    assert before == [["Code", LAB_CELLS[0]], ["Code", "lab.keep = masks.causal(5, 6)"]]
+
+    def type_at(place):
+        place.click(force=True)  # also where there is nothing to undo
+        page.keyboard.press("Escape")  # closes the list that a click on a choice opens
+        for key in (*"ddabxmyz00cv", "Enter", "Escape", "x", "Control+z", "Control+y"):
+            page.keyboard.press(key)
+        assert notebook.cells() == before, place
+        assert page.locator(".jp-Dialog").count() == 0
+        assert view.evaluate("view => view.contains(document.activeElement)"), place
+
+    for preset, parameter in (("sliding_window", "window"), ("documents", "lengths")):
+        view.get_by_label("Mask", exact=True).select_option(preset)
+        type_at(view.get_by_label(parameter))
+    type_at(view.get_by_role("grid", name="after the mask"))
+    type_at(view.get_by_label("Mask", exact=True))
+    type_at(view.get_by_label("Hidden scores get"))
+    for button in ("Flip polarity", "Undo", "Reset", "Copy"):
+        type_at(view.get_by_role("button", name=button))
+    for text in ("pre", "summary", "canvas >> nth=0", "td >> nth=0", ".masks-status"):
+        type_at(view.locator(text))
+
+
+def test_the_dark_theme_leaves_no_light_box(notebook):
+    notebook.menu("Settings", "Theme", "JupyterLab Dark")
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=MINUTE)
+    behind = """view => {
+      const found = [];
+      for (let node = view; !node.matches(".jp-Notebook"); node = node.parentElement) {
+        const [r, g, b, a] = getComputedStyle(node).backgroundColor.match(/[0-9.]+/g).map(Number);
+        if (a !== 0) found.push(Math.max(r, g, b));
+      }
+      return found;
+    }"""
+    found = notebook.page.locator(".masklab").first.evaluate(behind)
+    assert len(found) >= 1
+    assert max(found) < 60
+    text = notebook.page.locator(".masklab .masks-status").first.evaluate("node => getComputedStyle(node).color")
+    assert text == "rgb(230, 233, 237)"
+    notebook.menu("Settings", "Theme", "JupyterLab Light")
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=MINUTE)
+
+
+def test_hostile_tokens_are_text_in_jupyterlab(notebook):
+    notebook.begin()
+    notebook.python(f"widgets.MaskLab(torch.zeros(9, 9), None, {HOSTILE!r})")
+    view = notebook.page.locator(".masklab").nth(2)
+    expect(view.locator("tbody th")).to_have_count(9, timeout=MINUTE)
+    assert view.locator("tbody th").all_text_contents() == HOSTILE_SHOWN
+    assert view.locator("img, script").count() == 0
+    notebook.python("0")  # takes it away again
+
+
+def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
+    notebook.begin()
+    notebook.python(
+        "torch.manual_seed(0); before, after = torch.randn(2, 2, 3, 5, 6).softmax(-1)\n"
+        "grid = widgets.HeadGrid(before, after, list('abcde'), list('uvwxyz'))\n"
+        "grid.observe(lambda change: print(change.name, change.new, file=heard, flush=True), ['layer', 'head'])\ngrid"
+    )
+    page, view = notebook.page, notebook.page.locator(".headgrid")
+    expect(view.get_by_text("Layer 0, head 0.")).to_be_visible(timeout=MINUTE)
+    cells = notebook.cells()
+    shown = view.locator("canvas").first
+    box = shown.bounding_box()
+    pitch = (box["width"] - 34) / 3
+    page.mouse.click(box["x"] + 34 + 2.5 * pitch, box["y"] + 34 + 1.5 * pitch)
+    expect(view.get_by_text("Layer 1, head 2.")).to_be_visible()
+    for key in (*"ddabxmyz00", "Escape", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(view.get_by_text("Layer 1, head 1.")).to_be_visible()
+    assert notebook.cells() == cells
+    deadline = time.monotonic() + 30
+    while notebook.heard_file.read_text().count("\n") < 3 and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert sorted(notebook.heard_file.read_text().splitlines()) == ["head 1", "head 2", "layer 1"]
+
+    # The grid stands under the cell that made it; another cell speaks to it.
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text("grid.update(torch.eye(3).expand(1, 2, 3, 3), None, ['p', '<i>', 'r'])")
+    notebook.run_cell(0)
+    expect(view.get_by_text("attention weights: 1 layer × 2 heads")).to_be_visible()
+    assert view.locator("tbody tr").all_inner_texts()[0].split() == ["0", "p", "1.00"]
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(LAB_CELLS[0])
+    notebook.python("0")  # takes it away again
+
+
+def test_the_explorer_runs_a_typed_sentence_and_the_mask_that_is_drawn(notebook):
+    notebook.begin()
+    notebook.python("widgets.Explorer('Rain is coming.', pads=2)")
+    page = notebook.page
+    grid = page.locator(".headgrid")
+    expect(page.get_by_text("the output of every token is the same")).to_be_visible(timeout=MINUTE)
+    sentence = page.get_by_label("Sentence")
+    sentence.fill("<b>Snow</b> falls.")
+    sentence.press("Enter")
+    expect(page.locator(".masklab").last.locator("tbody th").nth(1)).to_have_text("1 <", timeout=MINUTE)
+    lab = page.locator(".masklab").last
+    lab.get_by_label("Mask", exact=True).select_option("causal")
+    expect(page.get_by_text(re.compile(r"The mask changed the output of \d+ of \d+ tokens"))).to_be_visible(
+        timeout=MINUTE
+    )
+    expect(grid.get_by_text(re.compile(r"From no mask to your mask, [1-9]\d* % of the weight moved"))).to_be_visible()
+    model = page.get_by_label("Model")
+    model.fill("no/such-model")
+    model.press("Enter")
+    expect(page.get_by_text("'no/such-model' could not be loaded")).to_be_visible(timeout=MINUTE)
+    expect(grid.get_by_text(re.compile("From no mask to your mask"))).to_be_visible()
+    expect(page.get_by_role("button", name="Run", exact=True).last).to_be_enabled()
+    notebook.python("0")
+
+
+BROKEN = re.compile("Error|Loading widget|model not found|Traceback|Failed|Invalid", re.IGNORECASE)
+
+
+def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
+    """Saved, its tab closed, its kernel shut down, opened again: the widget is there, with no kernel behind it."""
+    notebook.begin()
+    notebook.python("lab.keep = masks.causal(5, 6)")
+    page, keep = notebook.page, masks.causal(Q_LEN, K_LEN).clone()
+    notebook.hears(keep)
+    page.mouse.click(*notebook.where(0, 5))
+    keep[0, 5] = True
+    notebook.hears(keep)
+    saved = notebook.save()
+    nbformat.validate(saved)
+    assert [cell.source for cell in saved.cells] == [LAB_CELLS[0], "lab.keep = masks.causal(5, 6)"]
+    notebook.menu("File", "Close and Shut Down Notebook…")
+    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
+    expect(page.locator(".jp-Notebook")).to_have_count(0)
+
+    notebook.open()
+    statuses = page.locator(".masklab .masks-status")
+    expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=MINUTE)
+    for view in (0, 1):
+        assert torch.equal(notebook.drawn(view), keep)
+    notebook.menu("Kernel", "Shut Down Kernel")
+    expect(page.get_by_text("No Kernel").first).to_be_visible(timeout=MINUTE)
+    page.mouse.click(*notebook.where(0, 5))
+    expect(statuses).to_have_text(["10 of 30 cells hidden."] * 2)
+    page.get_by_label("Mask", exact=True).last.select_option("documents")
+    documents = masks.documents([0, 0, 0, 1, 1, 1])[1:]
+    expect(statuses).to_have_text([f"{int((~documents).sum())} of 30 cells hidden."] * 2)
+    assert torch.equal(notebook.drawn(view=0), documents)
+    for output in page.locator(".jp-OutputArea-output").all():
+        assert not BROKEN.search(output.inner_text())
+    assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
+
+
+def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab, tmp_path):
+    first = lab.address()
+    second = Lab(tmp_path)
+    try:
+        other = second.address()
+    finally:
+        second.stop()
+    port = re.compile(r"localhost:(\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}")
+    assert port.search(first)[1] != port.search(other)[1]
+
+
+def test_a_proof_is_one_click_away(lab, page, outside):
+    """A link of the page "What tutorials get wrong" opens the lesson at the cell that proves the claim."""
+    open_lesson(page, lab.address(), "what_tutorials_get_wrong.ipynb")
+    row = page.get_by_role("row", name="An upper triangle as attn_mask limits each position")
+    row.get_by_role("link", name="05").click()
+    shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    expect(shown.get_by_role("heading", name="05 · How does a model not see the future?")).to_be_attached(
+        timeout=MINUTE
+    )
+    proof = shown.locator(".jp-CodeCell", has_text="later = torch.ones(8, 8).triu(1).bool()")
+    expect(proof).to_be_in_viewport(timeout=MINUTE)
+    assert outside == []

@@ -1,0 +1,392 @@
+"""The lessons: what is committed is what the sources give, it runs offline, and every claim is asserted."""
+
+import ast
+import json
+import re
+
+import nbformat
+import pytest
+
+from publish import notebooks
+from utils import widgets
+
+NAMES = [
+    "00_start_here.ipynb",
+    "solutions/00_start_here.ipynb",
+    "01_ragged_tensors.ipynb",
+    "solutions/01_ragged_tensors.ipynb",
+    "02_padding.ipynb",
+    "solutions/02_padding.ipynb",
+    "03_left_or_right.ipynb",
+    "solutions/03_left_or_right.ipynb",
+    "04_minus_infinity.ipynb",
+    "solutions/04_minus_infinity.ipynb",
+    "05_causal_masks.ipynb",
+    "solutions/05_causal_masks.ipynb",
+    "06_two_masks.ipynb",
+    "solutions/06_two_masks.ipynb",
+    "07_bert_2d_masks.ipynb",
+    "solutions/07_bert_2d_masks.ipynb",
+    "08_measure_it.ipynb",
+    "solutions/08_measure_it.ipynb",
+    "09_compute.ipynb",
+    "solutions/09_compute.ipynb",
+    "10_cheat_sheet.ipynb",
+]
+every_notebook = pytest.mark.parametrize("name", NAMES)
+STALE = f"{{}} is not what its source gives. Run: {notebooks.REBUILD}"
+
+
+def committed(name):
+    return nbformat.read(notebooks.FOLDER / name, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", ()))
+
+
+def test_the_list_above_is_complete():
+    assert {path.relative_to(notebooks.FOLDER).as_posix() for path in notebooks.committed()} == set(NAMES)
+
+
+@every_notebook
+def test_committed_cells_are_those_of_the_source(name, executed):
+    found = [(c.cell_type, c.id, c.source, tags(c)) for c in committed(name).cells]
+    wanted = [(c.cell_type, c.id, c.source, tags(c)) for c in executed[name].cells]
+    assert found == wanted, STALE.format(name)
+
+
+@every_notebook
+def test_committed_outputs_are_those_of_a_fresh_run(name, executed):
+    """Words must agree exactly; numbers within rounding, and not at all where a cell measures time."""
+    for old, new in zip(code_cells(committed(name)), code_cells(executed[name]), strict=True):
+        assert [sorted(o.get("data", {})) for o in old.outputs] == [sorted(o.get("data", {})) for o in new.outputs]
+        assert notebooks.words(old) == notebooks.words(new), STALE.format(f"{name}, {old.id},")
+        if "measured" not in tags(old):
+            numbers = [[float(n) for n in notebooks.NUMBER.findall(notebooks.shown(cell))] for cell in (old, new)]
+            assert numbers[0] == pytest.approx(numbers[1], rel=1e-2, abs=2e-4), STALE.format(f"{name}, {old.id},")
+
+
+@every_notebook
+def test_notebooks_are_normalised_and_small(name):
+    path = notebooks.FOLDER / name
+    assert not notebooks.normalise_file(path), f"{name} was not normalised; now it is"
+    assert path.stat().st_size < 600_000  # a widget brings its program and a picture
+    notebook = committed(name)
+    nbformat.validate(notebook)
+    assert {"kernelspec", "language_info"} <= set(notebook.metadata) <= {"kernelspec", "language_info", "widgets"}
+    assert [cell.execution_count for cell in code_cells(notebook)] == list(range(1, len(code_cells(notebook)) + 1))
+
+
+@every_notebook
+def test_no_errors_no_warnings(name, executed):
+    for cell in code_cells(executed[name]):
+        for output in cell.outputs:
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+@every_notebook
+def test_every_figure_has_alt_text(name, executed):
+    figures = [o for c in code_cells(executed[name]) for o in c.outputs if "image/png" in o.get("data", {})]
+    assert figures
+    for output in figures:
+        alt = output.metadata["image/png"]["alt"]
+        assert len(alt.split()) > 10
+        assert 'alt="' in output.data["text/html"]
+
+
+def views(notebook):
+    """(cell, model id) of every widget on show."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if view := output.get("data", {}).get(notebooks.VIEW):
+                yield cell, view["model_id"]
+
+
+def states(notebook):
+    return notebook.metadata.get("widgets", {}).get(notebooks.STATE, {}).get("state", {})
+
+
+@every_notebook
+def test_widgets_are_saved_whole_under_ids_that_stay(name, executed):
+    """Opened again, on a page or without a kernel, a widget is there with the program of today."""
+    old, new = committed(name), executed[name]
+    assert [(cell.id, model_id) for cell, model_id in views(old)] == [(c.id, m) for c, m in views(new)]
+    shown = [states(old)[model_id] for _, model_id in views(old)]
+    assert shown, "every lesson has a widget"
+    for saved in shown:
+        kind = getattr(widgets, saved["state"]["_anywidget_id"].split(".")[-1])
+        assert saved["state"]["_esm"] == str(kind._esm), STALE.format(name)
+        assert saved["state"]["_css"] == str(kind._css), STALE.format(name)
+    needed = set(re.findall(r"IPY_MODEL_(\w+)", json.dumps(states(old)))) | {model_id for _, model_id in views(old)}
+    assert set(states(old)) == needed, "nothing is missing and nothing is left over"
+
+
+@every_notebook
+def test_widgets_come_with_a_written_task(name):
+    cells = committed(name).cells
+    for place, cell in enumerate(cells):
+        if "widgets." in cell.source and cell.cell_type == "code" and "import" not in cell.source:
+            following = "".join(cell.source for cell in cells[place + 1 : place + 3] if cell.cell_type == "markdown")
+            assert "**Task.**" in following, cell.id
+
+
+@every_notebook
+def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, executed):
+    solved = name.startswith("solutions/")
+    for cell in code_cells(executed[name]):
+        assert "# solution" not in cell.source
+        if "exercise" in tags(cell):
+            assert notebooks.shown(cell).startswith("Right: " if solved else "Not tried yet.")
+            turn = "# draw in the widget" if "drawn" in tags(cell) else "...  # your turn"
+            assert (turn in cell.source) != solved
+
+
+@every_notebook
+def test_code_cells_are_short_and_fit_a_narrow_window(name):
+    for cell in code_cells(committed(name)):
+        lines = cell.source.splitlines()
+        assert max(map(len, lines)) <= 92, f"{cell.id}: {max(lines, key=len)}"
+        assert len([line for line in lines if line.strip()]) <= 15, cell.id
+
+
+@every_notebook
+def test_no_variable_is_called_plain_mask(name):
+    for cell in code_cells(committed(name)):
+        names = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+        assert not names & {"mask", "masked_tensor"}, cell.id
+
+
+def test_the_readmes_picture_is_the_first_figure():
+    assert notebooks.README_PICTURE.read_bytes() == notebooks.first_picture(committed("00_start_here.ipynb"))
+
+
+def test_every_line_of_the_cheat_sheet_is_run():
+    """Code in tables 3 to 5 stands in a code cell too, spaces, line breaks and quotation marks aside."""
+    cells = committed("10_cheat_sheet.ipynb").cells
+
+    def bare(code):
+        return re.sub(r"\s|\\|'", "", code)
+
+    run = bare("".join(cell.source for cell in cells if cell.cell_type == "code"))
+    tables = "".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    tables = tables[tables.index("## 3.") : tables.index("## 6.")]
+    lines = [line for line in re.findall(r"`([^`]+)`", tables) if re.search(r"[(\[=]", line)]
+    assert len(lines) > 40
+    assert not [line for line in lines if bare(line) not in run]
+
+
+# --- the machinery -----------------------------------------------------------------------------------
+
+
+def lesson(folder, monkeypatch, *cells):
+    """A little source text beside the real ones' machinery, in a folder of its own."""
+    source = folder / "src" / "42_test.md"
+    source.parent.mkdir()
+    blocks = [f"```{{code-cell}} ipython3\n{cell}\n```" for cell in cells]
+    source.write_text("---\nkernelspec: {name: python3, display_name: x}\n---\n\n# 42 · Test\n\n" + "\n\n".join(blocks))
+    for name, place in (
+        ("ROOT", folder),
+        ("FOLDER", folder),
+        ("SOURCES", source.parent),
+        ("SOLUTIONS", folder / "solutions"),
+    ):
+        monkeypatch.setattr(notebooks, name, place)
+    return folder / "42_test.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ("1 / 0", r"42_test.ipynb, cell cell-02: ZeroDivisionError: division by zero"),
+        ("import warnings; warnings.warn('look out')", "cell cell-02 warns: .*look out"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "42_test.ipynb, cell cell-02: the kernel died",
+        ),
+    ],
+)
+def test_a_lesson_that_fails_is_named_and_the_old_notebook_stays(cell, says, tmp_path, monkeypatch):
+    target = lesson(tmp_path, monkeypatch, "x = 1", cell)
+    target.write_text("the last good one")
+    with pytest.raises(notebooks.LessonError, match=says):
+        list(notebooks.build())
+    assert target.read_text() == "the last good one"
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_lessons_cannot_reach_the_network(tmp_path, monkeypatch):
+    from tests.support import offline
+
+    monkeypatch.setenv("PYTHONPATH", offline.__path__[0])
+    lesson(tmp_path, monkeypatch, "import socket", "socket.create_connection(('192.0.2.1', 80), timeout=1)")
+    with pytest.raises(notebooks.LessonError, match=r"tried to reach '192\.0\.2\.1'"):
+        list(notebooks.build())
+
+
+def test_solutions_are_taken_out_and_kept(tmp_path, monkeypatch):
+    answer = "    # solution\n    y = x + 1\n    return y\n    # end of solution\n"
+    body = f":tags: [exercise]\n\ndef f(x):\n{answer}\n\nprint(f(1))"
+    target = lesson(tmp_path, monkeypatch, body)
+    written = list(notebooks.build())
+    assert written == [target, tmp_path / "solutions" / "42_test.ipynb"]
+    plain, solved = (nbformat.read(path, as_version=4).cells for path in written)
+    assert plain[1].source == "def f(x):\n    ...  # your turn\n\n\nprint(f(1))"
+    assert solved[1].source == "def f(x):\n    y = x + 1\n    return y\n\n\nprint(f(1))"
+    assert (plain[1].outputs[0].text, solved[1].outputs[0].text) == ("None\n", "2\n")
+    assert solved[0].source.startswith("*Solutions.")
+
+
+def a_widget(model_id, saved):
+    """An output that shows a widget, in a notebook that holds these states."""
+    data = {notebooks.VIEW: {"model_id": model_id}, "text/plain": "a picture"}
+    cell = nbformat.v4.new_code_cell("lab", outputs=[nbformat.v4.new_output("display_data", data)])
+    return nbformat.v4.new_notebook(cells=[cell], metadata={"widgets": {notebooks.STATE: {"state": saved}}})
+
+
+def test_normalising_renames_widgets_and_drops_what_nothing_shows():
+    saved = {
+        "aaa": {"state": {"layout": "IPY_MODEL_bbb", "children": ["IPY_MODEL_ccc"]}},
+        "bbb": {"state": {}},
+        "ccc": {"state": {"layout": "IPY_MODEL_bbb"}},
+        "ddd": {"state": {"layout": "IPY_MODEL_bbb"}},
+    }
+    notebook, again = a_widget("aaa", saved), a_widget("xaaa", json.loads(json.dumps(saved).replace("aaa", "xaaa")))
+    for each in (notebook, again):
+        notebooks.normalise(each)
+    assert notebook.metadata == again.metadata, "ids do not depend on the run"
+    ((_, root),) = views(notebook)
+    found = states(notebook)
+    assert len(found) == 3
+    layout, child = found[root]["state"]["layout"], found[root]["state"]["children"][0]
+    assert found[child.removeprefix("IPY_MODEL_")]["state"]["layout"] == layout
+    assert layout.removeprefix("IPY_MODEL_") in found
+    before = json.dumps(notebook)
+    notebooks.normalise(notebook)
+    assert json.dumps(notebook) == before
+
+
+@pytest.mark.parametrize("tags", [[], ["needs-kernel"]])
+def test_a_view_that_would_be_broken_gives_way_to_its_picture(tags):
+    notebook = a_widget("gone" if not tags else "aaa", {"aaa": {"state": {}}})
+    notebook.cells[0].metadata.tags = tags
+    notebooks.normalise(notebook)
+    assert notebook.cells[0].outputs[0].data == {"text/plain": "a picture"}
+    assert "widgets" not in notebook.metadata
+
+
+def test_normalising_removes_what_jupyterlab_adds(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        metadata={"widgets": {"x": 1}, "language_info": {"name": "python", "version": "3.11.7"}},
+        cells=[
+            nbformat.v4.new_code_cell(
+                "print(1)",
+                id="random",
+                metadata={"execution": {"iopub.execute_input": "2026"}, "collapsed": True, "tags": ["claim-S1.1"]},
+                outputs=[nbformat.v4.new_output("stream", text=t) for t in ("1\n", "2\n")],
+                execution_count=7,
+            )
+        ],
+    )
+    path = tmp_path / "x.ipynb"
+    nbformat.write(notebook, path)
+    assert notebooks.normalise_file(path)
+    assert not notebooks.normalise_file(path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert (cell.id, cell.metadata) == ("claim-S1-1", {"tags": ["claim-S1.1"]})
+    assert [output.text for output in cell.outputs] == ["1\n2\n"]
+
+
+def test_building_again_keeps_measured_numbers_but_not_others(tmp_path, monkeypatch):
+    clock = ":tags: [measured]\n\nimport time\nprint('took', time.perf_counter_ns(), 'ns')"
+    target = lesson(tmp_path, monkeypatch, clock, "import random\nprint(random.random())")
+    built = []
+    for _ in range(2):
+        list(notebooks.build(fresh=True))
+        built.append([notebooks.shown(cell) for cell in code_cells(nbformat.read(target, as_version=4))])
+    assert built[0][0] == built[1][0]
+    assert built[0][1] != built[1][1]
+
+
+def test_what_was_executed_is_not_executed_again_until_something_changes(tmp_path, monkeypatch):
+    target = lesson(tmp_path, monkeypatch, "import random", "print(random.random())")
+
+    def built(fresh=False):
+        list(notebooks.build(fresh=fresh))
+        return notebooks.shown(nbformat.read(target, as_version=4).cells[-1])
+
+    def change(old, new):
+        source = tmp_path / "src" / "42_test.md"
+        source.write_text(source.read_text().replace(old, new))
+
+    first = built()
+    assert built() == first
+    change("# 42 · Test", "# 42 · A test")  # words
+    assert built() == first
+    assert nbformat.read(target, as_version=4).cells[0].source == "# 42 · A test"
+    assert built(fresh=True) != first
+    second = built()
+    change("import random", "import random  # code")
+    assert (third := built()) != second
+    monkeypatch.setattr(notebooks, "surroundings", lambda: "another version of something")
+    assert built() != third
+
+
+def test_what_surrounds_a_lesson_is_its_package_data_and_versions_but_not_publishing(tmp_path, monkeypatch):
+    package, data = tmp_path / "utils", tmp_path / "data"
+    for folder in (package / "publish", data):
+        folder.mkdir(parents=True)
+    for path in (package / "masks.py", package / "publish" / "page.py", data / "story.txt"):
+        path.write_text("one")
+    monkeypatch.setattr(notebooks, "PACKAGE", package)
+
+    def found():
+        notebooks.surroundings.cache_clear()
+        return notebooks.surroundings()
+
+    before = found()
+    (package / "publish" / "page.py").write_text("two")
+    assert found() == before
+    for path in (package / "masks.py", data / "story.txt"):
+        path.write_text("two")
+        assert found() != before
+        before = found()
+    monkeypatch.setattr(notebooks.metadata, "version", lambda name: "99")
+    assert found() != before
+    monkeypatch.undo()
+    notebooks.surroundings.cache_clear()
+
+
+def test_a_notebook_that_cannot_be_read_is_replaced(tmp_path, monkeypatch):
+    target = lesson(tmp_path, monkeypatch, "print('new')")
+    target.write_text("<<<<<<< ours\n{}\n=======\n{}\n>>>>>>> theirs\n")
+    list(notebooks.build())
+    assert notebooks.shown(nbformat.read(target, as_version=4).cells[1]) == "new\n"
+
+
+def test_unknown_lessons_are_named(tmp_path, monkeypatch):
+    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'; there are 00_start_here, "):
+        list(notebooks.build(["77"]))
+
+
+def test_normalising_keeps_a_widgets_whole_family_and_one_shown_twice():
+    saved = {
+        "aaa": {"state": {"child": "IPY_MODEL_bbb", "lost": "IPY_MODEL_gone"}},
+        "bbb": {"state": {"style": "IPY_MODEL_ccc", "parent": "IPY_MODEL_aaa"}},
+        "ccc": {"state": {}},
+    }
+    notebook = a_widget("aaa", saved)
+    notebook.cells += a_widget("aaa", saved).cells
+    notebooks.normalise(notebook)
+    (_, root), (_, again) = views(notebook)
+    found = states(notebook)
+    child = found[root]["state"]["child"].removeprefix("IPY_MODEL_")
+    style = found[child]["state"]["style"].removeprefix("IPY_MODEL_")
+    assert (again, found[child]["state"]["parent"]) == (root, f"IPY_MODEL_{root}")
+    assert set(found) == {root, child, style}, "a widget's children have children"
+    assert found[root]["state"]["lost"] == "IPY_MODEL_gone"

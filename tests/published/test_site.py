@@ -1,0 +1,418 @@
+"""The site as people meet it: from a disk, with no network, in Chromium and in Firefox."""
+
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from types import SimpleNamespace
+from urllib.parse import unquote, urldefrag
+
+import html5lib
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from playwright.sync_api import expect
+
+from publish import notebooks, reading, sheet, site
+from tests.lessons.test_lessons import lesson as small_lesson
+from tests.published.test_page import try_widgets
+from tests.support import firefox
+from tests.support.widget_page import settle
+
+LESSONS = [source.stem for source in notebooks.sources()]
+OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "reference", "404", "search", "genindex"]
+REFERENCE = [f"reference/{module}" for module in site.MODULES]
+PAGES = LESSONS + OTHERS + REFERENCE
+#: One of each kind.
+AXE = ["index", "04_minus_infinity", "what_tutorials_get_wrong", "reference/masks", "search", "404"]
+
+
+@pytest.fixture(scope="session")
+def built(executed):
+    """The site, in its own place: what a build before left is used again."""
+    return site.build()
+
+
+@pytest.fixture(scope="session")
+def parsed(built):
+    """Path → page, of everything that is HTML."""
+    return {path: BeautifulSoup(path.read_text(encoding="utf-8"), "html5lib") for path in sorted(built.rglob("*.html"))}
+
+
+@pytest.fixture
+def opened(built, page):
+    """Opens a page with the network off; at the end, nothing was asked for, failed or was complained of."""
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("requestfailed", lambda request: complaints.append(request.url))
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def open_page(name, query=""):
+        page.context.set_offline(True)
+        page.goto(f"{(built / f'{name}.html').as_uri()}{query}")
+        if page.locator(".masks-place").count():
+            page.wait_for_selector('html[data-masks="ready"]', timeout=10_000)
+        return page
+
+    yield open_page
+    assert [url for url in requests if not url.startswith(("blob:", "file:", "data:"))] == []
+    assert complaints == []
+
+
+def test_the_lists_above_are_complete(built):
+    assert {path.relative_to(built).with_suffix("").as_posix() for path in built.rglob("*.html")} == {
+        *PAGES,
+        *(f"{folder}/{name}" for folder in ("pages", "slides") for name in LESSONS),
+        "pages/what_tutorials_get_wrong",
+        f"pages/{reading.PRINTED.removesuffix('.html')}",
+    }
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_needs_nothing_is_whole_and_fits(name, opened):
+    shown = opened(name)
+    assert shown.locator("h1").count() == 1
+    assert "$" not in "".join(shown.locator("article p").all_inner_texts()), "formulas are drawn"
+    for width in (360, 800, 1400):
+        shown.set_viewport_size({"width": width, "height": 900})
+        settle(shown)
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("name", ["index", *LESSONS])
+def test_widgets_live_by_mouse_and_keyboard(name, opened):
+    shown = opened(name)
+    assert shown.locator(".masks-place").count() == shown.locator(".masks-lives").count() > 0
+    try_widgets(shown)
+
+
+def test_code_is_copied_without_its_output(opened):
+    shown = opened("04_minus_infinity")
+    assert shown.locator("div.cell_input button.copybtn").count() == shown.locator("div.cell_input").count() > 10
+    assert shown.locator("div.cell_output button.copybtn").count() == 0
+
+
+def test_search_finds_lessons_and_helpers(opened):
+    shown = opened("search", "?q=left+padding")
+    found = shown.locator("#search-results li a")
+    expect(found.first).to_be_visible()
+    assert any("03_left_or_right" in link.get_attribute("href") for link in found.all())
+    shown = opened("search", "?q=assert_no_leaks")
+    expect(shown.locator('#search-results a[href*="influence"]').first).to_be_visible()
+
+
+def test_the_search_button_leads_to_the_results(opened):
+    shown = opened("index")
+    shown.keyboard.press("Control+k")
+    shown.keyboard.type("cross-attention")
+    shown.keyboard.press("Enter")
+    expect(shown.locator('#search-results a[href*="06_two_masks"]').first).to_be_visible()
+
+
+def test_dark_is_dark_for_page_widgets_and_figures(opened, page):
+    page.emulate_media(color_scheme="dark")
+    shown = opened("04_minus_infinity")
+    brightness = """element => {
+      const canvas = document.createElement("canvas").getContext("2d");
+      canvas.fillStyle = getComputedStyle(element).backgroundColor;
+      canvas.fillRect(0, 0, 1, 1);
+      return Math.max(...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3));
+    }"""
+    for place in ("body", ".masklab", "div.cell_input div.highlight"):
+        assert shown.locator(place).first.evaluate(brightness) < 70, place
+    # The switch in the page wins over the system, for the widgets too.
+    shown.get_by_role("button", name="Color mode").click()
+    shown.get_by_role("button", name="Light").click()
+    for place in ("body", ".masklab"):
+        assert shown.locator(place).first.evaluate(brightness) > 200, place
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", AXE)
+def test_axe_finds_nothing(name, scheme, page, opened):
+    page.emulate_media(color_scheme=scheme)
+    found = Axe().run(opened(name), options={"preload": False})  # it would fetch style sheets
+    assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in found.response["violations"]] == []
+
+
+def test_print_shows_pictures_in_place_of_widgets(opened):
+    shown = opened("04_minus_infinity")
+    shown.emulate_media(media="print")
+    expect(shown.locator(".masks-place > img").first).to_be_visible()
+    expect(shown.locator(".masks-alive").first).to_be_hidden()
+    expect(shown.locator(".bd-sidebar-primary")).to_be_hidden()
+    shown.set_viewport_size({"width": 700, "height": 900})
+    for code in shown.locator("div.cell_input pre").all():
+        assert code.evaluate("pre => pre.scrollWidth <= pre.clientWidth"), "long lines are broken, not cut"
+
+
+# --- files, without a browser ------------------------------------------------------------------------
+
+
+def test_html_is_strict(built):
+    for path in built.rglob("*.html"):
+        parser = html5lib.HTMLParser(strict=False)
+        parser.parse(path.read_text(encoding="utf-8"))
+        assert [(place, code) for place, code, _ in parser.errors] == [], path
+
+
+def test_titles_and_descriptions(parsed):
+    titles = {}
+    for path, page in parsed.items():
+        title, description = page.title.get_text(), page.find("meta", attrs={"name": "description"})
+        assert len(title) > 8, path
+        assert description is not None, path
+        assert 20 < len(description["content"]) < 250, path
+        assert page.html["lang"] == "en", path
+        titles.setdefault((path.parent, title), []).append(path.name)
+    assert [names for names in titles.values() if len(names) > 1] == []
+
+
+def test_every_image_says_what_it_shows(parsed):
+    for path, page in parsed.items():
+        for picture in page.find_all("img"):
+            assert len(picture.get("alt", "").split()) > 10, f"{path}: {str(picture)[:120]}"
+
+
+def test_links_and_anchors_resolve(parsed, built):
+    anchors = {path: {tag["id"] for tag in page.find_all(id=True)} for path, page in parsed.items()}
+    checked = 0
+    for path, page in parsed.items():
+        for tag in page.find_all(href=True):
+            address, anchor = urldefrag(tag["href"])
+            address = unquote(address.partition("?")[0])
+            if re.match(r"(https?|mailto|data):", address) or (path.parent.name == "slides" and anchor.startswith("/")):
+                continue
+            target = (path.parent / address).resolve() if address else path
+            assert target.is_file(), f"{path.relative_to(built)} → {tag['href']}"
+            if anchor:
+                assert {anchor, unquote(anchor)} & anchors[target], f"{path.relative_to(built)} → {tag['href']}"
+            checked += 1
+    assert checked > 1000
+
+
+def test_the_ledgers_links_lead_to_the_cells_that_prove_it(parsed, built):
+    links = parsed[built / "what_tutorials_get_wrong.html"].select('a[href*="#cell-id=claim"]')
+    assert len(links) > 60
+    for link in links:
+        address, anchor = urldefrag(link["href"])
+        target = parsed[built / address].find(id=anchor)
+        assert target.find_next(class_="cell_input") is not None
+
+
+def test_pages_and_shared_files_are_small(built):
+    shared = [path for path in (built / "_static").rglob("*") if path.is_file() and path.parent.name != "figures"]
+    assert sum(path.stat().st_size for path in shared) < 8e6
+    assert not [path for path in shared if path.suffix == ".map"]
+    for name in PAGES:
+        text = (built / f"{name}.html").read_text(encoding="utf-8")
+        figures = {built / found for found in re.findall(r'_static/figures/[^"]+', text)}
+        assert len(text.encode()) + sum(path.stat().st_size for path in figures) < 500_000, name
+
+
+def test_downloads_are_there(parsed, built):
+    for name in LESSONS:
+        links = {link.get_text(): link["href"] for link in parsed[built / f"{name}.html"].select(".about-page a")}
+        assert {"Notebook", "Single page", "Slides"} <= set(links)
+        assert (built / links["Notebook"]).stat().st_size > 10_000
+    assert (built / "pages" / reading.PRINTED).read_text() == sheet.page()
+    said = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
+    assert said == "20 min to read, 25 to do"
+
+
+# --- Firefox -----------------------------------------------------------------------------------------
+
+READY = """
+return document.readyState === "complete"
+  && (!document.querySelector(".masks-place") || document.documentElement.dataset.masks === "ready");
+"""
+READY_DECK = "return Boolean(document.querySelector('.reveal.ready'))"
+#: Numbers of the slides that hold a widget.
+WIDGET_SLIDES = """
+const slides = [...document.querySelectorAll(".slides > section")];
+return slides.flatMap((slide, number) => (slide.querySelector(".masks-place") ? [number] : []));
+"""
+LIVING = "return ['place', 'lives'].map((name) => document.querySelectorAll(`.masks-${name}`).length)"
+HEIGHTS = "return [...document.querySelectorAll('math')].map((formula) => formula.getBoundingClientRect().height)"
+PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments.length - 1]))"
+
+
+def try_in_firefox(fox, within):
+    """Every widget within answers to Firefox's own mouse and keyboard; returns how many there are."""
+    from marionette_driver.keys import Keys
+
+    labs = fox.find_elements("css selector", f"{within} .masklab")
+    for lab in labs:
+
+        def status(lab=lab):
+            fox.execute_async_script(PAINTED)
+            return lab.find_element("css selector", ".masks-status").text
+
+        before, flip = status(), lab.find_element("xpath", ".//button[text()='Flip polarity']")
+        flip.click()
+        assert flip.get_attribute("aria-pressed") == "true"
+        assert status() != before
+        flip.click()
+        assert status() == before
+        grid = lab.find_element("css selector", "[role=grid]")
+        for keys in (Keys.CONTROL + Keys.HOME, Keys.SPACE):
+            grid.send_keys(keys)
+        assert status() != before
+        grid.send_keys(Keys.CONTROL + "z")
+        assert status() == before
+    grids = fox.find_elements("css selector", f"{within} .headgrid")
+    for grid in grids:
+        for choice in grid.find_elements("css selector", "input[type=radio]"):
+            choice.click()
+            fox.execute_async_script(PAINTED)
+            assert choice.get_property("checked")
+        box = grid.find_element("css selector", "input[type=checkbox]")
+        before = box.get_property("checked")
+        box.send_keys(Keys.SPACE)
+        assert box.get_property("checked") != before
+    return len(labs) + len(grids)
+
+
+@pytest.fixture(scope="module")
+def fox():
+    with firefox.started() as client:
+        yield client
+
+
+@pytest.mark.parametrize("folder", ["", "pages/", "slides/"])
+@pytest.mark.parametrize("name", LESSONS)
+def test_firefox_opens_it_and_widgets_live(name, folder, fox, built):
+    deck = folder == "slides/"
+    firefox.opened(fox, (built / folder / f"{name}.html").as_uri(), READY_DECK if deck else READY)
+    assert [url for url in fox.execute_script(firefox.ASKED) if not url.startswith(("file:", "blob:"))] == []
+    places, living = fox.execute_script(LIVING)
+    assert places == living > 0
+    if deck:
+        for number in fox.execute_script(WIDGET_SLIDES):
+            fox.execute_script(f"window.wrappedJSObject.Reveal.slide({number})")
+            fox.execute_async_script(PAINTED)
+            assert try_in_firefox(fox, ".present") > 0
+    else:
+        assert try_in_firefox(fox, "body") == places
+    assert firefox.complaints(fox) == []
+
+
+def test_firefox_draws_formulas_and_finds(fox, built):
+    firefox.opened(fox, (built / "04_minus_infinity.html").as_uri(), READY)
+    heights = fox.execute_script(HEIGHTS)
+    assert heights
+    assert min(heights) > 8
+    found = "return document.querySelectorAll('#search-results a[href*=\"05_causal\"]').length > 0"
+    firefox.opened(fox, (built / "search.html").as_uri() + "?q=future", found)
+    assert firefox.complaints(fox) == []
+
+
+# --- building ----------------------------------------------------------------------------------------
+
+
+def test_building_again_changes_nothing(built):
+    before = {path: path.stat().st_mtime_ns for path in built.rglob("*.*")}
+    site.build()
+    assert {path: path.stat().st_mtime_ns for path in built.rglob("*.*")} == before
+
+
+def test_a_lesson_that_fails_leaves_the_last_good_site(tmp_path, monkeypatch):
+    small_lesson(tmp_path, monkeypatch, "x = 1", "1 / 0")
+    monkeypatch.setattr(site, "SITE", tmp_path / "site")
+    monkeypatch.setattr(site, "WORK", tmp_path / "build")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("the last good one")
+    with pytest.raises(notebooks.LessonError, match=r"42_test\.ipynb, cell cell-02: ZeroDivisionError"):
+        site.build()
+    assert [path.name for path in (tmp_path / "site").iterdir()] == ["index.html"]
+    assert (tmp_path / "site" / "index.html").read_text() == "the last good one"
+
+
+def test_what_sphinx_warns_of_stops_the_build(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(site, "SITE", tmp_path / "site")
+    monkeypatch.setattr(site, "WORK", tmp_path / "build")
+    shutil.copytree(site.WEBSITE, website := tmp_path / "website")
+    (website / "lessons.md").write_text(
+        "# Lessons\n\n[nowhere](no_such_page.md)\n\n:::{toctree}\n:hidden:\n\n{entries}\n:::\n"
+    )
+    monkeypatch.setattr(site, "WEBSITE", website)
+    with pytest.raises(notebooks.LessonError, match=r"(?s)the site cannot be built.*lessons\.md.*no_such_page"):
+        site.build()
+    assert not (tmp_path / "site").exists()
+    assert not (tmp_path / "build").exists()
+
+
+# --- where it lives ----------------------------------------------------------------------------------
+
+
+def test_without_an_address_nothing_is_launched(parsed):
+    assert not [path for path, page in parsed.items() if page.select(".launch")]
+    assert site.Place().launches("03_left_or_right") == []
+
+
+def test_with_an_address_lessons_can_be_launched():
+    place = site.Place("https://github.com/ada/masks.git", "https://ada.github.io/masks/", "https://hub.example.org/")
+    assert (place.repository, place.address) == ("https://github.com/ada/masks", "https://ada.github.io/masks")
+    assert dict(place.launches("03_left")) == {
+        "Binder": "https://mybinder.org/v2/gh/ada/masks/main?urlpath=lab%2Ftree%2Fnotebooks%2F03_left.ipynb",
+        "Colab": "https://colab.research.google.com/github/ada/masks/blob/gh-pages/downloads/03_left.ipynb",
+        "JupyterHub": "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada%2Fmasks"
+        "&branch=main&urlpath=lab%2Ftree%2Fmasks%2Fnotebooks%2F03_left.ipynb",
+    }
+    elsewhere = site.Place("https://git.example.org/ada/masks")
+    assert elsewhere.launches("03_left") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"repository": "ada/masks"}, "repository: 'ada/masks' is not an address; wanted something like https://"),
+        ({"repository": "https://github.com/ada"}, "repository: 'https://github.com/ada' has no owner and name"),
+        ({"address": "ada.github.io"}, "address: 'ada.github.io' is not an address"),
+        ({"jupyterhub": "javascript:alert(1)"}, "jupyterhub: .* is not an address"),
+    ],
+)
+def test_a_place_that_is_none_is_refused(given, says):
+    with pytest.raises(notebooks.LessonError, match=says):
+        site.Place(**given)
+
+
+def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
+    made = list(notebooks.finished(notebooks.chosen(["01"])[0]))
+    for (path, notebook), folder in zip(made, ("notebooks", "notebooks/solutions"), strict=True):
+        alone = site._to_run_alone(notebook, path, site.Place())
+        assert alone.cells[0].source.startswith("*This notebook needs the helpers")
+        fetching = site._to_run_alone(notebook, path, site.Place("https://github.com/ada/masks"))
+        code = fetching.cells[0].source
+        assert '"https://github.com/ada/masks", "attention-masks"' in code
+        assert f'os.chdir("attention-masks/{folder}")' in code
+        assert fetching.cells[1:] == notebook.cells
+        # In the collection it does nothing: a folder of utils lies above.
+        inside = tmp_path / folder
+        inside.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "utils").mkdir(exist_ok=True)
+        subprocess.run([sys.executable, "-c", code], cwd=inside, check=True, env={"PATH": ""})
+
+
+@pytest.mark.parametrize(("address", "wanted"), [("", 0), ("https://ada.github.io/masks/", 1)])
+def test_with_an_address_the_page_not_found_works_anywhere(address, wanted, built):
+    """It is shown at any depth, so its links must start from the top."""
+    describe = runpy.run_path(str(site.WEBSITE / "conf.py"))["describe"]
+    app = SimpleNamespace(srcdir=site.WORK / "source", config=SimpleNamespace(html_baseurl=address))
+    describe(app, "404", "page.html", context := {"body": ""}, None)
+    assert context["metatags"].count(f'<base href="{address}">') == wanted
+
+
+def test_the_workflow_runs_what_one_can_run_oneself():
+    workflow = yaml.safe_load((notebooks.ROOT / ".github" / "workflows" / "site.yml").read_text())
+    steps = [step["run"] for step in workflow["jobs"]["site"]["steps"] if "run" in step]
+    targets = re.findall(r"^make (\w+)", "\n".join(steps), re.MULTILINE)
+    assert targets == ["lint", "test", "site", "publish"]
+    rules = (notebooks.ROOT / "Makefile").read_text()
+    for target in targets:
+        assert re.search(rf"^{target}\b[\w ]*:", rules, re.MULTILINE)

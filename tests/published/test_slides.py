@@ -1,0 +1,248 @@
+"""Slides: one file a lesson, in a real browser, from a disk, with no network: complete, alive, and nothing cut."""
+
+import nbformat
+import pytest
+from playwright.sync_api import expect
+
+from publish import notebooks, reading, slides, static_widgets
+from tests.published.test_page import try_widgets
+from tests.support.widget_page import settle
+
+LESSONS = [source.stem for source in notebooks.sources()]
+every_lesson = pytest.mark.parametrize("name", LESSONS)
+
+
+def lesson(name):
+    (source,) = notebooks.chosen([name])
+    return reading.lesson(source)
+
+
+@pytest.fixture(scope="module")
+def decks(executed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slides")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slides, "SLIDES", folder)
+        written = list(slides.build())
+    assert [path.stem for path in written] == LESSONS
+    return {path.stem: path for path in written}
+
+
+@pytest.fixture
+def opened(decks, page):
+    """Opens a deck with the network off; at the end, nothing was asked for and nothing was complained of."""
+    requests, complaints = [], []
+    page.context.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def open_deck(name, slide=0):
+        page.context.set_offline(True)
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.goto(f"{decks[name].as_uri()}#/{slide}")
+        page.wait_for_selector(".reveal.ready")
+        return page
+
+    yield open_deck
+    assert [url for url in requests if not url.startswith(("blob:", "file:"))] == []
+    assert complaints == []
+
+
+#: The number of the first slide that holds such a thing.
+FIRST = "what => [...document.querySelectorAll('.slides > section')].findIndex((slide) => slide.querySelector(what))"
+#: Of the slide on show: zoom of its content, and by how much any part of it leaves the slide, in the slide's pixels.
+MEASURED = """() => {
+  const slide = Reveal.getCurrentSlide(), box = slide.querySelector(".fit"), scale = Reveal.getScale();
+  const { left, top } = document.querySelector(".slides").getBoundingClientRect();
+  const over = [...box.querySelectorAll("*")].filter((part) => part.checkVisibility() && !part.closest(".masks-hidden"))
+    .map((part) => part.getBoundingClientRect())
+    .map(({ right, bottom }) => Math.max((right - left) / scale - 1280, (bottom - top) / scale - 720));
+  const cut = [...box.querySelectorAll("pre")]
+    .filter((pre) => pre.checkVisibility() && pre.scrollWidth > pre.clientWidth + 1);
+  return { zoom: +box.style.zoom || 1, over: Math.max(...over), cut: cut.length,
+    heading: slide.querySelector("h1, h2")?.innerText, text: box.innerText.trim().length,
+    widgets: box.querySelectorAll(".masks-lives").length, pictures: box.querySelectorAll("img").length };
+}"""
+
+
+@every_lesson
+def test_every_slide_fits_and_says_something(name, opened):
+    shown = opened(name)
+    slides = shown.evaluate("Reveal.getTotalSlides()")
+    assert 8 <= slides <= 30
+    headings, widgets = [], 0
+    for number in range(slides):
+        if number:
+            shown.keyboard.press("ArrowRight")
+        shown.wait_for_function("number => Reveal.getIndices().h === number", arg=number)
+        settle(shown)
+        if shown.locator(".present .masks-lives").count():
+            shown.wait_for_function("!document.querySelector('.present [aria-busy]')")
+            settle(shown)
+        found = shown.evaluate(MEASURED)
+        assert found["over"] <= 1, f"slide {number + 1}: {found}"
+        assert found["cut"] == 0, f"slide {number + 1}: {found}"
+        assert found["zoom"] >= 0.7, f"slide {number + 1} is too full: {found}"
+        assert found["heading"], f"slide {number + 1} has no heading"
+        assert found["text"] > 40 or found["pictures"], f"slide {number + 1}: {found}"
+        headings.append(found["heading"])
+        widgets += found["widgets"]
+        try_widgets(shown, ".present")
+        shown.evaluate("document.activeElement.blur()")
+    assert headings[0] == reading.about(lesson(name)).title
+    assert headings[-1] == ("What you can do now" if name != "10_cheat_sheet" else "To go on")
+    assert widgets > 0, "every lesson has a widget"
+
+
+@every_lesson
+def test_inputs_are_hidden_unless_they_are_asked_for(name, opened):
+    shown = opened(name)
+    tags = [set(cell.metadata.get("tags", ())) for cell in lesson(name).cells if cell.cell_type == "code"]
+    wanted = sum(bool(found & slides.SHOWN) and "show-code" in found for found in tags)
+    assert shown.locator(".slides .input_area").count() == wanted
+    assert shown.locator(".slides .code_cell").count() == sum(bool(found & slides.SHOWN) for found in tags)
+
+
+def test_opened_in_the_middle_a_slide_with_a_widget_fits(opened):
+    """A widget is drawn when its slide is shown, so it grows after the slide has been measured."""
+    shown = opened("01_ragged_tensors")
+    number = shown.evaluate(FIRST, ".masklab")
+    shown = opened("01_ragged_tensors", number)
+    shown.reload()
+    shown.wait_for_selector(".present .masks-lives")
+    settle(shown)
+    expect(shown.locator(".present .fit")).to_have_class("fit maps-only")
+    found = shown.evaluate(MEASURED)
+    assert found["over"] <= 1
+    assert found["zoom"] >= 0.7
+
+
+def on_the_widget(shown, kind=".masklab"):
+    number = shown.evaluate(FIRST, kind)
+    shown.evaluate("number => Reveal.slide(number)", number)
+    settle(shown)
+    return number
+
+
+def test_keys_inside_a_widget_are_its_own(opened):
+    shown = opened("04_minus_infinity")
+    number = on_the_widget(shown)
+    lab = shown.locator(".present .masklab")
+    before = lab.locator(".masks-status").inner_text()
+    lab.get_by_role("grid").focus()
+    for key in ("Control+Home", "ArrowRight", "ArrowDown", "Space", "s", "f", "o"):
+        shown.keyboard.press(key)
+    assert shown.evaluate("Reveal.getIndices().h") == number
+    assert not shown.evaluate("Reveal.isOverview()")
+    assert lab.locator(".masks-status").inner_text() != before, "Space drew in the widget"
+    shown.keyboard.press("Escape")
+    shown.keyboard.press("ArrowRight")
+    assert shown.evaluate("Reveal.getIndices().h") == number + 1
+
+
+def test_widgets_on_slides_take_the_mouse_where_it_is(opened):
+    """The slide is scaled, and the widget on it again."""
+    shown = opened("04_minus_infinity")
+    shown.set_viewport_size({"width": 900, "height": 700})
+    on_the_widget(shown)
+    lab = shown.locator(".present .masklab")
+    lab.get_by_role("button", name="Reset").click()
+    before = lab.locator(".masks-status").inner_text()
+    box = lab.locator(".masklab-grid canvas").bounding_box()
+    shown.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.65)  # the last key of the first query
+    expect(lab.locator(".masks-status")).not_to_have_text(before)
+    shown.keyboard.press("Control+z")
+    expect(lab.locator(".masks-status")).to_have_text(before)
+
+
+def test_the_speaker_has_notes_and_a_clock(opened):
+    shown = opened("05_causal_masks")
+    assert shown.locator("aside.notes").count() > 4
+    number = shown.evaluate(FIRST, "aside.notes")
+    shown.evaluate("number => Reveal.slide(number)", number)
+    wanted = shown.locator("aside.notes").first.text_content().split()[:5]
+    with shown.expect_popup() as popup:
+        shown.keyboard.press("s")
+    notes = popup.value.locator(".speaker-controls-notes .value")
+    expect(notes).to_contain_text(" ".join(wanted))
+
+
+def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(decks, page):
+    page.goto(f"{decks['04_minus_infinity'].as_uri()}?print-pdf")
+    page.wait_for_selector(".reveal-print .pdf-page, .print-pdf .pdf-page")
+    page.emulate_media(media="print")
+    slides = page.locator(".slides section").count()
+    assert page.locator(".pdf-page").count() == slides
+    expect(page.locator(".masks-place > img").first).to_be_visible()
+    expect(page.locator(".masks-alive").first).to_be_hidden()
+
+
+# --- what is made of tags ----------------------------------------------------------------------------
+
+
+def tagged(*cells):
+    """A small lesson: (text, tags) for Markdown, (code, output, tags) for code."""
+    head = "# 42 · Test?\n\n*The misconception: none.*\n\n**After this you can**\n\n- test;\n- and\n  more.\n\nBegin."
+    made = [nbformat.v4.new_markdown_cell(head)]
+    for text, *output, tags in cells:
+        if output:
+            said = [nbformat.v4.new_output("stream", text=output[0])]
+            cell = nbformat.v4.new_code_cell(text, outputs=said)
+        else:
+            cell = nbformat.v4.new_markdown_cell(text)
+        cell.metadata.tags = tags.split()
+        made.append(cell)
+    return nbformat.v4.new_notebook(cells=made)
+
+
+def shown_of(notebook):
+    return [([cell.source for cell in slide.cells], slide.notes) for slide in slides._shown(notebook, "42_test")]
+
+
+def test_tags_say_what_is_shown_and_the_rest_is_notes():
+    notebook = tagged(
+        ("## One\n\nBefore.", ""),
+        ("print(1)", "1\n", "slide"),
+        ("Shown [here](03_left_or_right.ipynb).", "on-slide"),
+        ("Said [there](solutions/03_left_or_right.ipynb).", ""),
+        ("secret()", "nothing\n", ""),
+        ("## Two", "slide"),
+        ("## Skipped\n\nNobody hears this.", ""),
+    )
+    assert shown_of(notebook)[1:] == [
+        (["## One", "print(1)", "Shown here."], ["Before.", "Said there."]),
+        (["## Two"], []),
+        ([slides.CLOSING.format(goals="- test;\n- and\n  more.", title="42 · Test?")], []),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ([("text", "on-slide")], "42_test, cell .*: tagged on-slide, but no slide comes before it"),
+        ([("text", "")], "42_test: no cell is tagged slide"),
+    ],
+)
+def test_a_lesson_without_slides_is_named(cells, says):
+    with pytest.raises(notebooks.LessonError, match=says):
+        slides.deck(tagged(*cells), "42_test")
+
+
+def test_a_lesson_that_does_not_exist_is_named():
+    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'"):
+        list(slides.build(["77"]))
+
+
+def test_code_is_shown_on_purpose_only():
+    text = slides.deck(tagged(("secret = 1", "out\n", "slide"), ("public = 2", "out\n", "slide show-code")), "42_test")
+    assert "secret" not in text
+    assert "public" in text
+
+
+def test_a_deck_carries_only_the_widgets_it_shows():
+    notebook = lesson("00_start_here")
+    assert len(static_widgets.place(lesson("00_start_here"))) > 1
+    for cell in notebook.cells[1:]:
+        cell.metadata.tags = []
+    notebook.cells[1].metadata.tags = ["slide"]
+    assert "masks-states" not in slides.deck(notebook, "00_start_here")
+    assert static_widgets.scripts({}) == ""

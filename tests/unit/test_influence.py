@@ -1,0 +1,630 @@
+"""influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
+
+import time
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.attention.bias import causal_lower_right
+
+from tests.benchmarks.bench import peak_bytes
+from tests.support import tiny
+from utils import conventions, masks, models
+from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
+
+BATCH, HEADS, T, DIM = 3, 2, 6, 8
+KEEP = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)  # 3 queries, 5 keys
+
+
+def both_methods(test):
+    return pytest.mark.parametrize("method", ["perturb", "gradient"])(test)
+
+
+@pytest.fixture
+def mha():
+    return nn.MultiheadAttention(DIM, HEADS, batch_first=True).eval()
+
+
+@pytest.fixture
+def embeds():
+    return torch.randn(BATCH, T, DIM)
+
+
+# --- known answers -----------------------------------------------------------------------------------
+
+
+@both_methods
+def test_a_linear_map_is_measured_as_it_is(method):
+    """Output q = Σ_k A[q, k] · input k, so the amounts of one column are proportional to |A|."""
+    factors = torch.randn(3, 5) * KEEP
+    measured = influence(lambda x: factors @ x, inputs_embeds=torch.randn(5, DIM), method=method)
+    assert measured.shape == (3, 5)
+    assert torch.equal(measured > 0, KEEP)
+    ratios = measured / factors.abs()
+    for k in range(5):
+        column = ratios[KEEP[:, k], k]
+        assert torch.allclose(column, column[:1].expand_as(column), rtol=1e-3)
+
+
+@both_methods
+def test_each_sequence_of_a_batch_is_measured_by_itself(method, mha, embeds):
+    keep = masks.lengths([6, 4, 2], T)
+    measured = influence(mha, inputs_embeds=embeds, method=method, **conventions.to_mha(keep, HEADS))
+    assert measured.shape == (BATCH, T, T)
+    allowed = (keep[:, 0] | torch.eye(T, dtype=torch.bool)).expand(BATCH, T, T)
+    assert torch.equal(measured > 0, allowed)
+    alone = influence(mha, inputs_embeds=embeds[1], method=method, key_padding_mask=~keep[1, 0])
+    assert torch.allclose(alone, measured[1], atol=1e-4)
+
+
+def test_the_amount_is_the_largest_change():
+    embeds = torch.randn(4, DIM)
+    measured, floor = influence(lambda x: torch.cat([x, 3 * x], -1), inputs_embeds=embeds, return_floor=True)
+    noise = torch.randn(4, DIM, generator=torch.Generator().manual_seed(0)) * embeds.pow(2).mean().sqrt()
+    assert torch.allclose(measured.diagonal(), 3 * noise.abs().amax(-1), rtol=1e-4)
+    assert 0 < floor < 1e-5
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 6])
+def test_reach_against_walking_every_path(layers):
+    keep = torch.rand(2, 1, 5, 5) > 0.7
+    found = reach(keep, layers)
+    for b in range(2):
+        for q in range(5):
+            here = {q}
+            for _ in range(layers):
+                here |= {k for place in here for k in range(5) if keep[b, 0, place, k]}
+            assert {k for k in range(5) if found[b, q, k]} == here
+
+
+def test_reach_joins_heads_and_leaves_rectangles_alone():
+    per_head = torch.zeros(1, 2, 3, 3, dtype=torch.bool)
+    per_head[0, 0, 2, 0] = per_head[0, 1, 2, 1] = True
+    assert reach(per_head)[0].tolist() == [[True, False, False], [False, True, False], [True, True, True]]
+    assert torch.equal(reach(KEEP), KEEP[None])
+
+
+def test_reach_grows_through_layers():
+    """A window of 2 keys in 3 layers reaches 3 back: true of the module, and known to find_leaks."""
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False).eval()
+    keep = masks.sliding_window(T, 2)
+    measured = influence(encoder, inputs_embeds=torch.randn(T, DIM), mask=~keep)
+    assert torch.equal(measured > 0, masks.sliding_window(T, 4))
+    assert find_leaks(measured, keep, layers=3) == []
+    assert {(leak.query, leak.key) for leak in find_leaks(measured, keep)} == {
+        (q, k) for q in range(T) for k in range(T) if 2 <= q - k <= 3
+    }
+    assert assert_no_leaks(encoder, keep, inputs_embeds=torch.randn(T, DIM), mask=~keep).forwards == T
+
+
+# --- every kind of model -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_modules_of_torch_are_called_in_their_own_layout(batch_first, embeds):
+    keep = masks.causal(T) & masks.lengths([6, 4, 2], T)
+    attention = nn.MultiheadAttention(DIM, HEADS, batch_first=batch_first).eval()
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=batch_first).eval()
+    encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval()
+    both = conventions.to_mha(keep, HEADS)
+    encoder_masks = {"mask": both["attn_mask"], "src_key_padding_mask": both["key_padding_mask"]}
+    layer_masks = {"src_mask": both["attn_mask"], "src_key_padding_mask": both["key_padding_mask"]}
+    for module, given in ((attention, both), (layer, layer_masks), (encoder, encoder_masks)):
+        measured = influence(module, inputs_embeds=embeds, **given)
+        wanted = reach(keep)
+        # The fast path of a whole layer zeroes padded positions; real ones are what is asked about.
+        real = masks.lengths([6, 4, 2], T)[:, 0, 0]
+        assert torch.equal((measured > 0)[real], wanted[real])
+
+
+def test_cross_attention_has_its_own_queries(mha, embeds):
+    query = torch.randn(BATCH, 4, DIM)
+    keep = masks.lengths([6, 4, 1], T).expand(BATCH, 1, 4, T) & (torch.rand(4, T) > 0.3)
+    keep[..., 0] = True
+    given = conventions.to_mha(keep, HEADS)
+    measured = influence(mha, inputs_embeds=embeds, query=query, **given)
+    assert measured.shape == (BATCH, 4, T)
+    assert torch.equal(measured > 0, keep[:, 0])
+    assert find_leaks(measured, keep) == [] == find_blocked(measured, keep)
+
+
+@both_methods
+@pytest.mark.parametrize("by", ["input_ids", "inputs_embeds"])
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_hugging_face_models_by_ids_and_by_embeddings(kind, implementation, by, method):
+    model = tiny.model(kind, implementation)
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
+    keep = masks.documents([0, 0, 0, 1, 1, 1])
+    keep = keep if kind == "bert" else keep & masks.causal(T)
+    given = {"input_ids": ids} if by == "input_ids" else {"inputs_embeds": model.get_input_embeddings()(ids).detach()}
+    measured = influence(model, **given, method=method, attention_mask=conventions.to_hf(keep, model=model))
+    assert torch.equal(measured > 0, keep)
+    assert find_leaks(measured, keep, layers=2) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_half_precision(kind, dtype):
+    model = tiny.model(kind, "sdpa").to(dtype)
+    keep = masks.documents([0, 0, 0, 1, 1, 1]) & masks.causal(T)
+    measured, floor = influence(
+        model, torch.arange(5, 11), attention_mask=conventions.to_hf(keep, model=model), return_floor=True
+    )
+    assert measured.dtype == torch.float32
+    assert torch.equal(measured > 0, keep)
+    assert floor > 0
+
+
+def test_a_language_model_is_measured_at_its_logits():
+    model = tiny.model("gpt2", "sdpa", head=True)
+    measured = influence(model, torch.tensor([[5, 6, 7, 8]]))
+    assert torch.equal(measured > 0, masks.causal(4))
+
+
+def test_real_minilm_keeps_two_sentences_apart(minilm):
+    model, tokenizer = minilm
+    encoded = tokenizer("The cat sat.", "It was warm.", return_tensors="pt")
+    keep = masks.documents(encoded.token_type_ids[0])
+    attention_mask = conventions.to_hf(keep, model=model)
+    measured = influence(model, encoded.input_ids, attention_mask=attention_mask)
+    assert torch.equal(measured > 0, keep)
+    checked = assert_no_leaks(model, keep, encoded.input_ids, attention_mask=attention_mask)
+    assert isinstance(checked, Checked)
+    assert checked.forwards == 2
+    assert checked.noise_floor < 1e-5
+
+
+# --- planted leaks and their correct twins -----------------------------------------------------------
+
+
+def leaks(model, keep, layers, **given):
+    """What the map finds; the quick check must say the same."""
+    found = find_leaks(influence(model, **given), keep, layers)
+    if found:
+        with pytest.raises(AssertionError, match="is moved by"):
+            assert_no_leaks(model, keep, layers=layers, **given)
+    else:
+        assert_no_leaks(model, keep, layers=layers, **given)
+    return {(leak.sequence, leak.query, leak.key) for leak in found}
+
+
+@pytest.mark.parametrize(
+    ("implementation", "form", "leaky"),
+    [
+        ("eager", "bool", True),
+        ("eager", "int", True),
+        ("eager", "float 0/1", True),
+        ("sdpa", "float 0/1", True),
+        ("sdpa", "bool", False),
+        ("eager", "additive", False),
+        ("sdpa", "additive", False),
+    ],
+)
+def test_F10_finds_the_silent_leaks_of_4d_masks(implementation, form, leaky):
+    if not tiny.V5:  # 4.57 refuses every 4D mask in BertModel, so nothing can leak there: F9 and F10 in test_facts.py
+        with pytest.raises(ValueError, match="Wrong shape"):
+            tiny.model("bert", implementation)(torch.tensor([[5, 6]]), attention_mask=torch.ones(1, 1, 2, 2).bool())
+        return
+    model, tokenizer = models.load("minilm-bert", attn_implementation=implementation)
+    encoded = tokenizer("The cat sat.", "It was warm.", return_tensors="pt")
+    keep = masks.documents(encoded.token_type_ids[0])
+    attention_mask = {
+        "bool": keep[None, None],
+        "int": keep[None, None].long(),
+        "float 0/1": keep[None, None].float(),
+        "additive": conventions.to_hf(keep, implementation),
+    }[form]
+    found = leaks(model, keep, 6, input_ids=encoded.input_ids, attention_mask=attention_mask)
+    assert found == ({(0, q, k) for q, k in (~keep).nonzero().tolist()} if leaky else set())
+
+
+def test_F1_finds_the_inverted_mask(mha):
+    keep = masks.causal(T)
+    embeds = torch.randn(T, DIM)
+    future = {(0, q, k) for q in range(T) for k in range(q + 1, T)}
+    # The last row of the inverted mask is empty: 0 in train mode with need_weights=False, else NaN (F3).
+    mha.train()
+    assert leaks(mha, keep, 1, inputs_embeds=embeds, attn_mask=keep, need_weights=False) == future
+    assert leaks(mha, keep, 1, inputs_embeds=embeds, attn_mask=~keep, need_weights=False) == set()
+
+
+def sdpa(x, attn_mask=None, is_causal=False):
+    """One head of attention without weights of its own."""
+    x = x[:, None]
+    return F.scaled_dot_product_attention(x, x, x, attn_mask=attn_mask, is_causal=is_causal)[:, 0]
+
+
+def test_F6_finds_batch_by_keys_read_as_queries_by_keys():
+    """As many sequences as positions, so the padding mask (B, S) passes for an (L, S) one."""
+    lengths = torch.tensor([4, 3, 2, 1])
+    keep = masks.lengths(lengths)
+    embeds = torch.randn(4, 4, DIM)
+    found = leaks(sdpa, keep, 1, inputs_embeds=embeds, attn_mask=keep[:, 0, 0])
+    wanted = {
+        (b, q, k) for b in range(4) for q in range(4) for k in range(4) if k < lengths[q] and k >= lengths[b] and k != q
+    }
+    assert found == wanted
+    assert leaks(sdpa, keep, 1, inputs_embeds=embeds, attn_mask=keep) == set()
+
+
+def test_F8_finds_masks_dealt_out_to_the_wrong_heads(mha, embeds):
+    keep = masks.lengths([6, 4, 2], T).expand(BATCH, 1, T, T)
+    ignore = ~keep[:, 0]  # one (q_len, k_len) mask per sequence
+    found = leaks(mha, keep, 1, inputs_embeds=embeds, attn_mask=ignore.repeat(HEADS, 1, 1))
+    # Heads 0 and 1 of sequence 1 get the masks of sequences 2 and 0, so one head sees what is hidden.
+    assert {(b, k) for b, _, k in found} == {(1, 4), (1, 5), (2, 2), (2, 3)}
+    assert leaks(mha, keep, 1, inputs_embeds=embeds, attn_mask=ignore.repeat_interleave(HEADS, 0)) == set()
+
+
+def test_F20_finds_the_upper_left_alignment_with_a_cache():
+    """Two new queries, five keys: upper left hides what a cache step should see."""
+
+    def step(attn_mask=None, is_causal=False):
+        def attention(x):
+            x = x[:, None]
+            return F.scaled_dot_product_attention(x[..., 3:, :], x, x, attn_mask=attn_mask, is_causal=is_causal)[:, 0]
+
+        return attention
+
+    embeds, keep = torch.randn(5, DIM), masks.causal(2, 5)
+    wrong = influence(step(is_causal=True), inputs_embeds=embeds)
+    right = influence(step(causal_lower_right(2, 5)), inputs_embeds=embeds)
+    # A query is made from its own input, key 4, which shows where it has more than one key to choose from.
+    itself = torch.tensor([[0, 0, 0, 0, 0], [0, 0, 0, 0, 1]], dtype=torch.bool)
+    assert torch.equal(wrong > 0, masks.causal(2, 5, "upper_left") | itself)
+    assert find_blocked(wrong, keep) == [(0, 0, 1), (0, 0, 2), (0, 0, 3), (0, 1, 2), (0, 1, 3)]
+    assert find_leaks(right, keep) == [] == find_blocked(right, keep)
+    # Seen the other way: whoever promises upper left and runs lower right leaks.
+    assert [leak[:2] for leak in find_leaks(right, masks.causal(2, 5, "upper_left") | itself)] == [
+        (0, 1),
+        (0, 2),
+        (0, 3),
+        (1, 2),
+        (1, 3),
+    ]
+
+
+def test_F19_finds_nan_that_a_weight_of_zero_lets_through():
+    """0 × NaN: a hidden value that becomes NaN still poisons the output, and counts as moving it without limit."""
+    keep = masks.causal(4)
+
+    def attention(x):
+        weights = (x @ x.transpose(-1, -2)).masked_fill(~keep, -torch.inf).softmax(-1)
+        return weights @ x.log()  # NaN where a change makes x negative
+
+    measured = influence(attention, inputs_embeds=torch.rand(4, 64) + 0.1)
+    assert (measured[~keep] == torch.inf).all()
+    assert len(find_leaks(measured, keep)) == 6
+
+
+# --- to_hf never leaks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_to_hf_never_leaks(kind, implementation):
+    """Measured on masks of every make: 0 where hidden, more than 0 where allowed, for one layer each."""
+    model = tiny.model(kind, implementation, layers=1)
+    generator = torch.Generator().manual_seed(0)
+    causal = masks.full(T) if kind == "bert" else masks.causal(T)
+    diagonal = torch.eye(T, dtype=torch.bool)
+    keeps = {
+        "documents": masks.documents([0, 0, 1, 1, 1, 2]) & causal,
+        "window": masks.sliding_window(T, 2),
+        "prefix": masks.prefix(T, 3),
+        "right padding": masks.lengths([4], T) & causal,
+        "2D right padding": masks.lengths([4], T),
+        "2D left padding": masks.lengths([4], T, "left"),
+        **{f"random {n}": (torch.rand(T, T, generator=generator) > 0.5) | diagonal for n in range(8)},
+    }
+    ids = torch.arange(5, 5 + T)
+    for name, keep in keeps.items():
+        if (
+            kind == "gpt2"
+            and implementation == "eager"
+            and not tiny.V5
+            and bool(keep.triu(1).any())
+            and keep.shape[-2] == T
+        ):
+            with pytest.raises(ValueError, match="hides them whatever its attention_mask says"):
+                conventions.to_hf(keep, model=model)
+            continue
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*lets queries see later keys")  # random masks do so on purpose
+            attention_mask = conventions.to_hf(keep, model=model)
+        assert (attention_mask.ndim == 2) == name.startswith("2D")
+        measured = influence(model, ids, attention_mask=attention_mask)
+        allowed = (keep & causal if name.startswith("2D") else keep).expand(1, 1, T, T)
+        seeing = allowed[0, 0].any(-1)  # a query without any key is F2, not a leak
+        assert torch.equal((measured > 0)[seeing], reach(allowed)[0][seeing]), name
+
+
+def test_an_encoder_and_a_decoder_with_one_embedding():
+    """T5 embeds the encoder's and the decoder's ids with one module; only the encoder's inputs are changed."""
+    import transformers
+
+    config = transformers.T5Config(
+        vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0, initializer_factor=2.0
+    )
+    model, ids = transformers.T5Model(config).eval(), torch.tensor([[5, 6, 7, 8]])
+    attention_mask = torch.tensor([[1, 1, 1, 0]])
+    measured = influence(model, ids, decoder_input_ids=torch.tensor([[0, 9, 10, 11]]), attention_mask=attention_mask)
+    assert torch.equal(measured > 0, attention_mask.bool().expand(4, 4))
+    with pytest.raises(ValueError, match="layers: an encoder-decoder has several stacks"):
+        assert_no_leaks(model, masks.full(4), ids, decoder_input_ids=ids)
+
+
+# --- how it measures ---------------------------------------------------------------------------------
+
+
+def test_batches_of_any_size_measure_the_same(mha):
+    embeds = torch.randn(7, DIM)
+    whole = influence(mha, inputs_embeds=embeds)
+    for limits in ({"max_copies": 1}, {"max_copies": 2}, {"max_copies": 4}, {"max_copies": 5}, {"max_bytes": 1}):
+        assert torch.allclose(influence(mha, inputs_embeds=embeds, **limits), whole, atol=1e-5)
+
+
+def test_a_callable_with_a_batch_of_its_own():
+    attn_mask = masks.lengths([2, 3]).expand(2, 1, 3, 3)
+    embeds = torch.randn(2, 3, DIM)
+
+    def fixed(x):
+        return F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], attn_mask=attn_mask)[:, 0]
+
+    measured = influence(fixed, inputs_embeds=embeds, max_copies=1)
+    assert find_leaks(measured, attn_mask) == []
+    assert torch.equal(measured > 0, reach(attn_mask))
+
+
+def test_memory_stays_within_its_bound(minilm):
+    """The allocator's own record, as the profiler writes it, for three bounds."""
+    model, tokenizer = minilm
+    ids = tokenizer("The cat sat on the mat and looked at the rain. " * 3, return_tensors="pt").input_ids[:, :32]
+    influence(model, ids)  # so that nothing is allocated once and for all below
+    for method, max_bytes in (("perturb", 2**23), ("perturb", 2**26), ("gradient", 2**26)):
+        used = peak_bytes(lambda m=method, b=max_bytes: influence(model, ids, method=m, max_bytes=b))
+        assert max_bytes / 20 < used < max_bytes
+
+
+def test_the_check_runs_once_per_distinct_row():
+    calls = []
+    keep = masks.documents([0] * 5 + [1] * 4 + [2] * 3)
+
+    def attention(x):
+        calls.append(len(x))
+        return sdpa(x, attn_mask=keep)
+
+    assert assert_no_leaks(attention, keep, inputs_embeds=torch.randn(12, DIM)).forwards == 3
+    assert calls == [4], "three changed copies and one unchanged, at once"
+    calls.clear()
+    assert assert_no_leaks(attention, masks.full(12), inputs_embeds=torch.randn(12, DIM)) == Checked(0, 0.0)
+    assert calls == [], "where nothing is hidden nothing can leak"
+
+
+def test_noise_is_not_reach(embeds):
+    """A model whose copies differ by themselves: the floor rises above the noise, what is larger stays."""
+
+    def noisy(x):
+        return sdpa(x, attn_mask=masks.causal(T)) + torch.randn(x.shape) * 1e-4
+
+    measured, floor = influence(noisy, inputs_embeds=embeds[0], return_floor=True)
+    assert 1e-4 < floor < 1e-2
+    assert find_leaks(measured, masks.causal(T)) == []
+    assert_no_leaks(noisy, masks.causal(T), inputs_embeds=embeds[0])
+
+
+@both_methods
+def test_outputs_that_no_input_reaches(method):
+    weight = nn.Parameter(torch.ones(2))
+    for constant in (lambda x: torch.ones(len(x), 3, 2), lambda x: weight.expand(len(x), 3, 2)):
+        measured = influence(constant, inputs_embeds=torch.randn(5, DIM), method=method)
+        assert torch.equal(measured, torch.zeros(3, 5))
+
+
+def test_minus_infinity_in_the_output_is_no_change():
+    """Logits that a model sets to -inf stay equal, though -inf - -inf is NaN."""
+    measured = influence(lambda x: F.pad(x, (0, 1), value=-torch.inf), inputs_embeds=torch.randn(3, DIM))
+    assert torch.equal(measured > 0, torch.eye(3, dtype=torch.bool))
+
+
+def test_nothing_is_left_behind(mha, embeds):
+    model = tiny.model("bert", "eager").train()
+    model.config.hidden_dropout_prob = 0.0
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    ids = torch.tensor([[5, 6, 7], [8, 9, 10]])
+    attention_mask = torch.tensor([[1, 1, 1], [1, 1, 0]])
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    before = ids.clone(), attention_mask.clone(), embeds.clone()
+    for method in ("perturb", "gradient"):
+        influence(model, ids, method=method, attention_mask=attention_mask)
+        influence(mha, inputs_embeds=embeds, method=method)
+    assert model.training
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(a, b) for a, b in zip(before, (ids, attention_mask, embeds), strict=True))
+    assert not model.get_input_embeddings()._forward_hooks
+    model.encoder.forward = lambda *args, **kwargs: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        influence(model, ids)
+    assert not model.get_input_embeddings()._forward_hooks
+
+
+def test_sequences_of_a_batch_must_not_move_each_other(embeds):
+    """The classic: batch_first forgotten, so that sequences attend to each other and positions do not."""
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16).eval()
+    with pytest.raises(
+        AssertionError, match=r"sequence 1 is moved by other sequences.*changed: 0, 2.*batch_first missing"
+    ):
+        assert_no_leaks(lambda x: layer(x), masks.causal(T), inputs_embeds=embeds)
+    right = nn.TransformerEncoderLayer(DIM, HEADS, 16, batch_first=True).eval()
+    checked = assert_no_leaks(lambda x: right(x, src_mask=~masks.causal(T)), masks.causal(T), inputs_embeds=embeds)
+    assert checked.forwards == T - 1 + 4, "one for each row that hides something, and two for each bit of 3 sequences"
+    for batch in (2, 3, 5, 8):
+        for source in range(batch):
+            for target in set(range(batch)) - {source}:
+
+                def mixed(x, source=source, target=target, batch=batch):
+                    parts = list(x.clone().split(batch))
+                    for part in parts:
+                        part[target] += part[source].mean()
+                    return torch.cat(parts)
+
+                with pytest.raises(AssertionError, match=f"of sequence {target} is moved by other sequences"):
+                    assert_no_leaks(mixed, masks.full(2), inputs_embeds=torch.randn(batch, 2, 3))
+
+
+def test_a_bar_shows_when_it_takes_long_and_only_then(capsys):
+    def slow(x):
+        time.sleep(0.6)
+        return x
+
+    influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), max_copies=3)
+    assert capsys.readouterr().err.strip() == ""
+    influence(slow, inputs_embeds=torch.randn(5, DIM), max_copies=3)
+    assert "influence" in capsys.readouterr().err
+
+
+# --- messages and bad input --------------------------------------------------------------------------
+
+
+def test_the_first_leak_is_shown_as_tokens(minilm):
+    model, tokenizer = minilm
+    encoded = tokenizer("The cat sat.", "It was warm.", return_tensors="pt")
+    keep = masks.documents(encoded.token_type_ids[0])
+    with pytest.raises(AssertionError) as caught:
+        assert_no_leaks(model, keep, encoded.input_ids, tokenizer=tokenizer, attention_mask=encoded.attention_mask)
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("query 0 '[CLS]' is moved by key 6 'it', by 0.0")
+    assert lines[0].endswith("which keep hides from it through 6 layers.")
+    assert lines[1] == "It may be reached by '[CLS]', 'the', 'cat', 'sat', '.', '[SEP]' only."
+    assert lines[2].startswith("60 leaks in all; noise floor ")
+
+
+def test_the_leak_of_a_batch_is_shown_with_its_own_tokens(minilm):
+    model, tokenizer = minilm
+    batch = tokenizer(["The cat sat on the mat.", "It rains."], padding=True, return_tensors="pt")
+    keep = masks.padding(batch.attention_mask)
+    with pytest.raises(AssertionError, match=r"query 0 '\[CLS\]' of sequence 1 is moved by key 5 '\[PAD\]'"):
+        assert_no_leaks(model, keep, batch.input_ids, tokenizer=tokenizer)
+    real = batch.attention_mask.bool()
+    checked = assert_no_leaks(model, keep, **batch, tokenizer=tokenizer, queries=real)
+    assert checked.forwards >= 3
+
+
+def test_a_leak_is_named_beside_rows_of_nan(mha):
+    keep = masks.causal(4) & (torch.arange(4) > 0)[:, None]
+    wrong = keep.clone()
+    wrong[1, 3] = True
+    given = {
+        "inputs_embeds": torch.randn(4, DIM),
+        "attn_mask": ~wrong,
+        "queries": torch.tensor([False, True, True, True]),
+    }
+    with pytest.raises(AssertionError, match="query 1 is moved by key 3"):
+        assert_no_leaks(mha, keep, **given)
+
+
+def test_queries_that_nobody_reads_may_hold_anything():
+    """Left padding under finfo.min: the pad queries come out uniform over everything (F15)."""
+    model = tiny.model("gpt2", "eager")
+    attention_mask = torch.tensor([[0, 0, 1, 1, 1]])
+    keep = masks.causal(5) & masks.padding(attention_mask)
+    given = {"input_ids": torch.tensor([[1, 1, 5, 6, 7]]), "attention_mask": attention_mask}
+    with pytest.raises(AssertionError, match=r"(?s)queries without any key.*queries="):
+        assert_no_leaks(model, keep, **given)
+    assert_no_leaks(model, keep, queries=attention_mask.bool(), **given)
+
+
+def test_nan_is_no_proof(mha):
+    keep = masks.full(4).clone()
+    keep[0] = False
+    given = {"inputs_embeds": torch.randn(4, DIM), "attn_mask": ~keep, "need_weights": True}
+    with pytest.raises(AssertionError, match="query 0: the output is NaN"):
+        assert_no_leaks(mha, keep, **given)
+    assert_no_leaks(mha, keep, queries=torch.tensor([False, True, True, True]), **given)
+    measured = influence(mha, **given)
+    assert measured[0].isnan().all()
+    assert measured[1:].isfinite().all()
+    with pytest.raises(ValueError, match="NaN for query 0"):
+        find_leaks(measured, keep)
+
+
+def test_leaks_of_a_batch_name_their_sequence():
+    measured = torch.zeros(2, 3, 3)
+    measured[1, 2, 0] = 0.5
+    assert find_leaks(measured, torch.eye(3, dtype=torch.bool)) == [Leak(query=2, key=0, amount=0.5, sequence=1)]
+    assert find_leaks(measured[1], torch.eye(3, dtype=torch.bool)) == [Leak(2, 0, 0.5)]
+
+
+BERT_IDS = torch.tensor([[5, 6, 7]])
+
+
+def other_embeddings():
+    """A model whose get_input_embeddings names a module that it does not use."""
+    model, unused = tiny.model("bert"), nn.Embedding(50, 16)
+    model.get_input_embeddings = lambda: unused
+    return model
+
+
+X = torch.randn(3, DIM)
+ONE = masks.full(3)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "says"),
+    [
+        (lambda: influence("minilm-bert", BERT_IDS), TypeError, "model: got 'minilm-bert', wanted a model"),
+        (lambda: influence(sdpa), ValueError, "input_ids, inputs_embeds: got both or neither"),
+        (lambda: influence(sdpa, BERT_IDS, inputs_embeds=X), ValueError, "got both or neither"),
+        (lambda: influence(sdpa, BERT_IDS), TypeError, "has no input embeddings of its own"),
+        (lambda: influence(tiny.model("bert"), X), TypeError, "Floats go to inputs_embeds"),
+        (lambda: influence(tiny.model("bert"), [5, 6]), TypeError, "input_ids: got a list"),
+        (lambda: influence(tiny.model("bert"), BERT_IDS[None]), ValueError, r"of shape \(1, 1, 3\)"),
+        (lambda: influence(sdpa, inputs_embeds=BERT_IDS), TypeError, "Token ids go to input_ids"),
+        (lambda: influence(sdpa, inputs_embeds=X[0]), ValueError, r"inputs_embeds: got a float32 tensor of shape \(8"),
+        (lambda: influence(sdpa, inputs_embeds=X[:0]), ValueError, "empty"),
+        (lambda: influence(sdpa, inputs_embeds=X, method="ablate"), ValueError, "method: got 'ablate'"),
+        (lambda: influence(sdpa, inputs_embeds=X, max_bytes=0), ValueError, "max_bytes: got 0"),
+        (lambda: influence(sdpa, inputs_embeds=X, max_copies=1.5), TypeError, "max_copies: got 1.5"),
+        (lambda: influence(lambda x: x.mean(1), inputs_embeds=X), ValueError, "Of a classifier measure the encoder"),
+        (lambda: influence(lambda x: x[:1], inputs_embeds=X), ValueError, "needs max_copies=1"),
+        (lambda: influence(lambda x: None, inputs_embeds=X), TypeError, "it returned None"),
+        (lambda: influence(nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True), inputs_embeds=X), ValueError,
+         r"dropout 0.1.*Call model.eval\(\)"),
+        (lambda: influence(tiny.model("bert").train(), BERT_IDS), ValueError, "train mode with dropout 0.1"),
+        (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "belongs to one batch"),
+        (lambda: influence(other_embeddings(), BERT_IDS), ValueError, "BertModel did not use its input embeddings"),
+        (lambda: reach(ONE, 0), ValueError, "layers: got 0"),
+        (lambda: reach(masks.causal(2, 5), 2), ValueError, r"keep: got shape \(2, 5\) with layers=2"),
+        (lambda: reach(torch.ones(3, 3)), TypeError, "keep: got a float32 tensor"),
+        (lambda: find_leaks([[1.0]], ONE), TypeError, "measured: got a list"),
+        (lambda: find_leaks(ONE, ONE), TypeError, "measured: got a bool tensor"),
+        (lambda: find_leaks(torch.ones(3, 4), ONE), ValueError, r"broadcasts to measured, \(3, 4\)"),
+        (lambda: find_leaks(torch.ones(3, 3), ONE.long()), TypeError, "keep: got an int64 tensor"),
+        (lambda: find_blocked(torch.ones(2, 3, 3), ONE.expand(4, 1, 3, 3)), ValueError, "broadcasts to measured"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(4), inputs_embeds=X), ValueError, "1 or 1 sequences of 3 keys"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(2, 3), inputs_embeds=X), ValueError, "2 queries, but the model"),
+        (lambda: assert_no_leaks(lambda x: 0 * x, masks.causal(3), inputs_embeds=X), ValueError, "no output moves"),
+        (lambda: assert_no_leaks(lambda x: F.dropout(x, 0.5), masks.causal(3), inputs_embeds=X), ValueError,
+         "functional dropout"),
+        (lambda: assert_no_leaks(sdpa, torch.ones(3, 3).tril(1).bool()[[2, 0, 1]], inputs_embeds=X.expand(3, 3, DIM)),
+         ValueError, r"looks like \(batch, k_len\) padding.*keep\[:, None, None, :\]"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=~ONE[0]), ValueError, "no True among"),
+        (lambda: influence(nn.MultiheadAttention(DIM, 2), inputs_embeds=X, query=torch.ones(5, 2, DIM)), ValueError,
+         r"query: got a float32 tensor of shape \(5, 2, 8\), wanted \(batch, q_len, dim\)"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=torch.ones(3)), ValueError,
+         "queries: got a float32 tensor"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, queries=ONE[0, :2]), ValueError,
+         r"queries: got a bool tensor of shape \(2,\)"),
+        (lambda: assert_no_leaks(sdpa, masks.causal(3), inputs_embeds=X, layers=0), ValueError, "layers: got 0"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
