@@ -4,6 +4,7 @@ Rows are queries, columns are keys. Compose with ``&`` and ``|``; convert with `
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -163,3 +164,108 @@ def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
         hint = " Is this an attention_mask? Then use masks.padding." if values.dtype == torch.bool else ""
         raise TypeError(f"{name}: got {describe_tensor(values)}, wanted integers.{hint}")
     return values
+
+
+# --- one list of masks, for Python and for the page --------------------------------------------------
+
+
+class Parameter(NamedTuple):
+    """A number, or a list of document lengths, that a mask of ``PRESETS`` needs."""
+
+    name: str
+    label: str
+    """What its input is called."""
+    default: str
+    """A number, or an expression of ``k_len``, brought into 1 to k_len; of lengths the first, the second is the rest."""
+    least: int = 0
+    kind: str = "count"
+    """``"count"`` (0 to k_len) or ``"lengths"`` (a list of counts, one for each document)."""
+
+
+class Preset(NamedTuple):
+    """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same."""
+
+    key: str
+    label: str
+    """What it is called in a menu."""
+    rule: str
+    """May query q attend to key k? An expression that Python reads with tensors, JavaScript with numbers, alike.
+
+    Its names are q, k, q_len, k_len, the parameters, ``own`` (the position of the query among the keys: the last query
+    is at the last key), ``document_q`` and ``document_k`` (the documents of both, if there are lengths). Its operators
+    are ``+ - * < <= > >= == & |``, with parentheses around each comparison.
+    """
+    parameters: tuple[Parameter, ...] = ()
+
+
+_REAL = Parameter("real", "real keys", default="k_len - 2")
+_WINDOW = Parameter("window", "window", default="3", least=1)
+_PREFIX = Parameter("prefix", "prefix", default="k_len >> 1")
+_LENGTHS = Parameter("lengths", "lengths", default="k_len >> 1", kind="lengths")
+
+#: Every mask that MaskLab offers, in the order of its menu. A row here is all that the widget needs.
+PRESETS = {
+    row.key: row
+    for row in (
+        Preset("none", "none", "(q >= 0) & (k >= 0)"),
+        Preset("right_padding", "right padding", "k < real", (_REAL,)),
+        Preset("left_padding", "left padding", "k >= k_len - real", (_REAL,)),
+        Preset("causal", "causal", "k <= own"),
+        Preset("causal_upper_left", "causal, upper left", "k <= q"),
+        Preset("sliding_window", "sliding window", "(k <= own) & (k > own - window)", (_WINDOW,)),
+        Preset("prefix", "prefix, then causal", "(k < prefix) | (k <= own)", (_PREFIX,)),
+        Preset("documents", "documents", "(own >= 0) & (document_q == document_k)", (_LENGTHS,)),
+        Preset("causal_padding", "causal + right padding", "(k <= own) & (k < real)", (_REAL,)),
+    )
+}
+
+
+def preset(name: str, q_len: int, k_len: int | None = None, **parameters) -> Tensor:
+    """The mask that MaskLab's menu calls ``name``: its rule in ``PRESETS``, evaluated for every query and key.
+
+    Args:
+        name: a key of ``PRESETS``, such as ``"sliding_window"``.
+        q_len: number of queries, at least 1.
+        k_len: number of keys; q_len if not given. The last query is at the last key.
+        **parameters: those of the preset, such as ``window=3``; ``lengths`` is a list of ints, and keys beyond
+            their sum are one more document.
+
+    Returns:
+        bool (q_len, k_len), True = may attend.
+
+    Raises:
+        TypeError: a parameter is missing, unknown, or not an int (of lengths, not a list of ints).
+        ValueError: no such preset, a size below 1, or a parameter below its least value.
+
+    References:
+        Lesson 00, where MaskLab is first used; Lesson 05 teaches the causal ones.
+    """
+    q_len, k_len = _sizes(q_len, k_len)
+    if name not in PRESETS:
+        raise ValueError(f"name: got {name!r}, wanted one of {', '.join(PRESETS)}.")
+    row = PRESETS[name]
+    wanted = [parameter.name for parameter in row.parameters]
+    if sorted(parameters) != sorted(wanted):
+        raise TypeError(
+            f"{name}: got the parameters {', '.join(parameters) or 'none'}, wanted {', '.join(wanted) or 'none'}."
+        )
+    q, k = torch.arange(q_len)[:, None], torch.arange(k_len)
+    own = q + k_len - q_len
+    names = {"q": q, "k": k, "own": own, "q_len": q_len, "k_len": k_len}
+    for parameter in row.parameters:
+        value = parameters[parameter.name]
+        if parameter.kind == "lengths":
+            document = _documents_of(value, k_len)
+            names |= {"document_k": document, "document_q": document[own.clamp(min=0)]}
+        else:
+            names[parameter.name] = require_count(value, parameter.name, minimum=parameter.least)
+    return eval(row.rule, {"__builtins__": {}}, names).expand(q_len, k_len).clone()
+
+
+def _documents_of(lengths: Sequence[int], k_len: int) -> Tensor:
+    """(k_len,) the number of each key's document; keys beyond the sum of the lengths are one more."""
+    lengths = _integers(lengths, "lengths", (1,), "a list of ints, one length per document")
+    if int(lengths.min()) < 0:
+        raise ValueError(f"lengths: got {int(lengths.min())}, wanted lengths of at least 0.")
+    ids = torch.arange(len(lengths)).repeat_interleave(lengths)[:k_len]
+    return torch.cat([ids, torch.full((k_len - len(ids),), len(lengths))])

@@ -1,6 +1,7 @@
 """Recognises what a ``keep`` is made of: causal, sliding window, prefix, documents, padding.
 
-It reads what ``masks`` writes. Nothing is guessed: a pattern is named only if it gives the same tensor again.
+The inverse of ``masks``, whose constructors it calls. Nothing is guessed: a pattern is named only if it gives the same
+tensor again.
 """
 
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import masks
 from ._validation import as_4d
 
 
@@ -30,9 +32,17 @@ def recognise(keep: Tensor) -> list[Pattern]:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+
     Returns:
         One or two patterns, three if queries are hidden too. Where several descriptions give the same tensor
         (one query, say), the simplest comes out.
+
+    Raises:
+        TypeError: keep is not a bool tensor.
+        ValueError: it has no size, or not 2 to 4 dimensions.
+
+    References:
+        Lesson 05, where ``describe`` names the masks.
     """
     keep = as_4d(keep)
     if not torch.equal(keep, keep[:, :1].expand_as(keep)):
@@ -43,10 +53,10 @@ def recognise(keep: Tensor) -> list[Pattern]:
     seen_keys, seeing_queries = keep.any(dim=1), keep.any(dim=2)
     tries = [(*candidate, hide) for candidate in _candidates(keep) for hide in (False, True)]
     for pattern, shape, hide_queries in sorted(tries, key=lambda t: _RANK.get((t[0].name, t[2]), 2 + t[2])):
-        found = shape & seen_keys[:, None]
+        rebuilt = shape & seen_keys[:, None]
         if hide_queries:
-            found = found & seeing_queries[:, :, None]
-        if torch.equal(found.expand_as(keep), keep):
+            rebuilt = rebuilt & seeing_queries[:, :, None]
+        if torch.equal(rebuilt.expand_as(keep), keep):
             padding = _padding(seen_keys | ~shape.any(dim=1))
             queries = [Pattern("hidden queries", {"count": int((~seeing_queries).sum())})] if hide_queries else []
             return ([pattern] if pattern.name != "full" or not padding + queries else []) + padding + queries
@@ -60,32 +70,32 @@ _RANK = {(name, False): 0 for name in ("full", "causal", "sliding window", "pref
 def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
     """Patterns with the parameters that ``keep`` suggests, simplest first, each as (1 or batch, q_len, k_len)."""
     _, q_len, k_len = keep.shape
-    offset = k_len - q_len
-    # How far key k lies before query q, whose own position is q + offset: 0 is itself, negative the future.
-    distance = (torch.arange(q_len)[:, None] + offset - torch.arange(k_len)).to(keep.device)
-    yield Pattern("full", {}), torch.ones_like(distance, dtype=torch.bool)[None]
-    yield Pattern("causal", {"align": "lower_right"}), (distance >= 0)[None]
+    offset, device = k_len - q_len, keep.device
+    causal = masks.causal(q_len, k_len).to(device)
+    yield Pattern("full", {}), masks.full(q_len, k_len).to(device)[None]
+    yield Pattern("causal", {"align": "lower_right"}), causal[None]
     if offset:
-        yield Pattern("causal", {"align": "upper_left"}), (distance >= offset)[None]
-    visible = distance[keep.any(dim=0)]
-    nearest, farthest = int(visible.min()), int(visible.max())
-    band = ((distance >= nearest) & (distance <= farthest))[None]
+        yield Pattern("causal", {"align": "upper_left"}), masks.causal(q_len, k_len, "upper_left").to(device)[None]
+    queries, keys = keep.any(dim=0).nonzero(as_tuple=True)
+    distance = queries + offset - keys  # how far a visible key lies before its query: 0 is itself, negative the future
+    nearest, farthest = int(distance.min()), int(distance.max())
     if nearest == 0:
-        yield Pattern("sliding window", {"window": farthest + 1}), band
+        window = masks.sliding_window(q_len, farthest + 1, k_len).to(device)
+        yield Pattern("sliding window", {"window": farthest + 1}), window[None]
     first_row = keep[:, 0].any(dim=0).nonzero()
     if q_len == k_len and len(first_row) and 2 <= (prefix_len := int(first_row.max()) + 1) < q_len:
-        in_prefix = torch.arange(k_len, device=keep.device) < prefix_len
-        yield Pattern("prefix", {"prefix_len": prefix_len}), ((distance >= 0) | in_prefix)[None]
+        yield Pattern("prefix", {"prefix_len": prefix_len}), masks.prefix(q_len, prefix_len).to(device)[None]
+    band = masks.full(q_len, k_len).tril(offset - nearest).triu(offset - farthest).to(device)
     name = "future only" if farthest < 0 else "banded"
-    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band
+    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band[None]
     if q_len == k_len:
         # The first key that a token sees names its document; a token that sees nothing is one of its own.
-        rows = torch.arange(q_len, device=keep.device)
+        rows = torch.arange(q_len, device=device)
         first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), k_len + rows)
-        same = first[:, :, None] == first[:, None, :]
+        same = masks.documents(first)[:, 0]
         sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
         yield Pattern("documents", {"sizes": sizes, "causal": False}), same
-        yield Pattern("documents", {"sizes": sizes, "causal": True}), same & (distance >= 0)
+        yield Pattern("documents", {"sizes": sizes, "causal": True}), same & causal
 
 
 def _padding(visible: Tensor) -> list[Pattern]:
@@ -98,11 +108,19 @@ def _padding(visible: Tensor) -> list[Pattern]:
 
 
 def padding_side(visible: Tensor) -> str | None:
-    """``"right"`` or ``"left"`` if every row of (rows, k_len) is padded there, else None."""
-    k_len, lengths = visible.shape[1], visible.sum(dim=1, keepdim=True)
-    position = torch.arange(k_len, device=visible.device)
-    for side, real in (("right", position < lengths), ("left", position >= k_len - lengths)):
-        if torch.equal(real, visible):
+    """``"right"`` or ``"left"`` if every row of a mask is padded there, else None.
+
+    Args:
+        visible: bool (rows, k_len), True = a real token.
+
+    Returns:
+        The side where the padding is; ``"right"`` if there is none.
+
+    References:
+        Lesson 03.
+    """
+    for side in ("right", "left"):
+        if torch.equal(masks.lengths(visible.sum(dim=1), visible.shape[1], side)[:, 0, 0], visible):
             return side
     return None
 

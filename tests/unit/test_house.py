@@ -21,7 +21,7 @@ EDGES = {
     "_validation": set(),
     "_transformers": set(),
     "masks": {"_validation"},
-    "patterns": {"_validation"},
+    "patterns": {"_validation", "masks"},
     "text": {"_validation"},
     "models": set(),
     "describe": {"_transformers", "_validation", "patterns"},
@@ -30,7 +30,7 @@ EDGES = {
     "influence": {"_validation", "patterns", "text"},
     "checks": {"masks"},
     "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
-    "widgets": {"_validation", "plots"},
+    "widgets": {"_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
     "widgets.explorer": {"_transformers", "_validation", "conventions", "masks", "models", "text"},
     "utils": set(),

@@ -221,7 +221,7 @@ def test_code_means_the_mask_that_is_drawn(open_widget, api, q_len, k_len):
     for name in [*names, "custom"]:
         code, keep = page.evaluate(
             """([name, api, q, k, drawn]) => {
-              const p = module.defaults(q, k);
+              const p = module.defaults(k);
               const keep = name === "custom" ? Uint8Array.from(drawn) : module.presetKeep(name, p, q, k);
               return [module.toCode(api, keep, name, p, q, k), Array.from(keep)];
             }""",

@@ -1,20 +1,67 @@
-"""What both widgets share on the Python side: their browser text, their picture, and the check of their labels."""
+"""What all widgets share on the Python side: their browser text, their picture, and the check of their labels."""
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from .._validation import describe_tensor
+from ..masks import PRESETS
 
 HERE = Path(__file__).parent
+IMPORTS = re.compile(r'^import [^;]*? from "(.+?)";\n', re.MULTILINE)
+#: What one text of many modules needs no more: the word export before a declaration, and comments about types.
+LEFT_OUT = re.compile(r"^export (?=async |class |const |function)|^ */\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
+#: Names in a rule of ``PRESETS`` that follow from q and k.
+DERIVED = {"own": "q + k_len - q_len", "document_q": "document[q + k_len - q_len]", "document_k": "document[k]"}
 
 
 def module_text(name: str) -> str:
-    """The ES module of a widget: shared.js and its own text in one, since a page on disk can import nothing."""
-    return "\n".join((HERE / "js" / f"{part}.js").read_text(encoding="utf-8") for part in ("shared", name))
+    """The ES module of a widget as one plain text, since a page on disk can import nothing.
+
+    Each module that ``js/NAME/NAME.js`` imports, directly or not, comes once, before those that import it. What is
+    exported by name after its declaration stays exported; so only the widget's own module should do that.
+
+    Raises:
+        FileNotFoundError: a module imports a file that is not there.
+    """
+    texts = {}
+
+    def join(path: Path, importer: Path) -> None:
+        if path in texts:
+            return
+        if path != HERE / "js" / "masks.js" and not path.exists():
+            raise FileNotFoundError(f"{importer.relative_to(HERE)} imports {path}, which is not there.")
+        text = path.read_text(encoding="utf-8") if path.exists() else masks_text()
+        texts[path] = ""  # so that a circle ends
+        for target in IMPORTS.findall(text):
+            join((path.parent / target).resolve(), path)
+        del texts[path]
+        texts[path] = LEFT_OUT.sub("", IMPORTS.sub("", text))
+
+    join(HERE / "js" / name / f"{name}.js", HERE)
+    return "\n".join(texts.values())
+
+
+def masks_text() -> str:
+    """The table ``masks.PRESETS`` as a module. Its rules become functions, since a page may turn no text into code."""
+    rows = []
+    for row in PRESETS.values():
+        names = ", ".join(parameter.name for parameter in row.parameters)
+        used = [f"{name} = {value}" for name, value in DERIVED.items() if re.search(rf"\b{name}\b", row.rule)]
+        sees = f"({{ {names} }}, q_len, k_len, document) => ({', '.join(['q', 'k', *used])}) => {row.rule}"
+        parameters = [
+            f"{{ name: {json.dumps(name)}, label: {json.dumps(label)}, least: {least}, kind: {json.dumps(kind)}, "
+            f"default: (k_len) => {default} }}"
+            for name, label, default, least, kind in row.parameters
+        ]
+        fields = f"label: {json.dumps(row.label)}, rule: {json.dumps(row.rule)}, parameters: [{', '.join(parameters)}]"
+        rows.append(f"  {row.key}: {{ {fields}, sees: {sees} }},\n")
+    return f"export const PRESETS = {{\n{''.join(rows)}}};\n"
 
 
 def style_text(name: str) -> str:
-    """The style sheet of a widget, after the one that both have."""
+    """The style sheet of a widget, after the one that all have."""
     return "\n".join((HERE / "css" / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name))
 
 

@@ -1,0 +1,92 @@
+// A mask as code to copy, for each of the APIs that take one.
+
+import { PRESETS } from "./masks.js";
+import { documentOf } from "./presets.js";
+
+/** @import { Parameters } from "./masks.js" */
+
+export const APIS = { sdpa: "SDPA", mha: "MultiheadAttention", hf: "Hugging Face", flex: "FlexAttention" };
+
+/**
+ * The rule of a preset in torch, after a line for each name that is in it.
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ */
+function ruleAsCode(name, parameters, Q, K) {
+  const { rule, parameters: needed } = PRESETS[name];
+  const names = new Set(rule.match(/[a-z]\w*/g));
+  if (names.has("document_q")) names.add("own").add("document_k");
+  if (names.has("own")) names.add("q");
+  const shift = K === Q ? "" : ` ${K > Q ? "+" : "-"} ${Math.abs(K - Q)}  # the last query is at the last key`;
+  /** @type {Record<string, string>} */
+  const lines = {
+    q: `q = torch.arange(${Q})[:, None]  # queries are rows`,
+    k: `k = torch.arange(${K})  # keys are columns`,
+    own: `own = q${shift}`,
+    q_len: `q_len = ${Q}`,
+    k_len: `k_len = ${K}`,
+  };
+  for (const { name: parameter, kind } of needed) {
+    const value = parameters[parameter];
+    if (kind === "count") lines[parameter] = `${parameter} = ${value}`;
+    else {
+      lines.document_k = `document_k = torch.tensor([${documentOf(value, K).join(", ")}])`;
+      lines.document_q = "document_q = document_k[own.clamp(min=0)]";
+    }
+  }
+  const used = Object.keys(lines).filter((line) => names.has(line));
+  const keep = names.has("q") && (names.has("k") || names.has("document_k")) ? rule : `(${rule}).expand(${Q}, ${K})`;
+  return [...used.map((line) => lines[line]), `keep = ${keep}`].join("\n");
+}
+
+/**
+ * @param {Uint8Array} keep
+ * @param {number} Q
+ * @param {number} K
+ */
+function cellsAsCode(keep, Q, K) {
+  const rows = Array.from({ length: Q }, (_, q) => `    [${keep.subarray(q * K, q * K + K).join(", ")}],\n`);
+  return `keep = torch.tensor([  # 1 = may attend; rows are queries, columns are keys\n${rows.join("")}]).bool()`;
+}
+
+/** @type {Record<string, (Q: number, K: number) => { imports: string[], calls: string[] }>} */
+const TEMPLATES = {
+  sdpa: () => ({
+    imports: ["import torch.nn.functional as F"],
+    calls: ["output = F.scaled_dot_product_attention(query, key, value, attn_mask=keep)  # True = may attend"],
+  }),
+  mha: () => ({
+    imports: [],
+    calls: ["output, weights = mha(query, key, value, attn_mask=~keep)  # True = ignore"],
+  }),
+  hf: (Q, K) => ({
+    imports: [],
+    calls: [
+      `attention_mask = torch.zeros(1, 1, ${Q}, ${K}).masked_fill(~keep, torch.finfo(torch.float32).min)`,
+      "output = model(input_ids, attention_mask=attention_mask)  # 4D: transformers 5; 0 = keep",
+    ],
+  }),
+  flex: (Q, K) => ({
+    imports: ["from torch.nn.attention.flex_attention import create_block_mask, flex_attention"],
+    calls: [
+      `block_mask = create_block_mask(lambda b, h, q, k: keep[q, k], None, None, ${Q}, ${K}, device=keep.device)`,
+      "output = flex_attention(query, key, value, block_mask=block_mask)",
+    ],
+  }),
+};
+
+/**
+ * @param {string} api a key of APIS
+ * @param {Uint8Array} keep
+ * @param {string} name of a preset, or "custom"
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ */
+export function toCode(api, keep, name, parameters, Q, K) {
+  const mask = name in PRESETS ? ruleAsCode(name, parameters, Q, K) : cellsAsCode(keep, Q, K);
+  const { imports, calls } = TEMPLATES[api](Q, K);
+  return ["import torch", ...imports, "", mask, ...calls, ""].join("\n");
+}

@@ -1,0 +1,161 @@
+// HeadGrid's state: the weights, which head and which cell are chosen, and which side is shown.
+
+import { colourOf, HIDDEN_COLOUR } from "../colours.js";
+import { changeColour, stretch } from "./change_colours.js";
+import { movedShare, NAN_CODE, percent, unpack } from "./values.js";
+
+/** @import { Model } from "../page.js" */
+/** @import { Weights } from "./values.js" */
+/** @import { WORDS } from "./words.js" */
+/** @typedef {"before" | "after" | "change"} Side */
+
+export class GridState {
+  /**
+   * @param {Model} model
+   * @param {typeof WORDS} words
+   */
+  constructor(model, words) {
+    this.model = model;
+    this.words = words;
+    this.active = { q: 0, k: 0 };
+    this.loads = 0;
+    this.loaded = false;
+    this.weights = /** @type {Weights} */ ({}); // before it is loaded nothing is shown
+  }
+
+  /** Reads the weights that the traits hold now; false if newer ones are on their way. */
+  async load() {
+    const load = ++this.loads;
+    const newest = () => load === this.loads;
+    try {
+      const weights = await unpack(this.model);
+      if (!newest()) return false;
+      this.weights = weights;
+      this.loaded = true;
+    } catch (error) {
+      if (newest()) throw error;
+      return false;
+    }
+    const { Q, K } = this.weights;
+    this.active = { q: Math.min(this.active.q, Q - 1), k: Math.min(this.active.k, K - 1) };
+    return true;
+  }
+
+  /** Nothing that is still being read is shown. */
+  end() {
+    this.loads = -1;
+  }
+
+  // -- what is chosen --
+
+  get names() {
+    return /** @type {string[]} */ (this.model.get("names"));
+  }
+
+  get brighten() {
+    return /** @type {boolean} */ (this.model.get("brighten"));
+  }
+
+  get layer() {
+    return Math.min(this.model.get("layer"), this.weights.layers - 1);
+  }
+
+  get head() {
+    return Math.min(this.model.get("head"), this.weights.heads - 1);
+  }
+
+  /** What the thumbnails show. */
+  get side() {
+    return /** @type {Side} */ (this.weights.after ? this.model.get("side") : "before");
+  }
+
+  /** What the large maps show. */
+  get zoomSides() {
+    /** @type {Side[]} */
+    const sides = ["before", this.side === "change" ? "change" : "after"];
+    return this.weights.after ? sides : sides.slice(0, 1);
+  }
+
+  /** The sides that hold weights. */
+  get sides() {
+    return /** @type {Side[]} */ (this.weights.after ? ["before", "after"] : ["before"]);
+  }
+
+  /** @param {Side} side */
+  sideName(side) {
+    if (!this.weights.after) return this.words.only;
+    return { before: this.names[0], after: this.names[1], change: this.words.change }[side];
+  }
+
+  // -- weights --
+
+  /** Where the map of a layer and head begins among the bytes. */
+  start(layer = this.layer, head = this.head) {
+    return (layer * this.weights.heads + head) * this.weights.Q * this.weights.K;
+  }
+
+  /**
+   * A weight of the chosen head.
+   * @param {Side} side
+   * @param {number} q
+   * @param {number} k
+   * @returns {number}
+   */
+  value(side, q, k) {
+    if (side === "change") return this.value("after", q, k) - this.value("before", q, k);
+    const codes = /** @type {Uint8Array} */ (this.weights[side]);
+    return this.weights.levels[codes[this.start() + q * this.weights.K + k]];
+  }
+
+  /**
+   * Does the mask hide this cell?
+   * @param {number} q
+   * @param {number} k
+   */
+  hides(q, k) {
+    const { keep, K } = this.weights;
+    return keep !== null && !keep[q * K + k];
+  }
+
+  /** How much of the chosen head's weight moved; null if there is only one side. */
+  moved() {
+    const { before, after, levels, Q, K } = this.weights;
+    return after && percent(movedShare(before, after, levels, this.start(), Q, K));
+  }
+
+  /** How many rows of the chosen head are NaN. */
+  nanRows() {
+    const { before, after, Q, K } = this.weights;
+    const rows = Array.from({ length: Q }, (_, q) => this.start() + q * K);
+    return rows.filter((from) => (after ?? before).subarray(from, from + K).includes(NAN_CODE)).length;
+  }
+
+  hasNaN() {
+    const { before, after } = this.weights;
+    return before.includes(NAN_CODE) || Boolean(after?.includes(NAN_CODE));
+  }
+
+  /**
+   * How a side is coloured, and which of two cells stands out more, by their places among the bytes.
+   * @param {Side} side
+   * @returns {{ colour: (at: number, cell: number) => number, pick: (a: number, b: number) => number }}
+   */
+  look(side) {
+    const { before, levels, keep } = this.weights;
+    const after = /** @type {Uint8Array} */ (this.weights.after);
+    const { brighten } = this;
+    if (side === "change") {
+      const change = (/** @type {number} */ at) => levels[after[at]] - levels[before[at]];
+      const size = (/** @type {number} */ at) => (Number.isNaN(change(at)) ? Infinity : Math.abs(change(at)));
+      return { colour: (at) => changeColour(change(at), brighten), pick: (a, b) => (size(b) > size(a) ? b : a) };
+    }
+    const bytes = side === "before" ? before : after;
+    const colours = Uint32Array.from(levels, (value) => colourOf(stretch(value, brighten)));
+    const masked = side === "after" ? keep : null;
+    const rank = (/** @type {number} */ at) => bytes[at] + (masked ? masked[at % masked.length] / 2 : 0);
+    return {
+      colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? HIDDEN_COLOUR : colours[bytes[at]]),
+      pick: (a, b) => (rank(b) > rank(a) ? b : a),
+    };
+  }
+}

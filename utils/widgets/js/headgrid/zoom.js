@@ -1,0 +1,152 @@
+// HeadGrid's large maps of one head, before and after, and the table of one of its rows.
+
+import { CellGrid } from "../cell_grid.js";
+import { contextOf, element } from "../dom.js";
+import { LabelledMap } from "../labelled_map.js";
+import { mapLayout, sizeCanvas } from "../layout.js";
+import { largestKeys, RowTable } from "../row_table.js";
+import { short, tokenName } from "../text.js";
+import { stretch } from "./change_colours.js";
+import { twoDigits } from "./values.js";
+
+/** @import { Layout } from "../layout.js" */
+/** @import { Side } from "./state.js" */
+/** @import { GridView } from "./view.js" */
+
+const SHOWN_KEYS = 8;
+
+export class Zoom {
+  /**
+   * @param {GridView} view
+   * @param {string} id
+   */
+  constructor(view, id) {
+    this.view = view;
+    this.canvases = [0, 1].map(() => element("canvas", { "aria-hidden": "true" }));
+    this.titles = [0, 1].map(() => element("div", { class: "masks-title" }));
+    this.boxes = this.canvases.map((canvas, n) => element("div", { "aria-hidden": "true" }, this.titles[n], canvas));
+    this.grid = new CellGrid(id, "zoom", { class: "headgrid-zoom", "aria-label": view.words.zoom }, ...this.boxes);
+    this.table = element("div");
+    this.layout = /** @type {Layout} */ ({});
+    /** @type {LabelledMap[]} */
+    this.maps = [];
+    for (const [n, canvas] of this.canvases.entries()) {
+      canvas.addEventListener("click", (event) => {
+        this.choose(event, n);
+        this.grid.focus();
+      });
+      canvas.addEventListener("pointermove", (event) => event.buttons === 1 && this.choose(event, n));
+    }
+  }
+
+  get labels() {
+    const { queryTokens, keyTokens } = this.view.state.weights;
+    return { queryTokens, keyTokens, words: this.view.words };
+  }
+
+  /** Makes maps of the size of the weights. */
+  build() {
+    const { Q, K } = this.view.state.weights;
+    this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, Q, K));
+  }
+
+  /** @param {number} room */
+  measure(room) {
+    const { after } = this.view.state.weights;
+    const columns = after && room >= 480 ? 2 : 1;
+    const share = Math.min(480, (room - 16 * (columns - 1)) / columns);
+    this.layout = mapLayout(contextOf(this.canvases[0]), share, this.labels, 40, 420);
+    for (const canvas of this.canvases) sizeCanvas(canvas, this.layout.outerWidth, this.layout.outerHeight);
+    this.boxes[1].hidden = !after;
+  }
+
+  /** @param {number} n */
+  hatched(n) {
+    const { state } = this.view;
+    return state.zoomSides[n] === "after" && state.weights.keep !== null;
+  }
+
+  paint() {
+    const { state } = this.view;
+    const { keep } = state.weights;
+    const from = state.start();
+    state.zoomSides.forEach((side, n) => {
+      const { colour } = state.look(side);
+      this.maps[n].paint((cell) => colour(from + cell, cell), (cell) => keep !== null && !keep[cell]);
+      this.titles[n].textContent = state.sideName(side);
+    });
+  }
+
+  draw() {
+    const { state, root } = this.view;
+    state.zoomSides.forEach((side, n) => {
+      this.maps[n].draw(this.layout, {
+        style: getComputedStyle(root),
+        labels: this.labels,
+        active: state.active,
+        focused: this.grid.focused,
+        hatched: this.hatched(n),
+        smooth: this.layout.cell < 1,
+        number: (q, k) => this.number(side, q, k),
+      });
+    });
+  }
+
+  /**
+   * The number in a cell.
+   * @param {Side} side
+   * @param {number} q
+   * @param {number} k
+   */
+  number(side, q, k) {
+    const { state } = this.view;
+    const value = state.value(side, q, k);
+    if (side === "after" && value === 0 && state.hides(q, k)) return null;
+    if (Number.isNaN(value)) return { text: "NaN", light: true };
+    const shade = Math.abs(stretch(value, state.brighten));
+    const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
+    const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
+    return { text, light: side === "change" ? shade > 0.6 : shade < 0.5 };
+  }
+
+  /** Reads out the active cell. */
+  describe() {
+    const { state, words } = this.view;
+    const { Q, K, queryTokens, keyTokens } = state.weights;
+    const { q, k } = state.active;
+    const parts = state.sides.map((side) => words.value(state.sideName(side), twoDigits(state.value(side, q, k))));
+    if (state.hides(q, k)) parts.push(words.hidden);
+    this.grid.setSize(Q, K);
+    this.grid.show(words.cell(short(queryTokens[q], 40), short(keyTokens[k], 40), parts.join(", ")), q, k);
+  }
+
+  /** Shows where the active query looks. */
+  showRow() {
+    const { state, words } = this.view;
+    const { K, queryTokens, keyTokens } = state.weights;
+    const { q } = state.active;
+    const { sides } = state;
+    const keys = largestKeys(K, SHOWN_KEYS, (k) => Math.max(...sides.map((side) => state.value(side, q, k) || 0)));
+    const lines = keys.map((k) => ({
+      name: tokenName(k, keyTokens[k]),
+      hidden: state.hides(q, k),
+      numbers: [],
+      weights: sides.map((side) => ({ text: twoDigits(state.value(side, q, k)), value: state.value(side, q, k) })),
+    }));
+    const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))]);
+    table.show(words.row(short(queryTokens[q]), q), lines);
+    this.table.replaceChildren(table.node);
+    if (K > SHOWN_KEYS) this.table.append(element("p", { class: "masks-help" }, words.onlyLargest(SHOWN_KEYS, K)));
+  }
+
+  /**
+   * Makes the cell that was pointed at the active one.
+   * @param {MouseEvent} event
+   * @param {number} n
+   */
+  choose(event, n) {
+    if (!this.view.state.loaded) return;
+    const { q, k, inside } = this.maps[n].cellAt(event, this.layout);
+    if (inside) this.view.moveTo(q, k);
+  }
+}

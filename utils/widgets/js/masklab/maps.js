@@ -1,0 +1,113 @@
+// MaskLab's two maps: the weights before the mask, and after it, where the mask is drawn.
+
+import { CellGrid } from "../cell_grid.js";
+import { colourOf, HIDDEN_COLOUR } from "../colours.js";
+import { contextOf, element } from "../dom.js";
+import { LabelledMap } from "../labelled_map.js";
+import { mapLayout, sizeCanvas } from "../layout.js";
+import { formatNumber, short } from "../text.js";
+
+/** @import { Layout } from "../layout.js" */
+/** @import { LabView } from "./view.js" */
+
+export class LabMaps {
+  /**
+   * @param {LabView} view
+   * @param {string} id
+   */
+  constructor(view, id) {
+    const { words, state } = view;
+    this.view = view;
+    this.labels = { queryTokens: state.queryTokens, keyTokens: state.keyTokens, words };
+    this.left = new LabelledMap(element("canvas", { role: "img" }), state.Q, state.K);
+    this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), state.Q, state.K);
+    this.left.canvas.setAttribute("aria-label", `${words.before}. ${state.Q} × ${state.K}.`);
+    const attributes = { class: "masklab-grid", "aria-label": words.after, "aria-multiselectable": "true" };
+    this.grid = new CellGrid(id, "cell", attributes, this.right.canvas);
+    this.grid.setSize(state.Q, state.K);
+    const figure = (/** @type {string} */ title, /** @type {Node} */ content) =>
+      element("figure", {}, element("figcaption", {}, title), content);
+    const figures = [figure(words.before, this.left.canvas), figure(words.after, this.grid.node)];
+    this.node = element("div", { class: "masklab-maps" }, ...figures);
+    this.layout = /** @type {Layout} */ ({});
+    /** @type {number | null} */
+    this.framedRow = null; // on the left
+  }
+
+  measure() {
+    const width = (this.view.root.clientWidth || 656) - 16; // without the padding
+    const columns = width >= 640 ? 2 : 1;
+    const room = Math.min(560, (width - 24 * (columns - 1)) / columns);
+    this.layout = mapLayout(contextOf(this.left.canvas), room, this.labels);
+    for (const { canvas } of [this.left, this.right]) {
+      sizeCanvas(canvas, this.layout.outerWidth, this.layout.outerHeight);
+    }
+  }
+
+  /**
+   * Colours rows. A hidden cell is grey and hatched; one that has a weight all the same, or is NaN, keeps that colour
+   * under the hatch.
+   * @param {number[]} rows
+   */
+  paint(rows) {
+    const { state, model } = this.view;
+    const { before, after, keep } = state;
+    const hiding = model.get("flipped") ? 1 : 0;
+    const hidden = (/** @type {number} */ cell) => keep[cell] === hiding;
+    const [from, to] = [Math.min(...rows), Math.max(...rows) + 1];
+    this.left.paint((cell) => colourOf(before[cell]), () => false, from, to);
+    const colour = (/** @type {number} */ cell) =>
+      hidden(cell) && after[cell] === 0 ? HIDDEN_COLOUR : colourOf(after[cell]);
+    this.right.paint(colour, hidden, from, to);
+  }
+
+  /**
+   * Draws both maps; or of the right one the given rows, and of the left one what the move to another row has changed.
+   * @param {number[] | null} rows
+   */
+  draw(rows = null) {
+    const { active } = this.view.state;
+    const moved = this.framedRow === active.q || this.framedRow === null ? [] : [this.framedRow, active.q];
+    if (!rows || moved.length) this.drawMap(this.left, rows && moved);
+    this.drawMap(this.right, rows && [...rows, ...moved, active.q]);
+    this.framedRow = active.q;
+  }
+
+  /**
+   * @param {LabelledMap} map
+   * @param {number[] | null} rows
+   */
+  drawMap(map, rows) {
+    const { state, root } = this.view;
+    const { top, cell, outerHeight } = this.layout;
+    const masked = map === this.right;
+    const weights = masked ? state.after : state.before;
+    map.draw(this.layout, {
+      style: getComputedStyle(root),
+      labels: this.labels,
+      active: state.active,
+      focused: masked && this.grid.focused,
+      hatched: masked && state.counts.hidden > 0,
+      number(q, k) {
+        const weight = weights[q * state.K + k];
+        if (masked && weight === 0 && state.hides(q * state.K + k)) return null;
+        if (Number.isNaN(weight)) return { text: "NaN", light: true };
+        return { text: weight.toFixed(2).replace(/^0/, ""), light: weight < 0.5 };
+      },
+      // Between whole numbers, so that no pixel is drawn half; frames reach beyond their rows.
+      from: rows ? Math.floor(top + Math.min(...rows) * cell) - 4 : 0,
+      to: rows ? Math.ceil(top + (Math.max(...rows) + 1) * cell) + 4 : outerHeight,
+    });
+  }
+
+  /** Reads out the active cell. */
+  describeCell() {
+    const { state, words } = this.view;
+    const { q, k } = state.active;
+    const cell = q * state.K + k;
+    const seen = state.hides(cell) ? words.hidden : words.visible;
+    const [query, key] = [short(state.queryTokens[q], 40), short(state.keyTokens[k], 40)];
+    this.grid.show(words.cell(query, key, seen, formatNumber(state.after[cell])), q, k);
+    this.grid.cell.setAttribute("aria-selected", String(!state.hides(cell)));
+  }
+}

@@ -1,0 +1,20 @@
+// MaskLab: attention weights before and after a mask, recomputed here, so that no kernel is needed.
+
+import { APIS, toCode } from "../as_code.js";
+import { PRESETS } from "../masks.js";
+import { defaults, documentOf, isPreset, PARAMETERS, presetKeep, recognise } from "../presets.js";
+import { attendRow, DTYPES, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
+import { LabView } from "./view.js";
+import { WORDS } from "./words.js";
+
+/** @import { Model } from "../page.js" */
+
+/** @param {{ model: Model, el: HTMLElement }} options */
+function render({ model, el }) {
+  const view = new LabView(model, el);
+  return () => view.end();
+}
+
+export { APIS, attendRow, DTYPES, defaults, documentOf, fillValue, isPreset, PARAMETERS, PRESETS, presetKeep };
+export { recognise, toBfloat16, toCode, toFloat16, WORDS };
+export default { render };

@@ -1,0 +1,43 @@
+// MaskLab's table of one row: score, bias, exponential, weight.
+
+import { element, setText } from "../dom.js";
+import { largestKeys, RowTable } from "../row_table.js";
+import { formatNumber, short, tokenName } from "../text.js";
+
+/** @import { LabView } from "./view.js" */
+
+const SHOWN_KEYS = 16;
+
+export class Pipeline {
+  /** @param {LabView} view */
+  constructor(view) {
+    this.view = view;
+    this.table = new RowTable(view.words.stages);
+    this.scroll = element("div", { class: "masks-scroll", tabindex: "0", role: "region" }, this.table.node);
+    this.sum = element("p");
+    this.node = element("div", { class: "masklab-pipeline" }, this.scroll, this.sum);
+  }
+
+  show() {
+    const { words, state } = this.view;
+    const { K, before, after, headScores } = state;
+    const { q } = state.active;
+    const from = q * K;
+    const stages = { masked: new Float64Array(K), exps: new Float64Array(K) };
+    state.computeRow(q, stages);
+    const keys = largestKeys(K, SHOWN_KEYS, (k) => Math.max(before[from + k], after[from + k] || 0));
+    const lines = keys.map((k) => ({
+      name: tokenName(k, state.keyTokens[k]),
+      hidden: state.hides(from + k),
+      numbers: [headScores[from + k], stages.masked[k], stages.exps[k]].map(formatNumber),
+      weights: [after, before].map((weights) => ({ text: formatNumber(weights[from + k]), value: weights[from + k] })),
+    }));
+    const title = words.pipeline(short(state.queryTokens[q]), q);
+    this.table.show(title, lines);
+    this.scroll.setAttribute("aria-label", title);
+    let sum = 0;
+    for (let k = 0; k < K; k++) sum += after[from + k];
+    const note = K > SHOWN_KEYS ? ` ${words.only_largest(SHOWN_KEYS, K)}` : "";
+    setText(this.sum, words.row_sum(Number(sum.toFixed(3))) + note);
+  }
+}

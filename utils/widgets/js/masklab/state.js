@@ -1,0 +1,186 @@
+// MaskLab's state: the mask that is drawn, what it is called, its history, and the weights before and after it.
+
+import { PRESETS } from "../masks.js";
+import { bytesOf } from "../page.js";
+import { defaults, isPreset, presetKeep, recognise } from "../presets.js";
+import { attendRow, fillValue } from "../softmax.js";
+
+/** @import { Model } from "../page.js" */
+
+export class LabState {
+  /** @param {Model} model */
+  constructor(model) {
+    this.model = model;
+    const [heads, Q, K] = model.get("shape");
+    [this.heads, this.Q, this.K] = /** @type {[number, number, number]} */ ([heads, Q, K]);
+    /** @type {string[]} */
+    this.queryTokens = model.get("query_tokens");
+    /** @type {string[]} */
+    this.keyTokens = model.get("key_tokens");
+    this.scores = new Float32Array();
+    this.readScores();
+    this.keep = bytesOf(model.get("keep_bytes")); // this view's own, to draw on
+    this.initial = this.keep.slice();
+    this.known = this.initial; // the mask as others know it
+    this.before = new Float32Array(Q * K);
+    this.after = new Float32Array(Q * K);
+    this.effective = new Uint8Array(K);
+    this.hiddenInRow = new Uint32Array(Q);
+    this.counts = { hidden: 0, empty: 0, nan: 0 };
+    this.active = { q: 0, k: 0 };
+    this.edited = 0; // the row that changed last
+    /** @type {{ keep: Uint8Array, preset: string | null, parameters: Record<string, any> }[]} */
+    this.past = [];
+    this.preset = "custom";
+    this.parameters = defaults(K);
+    this.sharing = false; // so that this view does not read its own words
+    this.nameMask();
+  }
+
+  readScores() {
+    this.scores = new Float32Array(bytesOf(this.model.get("scores_bytes")).buffer);
+  }
+
+  get headScores() {
+    const [size, head] = [this.Q * this.K, this.model.get("head")];
+    return this.scores.subarray(head * size, (head + 1) * size);
+  }
+
+  /** Names the mask: as the view that drew it says; else, as after Python has drawn, as it looks. */
+  nameMask() {
+    const said = this.model.get("preset");
+    const parameters = { ...this.parameters, ...said.parameters };
+    const holds = said.name in PRESETS && isPreset(this.keep, said.name, parameters, this.Q, this.K, this.edited);
+    const preset = holds ? { name: said.name, parameters } : recognise(this.keep, this.Q, this.K, this.edited);
+    this.preset = preset.name;
+    this.parameters = { ...this.parameters, ...preset.parameters };
+  }
+
+  // -- computing --
+
+  /** @param {number} cell */
+  hides(cell) {
+    return this.keep[cell] === (this.model.get("flipped") ? 1 : 0);
+  }
+
+  /**
+   * Row q of the mask as it is read, flipped or not.
+   * @param {number} q
+   */
+  effectiveRow(q) {
+    const flipped = this.model.get("flipped") ? 1 : 0;
+    for (let k = 0; k < this.K; k++) this.effective[k] = this.keep[q * this.K + k] ^ flipped;
+    return this.effective;
+  }
+
+  /**
+   * The weights of row q after the mask; its steps go to `stages`.
+   * @param {number} q
+   * @param {{ masked: Float64Array, exps: Float64Array }} [stages]
+   */
+  computeRow(q, stages) {
+    const { model, K } = this;
+    const row = this.effectiveRow(q);
+    const fill = fillValue(model.get("fill"), model.get("dtype"));
+    attendRow(this.headScores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
+    this.hiddenInRow[q] = row.reduce((hidden, visible) => hidden - visible, K);
+  }
+
+  computeBefore() {
+    const [scores, dtype] = [this.headScores, this.model.get("dtype")];
+    for (let at = 0; at < this.Q * this.K; at += this.K) attendRow(scores, at, null, this.K, 0, dtype, this.before, at);
+  }
+
+  count() {
+    this.counts = { hidden: 0, empty: 0, nan: 0 };
+    for (let q = 0; q < this.Q; q++) {
+      this.counts.hidden += this.hiddenInRow[q];
+      this.counts.empty += Number(this.hiddenInRow[q] === this.K);
+      this.counts.nan += Number(Number.isNaN(this.after[q * this.K]));
+    }
+  }
+
+  // -- changing --
+
+  /**
+   * Remembers the mask, for undo.
+   * @param {boolean} named whether its name is that of the mask, or was not looked for yet
+   */
+  remember(named) {
+    this.past.push({ keep: this.known, preset: named ? this.preset : null, parameters: this.parameters });
+    if (this.past.length > (this.Q * this.K > 65536 ? 10 : 100)) this.past.shift();
+  }
+
+  /** Takes the last mask back; false if there is none. */
+  undo() {
+    const last = this.past.pop();
+    if (!last) return false;
+    this.keep = last.keep.slice();
+    this.parameters = last.parameters;
+    if (last.preset) this.preset = last.preset;
+    else this.nameMask();
+    return true;
+  }
+
+  reset() {
+    this.keep = this.initial.slice();
+    this.nameMask();
+  }
+
+  /**
+   * @param {string} name
+   * @param {Record<string, any>} parameters
+   */
+  apply(name, parameters) {
+    this.parameters = parameters;
+    this.keep = presetKeep(name, parameters, this.Q, this.K);
+    this.preset = name;
+  }
+
+  /**
+   * Hides or shows a cell; false if it is so already.
+   * @param {number} q
+   * @param {number} k
+   * @param {number} value
+   */
+  setCell(q, k, value) {
+    const cell = q * this.K + k;
+    if (this.keep[cell] === value) return false;
+    this.keep[cell] = value;
+    this.edited = q;
+    this.preset = "custom";
+    return true;
+  }
+
+  /** Takes the mask that another view, or Python, has drawn, and returns the rows that differ. */
+  readKeep() {
+    const keep = bytesOf(this.model.get("keep_bytes"));
+    const rows = new Set();
+    for (let at = 0; at < keep.length; at++) if (keep[at] !== this.keep[at]) rows.add(Math.floor(at / this.K));
+    [this.keep, this.known] = [keep, keep.slice()];
+    this.nameMask();
+    return /** @type {number[]} */ ([...rows]);
+  }
+
+  // -- telling others --
+
+  /**
+   * @param {string} name
+   * @param {unknown} value
+   */
+  share(name, value) {
+    this.sharing = true;
+    this.model.set(name, value);
+    this.sharing = false;
+  }
+
+  shareKeep() {
+    this.known = this.keep.slice();
+    this.share("keep_bytes", new DataView(this.known.buffer));
+  }
+
+  sharePreset() {
+    this.share("preset", { name: this.preset, parameters: this.parameters });
+    this.model.save_changes();
+  }
+}

@@ -1,0 +1,123 @@
+// Masks that have a name: what they hide, and which of them a drawn mask is. The table itself comes from masks.py.
+
+import { PRESETS } from "./masks.js";
+
+/** @import { Parameter, Parameters } from "./masks.js" */
+
+/** Names of the parameters of each preset. @type {Record<string, string[]>} */
+export const PARAMETERS = Object.fromEntries(
+  Object.entries(PRESETS).map(([name, { parameters }]) => [name, parameters.map((parameter) => parameter.name)]),
+);
+
+/**
+ * The number of each key's document. Keys beyond the sum of the lengths are one more.
+ * @param {number[]} lengths
+ * @param {number} keys
+ */
+export function documentOf(lengths, keys) {
+  const documents = lengths.flatMap((length, n) => new Array(Math.min(length, keys)).fill(n)).slice(0, keys);
+  return [...documents, ...new Array(keys - documents.length).fill(lengths.length)];
+}
+
+/**
+ * (q, k) → does query q see key k?
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ */
+function ruleOf(name, parameters, Q, K) {
+  const lengths = PRESETS[name].parameters.find(({ kind }) => kind === "lengths");
+  return PRESETS[name].sees(parameters, Q, K, lengths ? documentOf(parameters[lengths.name], K) : []);
+}
+
+/**
+ * What the parameters are at first. Of the documents the first has the default length, the second the rest.
+ * @param {number} K
+ */
+export function defaults(K) {
+  /** @type {Parameters} */
+  const values = {};
+  for (const parameter of Object.values(PRESETS).flatMap(({ parameters }) => parameters)) {
+    const count = Math.min(K, Math.max(1, parameter.default(K)));
+    values[parameter.name] = parameter.kind === "lengths" ? [count, K - count].filter(Boolean) : count;
+  }
+  return values;
+}
+
+/**
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ */
+export function presetKeep(name, parameters, Q, K) {
+  const sees = ruleOf(name, parameters, Q, K);
+  const keep = new Uint8Array(Q * K);
+  for (let q = 0; q < Q; q++) for (let k = 0; k < K; k++) keep[q * K + k] = Number(sees(q, k));
+  return keep;
+}
+
+/**
+ * Looks at row `first` before the others: where a cell has just been changed, most presets fail.
+ * @param {Uint8Array} keep
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ */
+export function isPreset(keep, name, parameters, Q, K, first = 0) {
+  const sees = ruleOf(name, parameters, Q, K);
+  const differs = (/** @type {number} */ q) => {
+    for (let k = 0; k < K; k++) if (Number(sees(q, k)) !== keep[q * K + k]) return true;
+    return false;
+  };
+  if (differs(first)) return false;
+  for (let q = 0; q < Q; q++) if (differs(q)) return false;
+  return true;
+}
+
+/**
+ * A document begins at the first key that one of its queries sees.
+ * @param {Uint8Array} keep
+ * @param {number} Q
+ * @param {number} K
+ */
+function documentLengths(keep, Q, K) {
+  const starts = new Set([0]);
+  for (let q = 0; q < Q; q++) starts.add(Math.max(0, keep.subarray(q * K, q * K + K).indexOf(1)));
+  const ordered = [...starts].sort((a, b) => a - b);
+  return ordered.map((start, n) => (ordered[n + 1] ?? K) - start);
+}
+
+/**
+ * All values that parameters can have; lengths are read off the mask.
+ * @param {Parameter[]} parameters
+ * @param {Uint8Array} keep
+ * @param {number} Q
+ * @param {number} K
+ * @returns {Generator<Parameters>}
+ */
+function* choices([parameter, ...others], keep, Q, K) {
+  if (!parameter) return yield {};
+  const { name, kind, least } = parameter;
+  const values = kind === "lengths" ? [documentLengths(keep, Q, K)] : Array.from({ length: K + 1 }, (_, n) => n).slice(least);
+  for (const value of values) for (const rest of choices(others, keep, Q, K)) yield { [name]: value, ...rest };
+}
+
+/**
+ * Which preset a mask is, the simplest first; "custom" if none.
+ * @param {Uint8Array} keep
+ * @param {number} Q
+ * @param {number} K
+ * @param {number} edited the row that changed last
+ */
+export function recognise(keep, Q, K, edited = 0) {
+  const simplestFirst = Object.entries(PRESETS).sort(([, a], [, b]) => a.parameters.length - b.parameters.length);
+  for (const [name, preset] of simplestFirst) {
+    for (const parameters of choices(preset.parameters, keep, Q, K)) {
+      if (isPreset(keep, name, parameters, Q, K, edited)) return { name, parameters };
+    }
+  }
+  return { name: "custom", parameters: {} };
+}
