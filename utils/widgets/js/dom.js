@@ -17,7 +17,8 @@ export function element(tag, attributes = {}, ...children) {
   }
   node.append(...children);
   // JupyterLab reads letters as commands unless the focused element itself forbids it; its parents are not asked.
-  if ("tabindex" in attributes || /^(button|select|input|summary)$/.test(tag)) node.dataset.lmSuppressShortcuts = "true";
+  const takesKeys = "tabindex" in attributes || /^(button|select|input|summary)$/.test(tag);
+  if (takesKeys) node.dataset.lmSuppressShortcuts = "true";
   return node;
 }
 

@@ -40,12 +40,12 @@ export class LabelledMap {
   /**
    * Sets the colours of the cells from one row to another.
    * @param {(cell: number) => number} colour
-   * @param {(cell: number) => boolean} hidden
+   * @param {((cell: number) => boolean) | null} hidden
    */
   paint(colour, hidden, from = 0, to = this.rows) {
     for (let cell = from * this.columns; cell < to * this.columns; cell++) {
       this.image.pixels[cell] = colour(cell);
-      this.veil.pixels[cell] = hidden(cell) ? BLACK : 0;
+      this.veil.pixels[cell] = hidden?.(cell) ? BLACK : 0;
     }
     for (const { context, data } of [this.image, this.veil]) {
       context.putImageData(data, 0, 0, 0, from, this.columns, to - from);

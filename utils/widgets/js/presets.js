@@ -101,7 +101,8 @@ function documentLengths(keep, Q, K) {
 function* choices([parameter, ...others], keep, Q, K) {
   if (!parameter) return yield {};
   const { name, kind, least } = parameter;
-  const values = kind === "lengths" ? [documentLengths(keep, Q, K)] : Array.from({ length: K + 1 }, (_, n) => n).slice(least);
+  const values =
+    kind === "lengths" ? [documentLengths(keep, Q, K)] : Array.from({ length: K + 1 }, (_, n) => n).slice(least);
   for (const value of values) for (const rest of choices(others, keep, Q, K)) yield { [name]: value, ...rest };
 }
 

@@ -19,17 +19,20 @@ import { element, setText } from "./dom.js";
 export function largestKeys(count, most, weight) {
   const keys = Array.from({ length: count }, (_, k) => k);
   if (count <= most) return keys;
-  return keys.sort((a, b) => weight(b) - weight(a)).slice(0, most).sort((a, b) => a - b);
+  return keys
+    .sort((a, b) => weight(b) - weight(a))
+    .slice(0, most)
+    .sort((a, b) => a - b);
 }
 
 export class RowTable {
   /** @param {string[]} titles of the columns */
   constructor(titles) {
     this.caption = element("caption");
-    this.head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
+    const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
     this.body = element("tbody");
-    this.node = element("table", {}, this.caption, element("thead", {}, this.head), this.body);
-    /** @type {{ line: HTMLElement, name: HTMLElement, cells: HTMLElement[], bars: HTMLElement[] }[]} */
+    this.node = element("table", {}, this.caption, element("thead", {}, head), this.body);
+    /** @type {ReturnType<typeof emptyLine>[]} */
     this.lines = [];
   }
 
@@ -40,28 +43,29 @@ export class RowTable {
    */
   show(caption, lines) {
     setText(this.caption, caption);
-    lines.forEach(({ name, hidden, numbers, weights }, n) => {
-      this.lines[n] ??= this.addLine(numbers.length, weights.length);
-      const { line, name: head, cells, bars } = this.lines[n];
-      line.className = hidden ? "masks-off" : "";
+    for (const [n, { name, hidden, numbers, weights }] of lines.entries()) {
+      this.lines[n] ??= emptyLine(numbers.length, weights.length);
+      const { node, head, texts, bars } = this.lines[n];
+      node.className = hidden ? "masks-off" : "";
       setText(head, name);
-      [...numbers, ...weights.map(({ text }) => text)].forEach((text, m) => setText(cells[m], text));
-      weights.forEach(({ value }, m) => bars[m].style.setProperty("--masks-weight", String(value || 0)));
-    });
+      for (const [m, text] of [...numbers, ...weights.map(formatted)].entries()) setText(texts[m], text);
+      for (const [m, { value }] of weights.entries()) bars[m].style.setProperty("--masks-weight", String(value || 0));
+      if (!node.parentNode) this.body.append(node);
+    }
   }
+}
 
-  /**
-   * @param {number} numbers
-   * @param {number} weights
-   */
-  addLine(numbers, weights) {
-    const name = element("th", { scope: "row" });
-    const cells = Array.from({ length: numbers }, () => element("td"));
-    const bars = Array.from({ length: weights }, () => element("span", { class: "masks-bar" }));
-    const texts = bars.map(() => element("span"));
-    const line = element("tr", {}, name, ...cells);
-    bars.forEach((bar, m) => line.append(element("td", { class: "masks-weight" }, bar, texts[m])));
-    this.body.append(line);
-    return { line, name, cells: [...cells, ...texts], bars };
-  }
+const formatted = (/** @type {{ text: string }} */ { text }) => text;
+
+/**
+ * @param {number} numbers
+ * @param {number} weights
+ */
+function emptyLine(numbers, weights) {
+  const head = element("th", { scope: "row" });
+  const cells = Array.from({ length: numbers }, () => element("td"));
+  const bars = Array.from({ length: weights }, () => element("span", { class: "masks-bar" }));
+  const texts = [...cells, ...bars.map(() => element("span"))];
+  const last = bars.map((bar, m) => element("td", { class: "masks-weight" }, bar, texts[numbers + m]));
+  return { node: element("tr", {}, head, ...cells, ...last), head, texts, bars };
 }

@@ -1,19 +1,15 @@
 // HeadGrid's controls: which side, layer and head, and whether small weights are brightened.
 
 import { element, field, numberChoice } from "../dom.js";
-import { setAndSave } from "../page.js";
+import { setAndSave } from "../model.js";
 
 /** @import { Side } from "./state.js" */
 /** @import { GridView } from "./view.js" */
 
 export class GridControls {
-  /**
-   * @param {GridView} view
-   * @param {string} id
-   */
-  constructor(view, id) {
+  /** @param {GridView} view */
+  constructor(view) {
     this.view = view;
-    this.id = id;
     this.node = element("div", { class: "masks-controls" });
     /** @type {Record<string, HTMLSelectElement>} */
     this.selects = {};
@@ -41,7 +37,7 @@ export class GridControls {
     const { model, state } = this.view;
     return /** @type {Side[]} */ (["before", "after", "change"]).map((side) => {
       const onchange = () => setAndSave(model, { side });
-      const radio = element("input", { type: "radio", name: `${this.id}-side`, value: side, onchange });
+      const radio = element("input", { type: "radio", name: `${this.view.id}-side`, value: side, onchange });
       this.radios.push(radio);
       return element("label", {}, radio, state.sideName(side));
     });

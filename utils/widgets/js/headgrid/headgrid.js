@@ -4,7 +4,7 @@ import { inflate, movedShare } from "./values.js";
 import { GridView } from "./view.js";
 import { WORDS } from "./words.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
 /** @param {{ model: Model, el: HTMLElement }} options */
 function render({ model, el }) {

@@ -4,7 +4,7 @@ import { colourOf, HIDDEN_COLOUR } from "../colours.js";
 import { changeColour, stretch } from "./change_colours.js";
 import { movedShare, NAN_CODE, percent, unpack } from "./values.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 /** @import { Weights } from "./values.js" */
 /** @import { WORDS } from "./words.js" */
 /** @typedef {"before" | "after" | "change"} Side */

@@ -4,7 +4,7 @@ import { CellGrid } from "../cell_grid.js";
 import { contextOf, element } from "../dom.js";
 import { axisNames } from "../labelled_map.js";
 import { FONT, pointAt, sizeCanvas } from "../layout.js";
-import { setAndSave } from "../page.js";
+import { setAndSave } from "../model.js";
 
 /** @import { GridView } from "./view.js" */
 
@@ -13,15 +13,12 @@ const GAP = 3; // between two thumbnails
 const SMALLEST_BESIDE = 16; // with more heads than fit like this, the thumbnails are above the large map
 
 export class Thumbs {
-  /**
-   * @param {GridView} view
-   * @param {string} id
-   */
-  constructor(view, id) {
+  /** @param {GridView} view */
+  constructor(view) {
     this.view = view;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.title = element("figcaption");
-    this.grid = new CellGrid(id, "thumbs", { class: "headgrid-thumbs", "aria-label": "" }, this.canvas);
+    this.grid = new CellGrid(view.id, "thumbs", { class: "headgrid-thumbs", "aria-label": "" }, this.canvas);
     this.node = element("figure", {}, this.title, this.grid.node);
     this.size = 0; // of a thumbnail
     this.image = new ImageData(1, 1); // the maps alone, at the screen's own resolution

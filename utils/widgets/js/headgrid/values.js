@@ -1,8 +1,8 @@
 // The weights as they travel: one byte each, compressed; a byte is an index into the levels.
 
-import { bytesOf } from "../page.js";
+import { bytesOf } from "../model.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
 export const NAN_CODE = 255;
 

@@ -1,7 +1,8 @@
 // One view of a HeadGrid: its parts, and what happens when weights arrive, a choice changes or the page does.
 
-import { element, mergeWords, uniqueId } from "../dom.js";
-import { Frame, followPage, listen, passSaving, setAndSave } from "../page.js";
+import { element } from "../dom.js";
+import { setAndSave } from "../model.js";
+import { WidgetView } from "../widget.js";
 import { GridControls } from "./controls.js";
 import { legendParts } from "./legend.js";
 import { GridState } from "./state.js";
@@ -9,41 +10,30 @@ import { Thumbs } from "./thumbs.js";
 import { WORDS } from "./words.js";
 import { Zoom } from "./zoom.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
-export class GridView {
+/** @extends {WidgetView<typeof WORDS>} */
+export class GridView extends WidgetView {
   /**
    * @param {Model} model
    * @param {HTMLElement} el
    */
   constructor(model, el) {
-    const id = uniqueId("headgrid");
-    this.model = model;
-    this.words = mergeWords(WORDS, model.get("words"));
+    super("headgrid", WORDS, model, el);
     this.state = new GridState(model, this.words);
-    const attributes = { class: "masks-widget headgrid", "data-lm-suppress-shortcuts": "true", "aria-busy": "true" };
-    this.root = element("div", attributes);
-    this.controls = new GridControls(this, id);
-    this.thumbs = new Thumbs(this, id);
+    this.controls = new GridControls(this);
+    this.thumbs = new Thumbs(this);
     this.legend = element("p", { class: "masks-help headgrid-legend" });
-    this.zoom = new Zoom(this, id);
-    this.status = element("p", { class: "masks-status" });
-    const help = element("p", { class: "masks-help", id: `${id}-help` }, this.words.help);
-    this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
+    this.zoom = new Zoom(this);
     const side = element("div", { class: "headgrid-side" }, this.zoom.grid.node, this.status, this.zoom.table);
     this.body = element("div", { class: "headgrid-body" }, element("div", {}, this.thumbs.node, this.legend), side);
-    this.root.append(this.controls.node, this.body, help, this.live);
-    el.append(this.root);
-    this.frame = new Frame(() => this.paint());
+    this.root.append(this.controls.node, this.body, this.help, this.live);
     this.stale = { thumbs: false, zoom: false };
     this.followKeys();
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
-    const load = () => this.load();
-    this.unlisten = listen(model, { version: load, layer: heads, head: heads, side: sides, brighten: sides });
-    passSaving(this.root, el);
-    this.unfollow = followPage(this.root, () => this.measure(), () => this.refresh());
-    load();
+    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides, brighten: sides });
+    this.load();
   }
 
   async load() {
@@ -69,7 +59,11 @@ export class GridView {
    */
   refresh(stale = {}) {
     Object.assign(this.stale, stale);
-    this.frame.ask();
+    this.askToPaint();
+  }
+
+  draw() {
+    this.refresh();
   }
 
   paint() {
@@ -103,7 +97,7 @@ export class GridView {
     this.thumbs.measure(beside ? half : width);
     this.zoom.measure(beside ? width - half - 24 : width);
     this.stale.thumbs = true;
-    this.frame.now(); // at once: a canvas that is given its size is empty
+    this.paintNow(); // at once: a canvas that is given its size is empty
   }
 
   // -- changing --
@@ -133,7 +127,7 @@ export class GridView {
         announce(thumbs);
       },
       leave(["Enter", " "], zoom),
-      () => this.refresh(),
+      () => this.draw(),
     );
     zoom.grid.listen(
       () => (state.loaded ? [state.active.q, state.active.k, state.weights.Q, state.weights.K] : null),
@@ -142,14 +136,12 @@ export class GridView {
         announce(zoom);
       },
       leave(["Escape"], thumbs),
-      () => this.refresh(),
+      () => this.draw(),
     );
   }
 
   end() {
+    super.end();
     this.state.end();
-    this.unlisten();
-    this.unfollow();
-    this.frame.end();
   }
 }

@@ -16,7 +16,8 @@ export const WORDS = {
   query: "query: who looks",
   key: "key: who is looked at",
   /** @type {(layer: number, head: number, moved: string | null) => string} */
-  thumb: (layer, head, moved) => `layer ${layer}, head ${head}${moved === null ? "" : `, ${moved} of the weight moved`}`,
+  thumb: (layer, head, moved) =>
+    `layer ${layer}, head ${head}${moved === null ? "" : `, ${moved} of the weight moved`}`,
   /** @type {(query: string, key: string, parts: string) => string} */
   cell: (query, key, parts) => `query ${query}, key ${key}: ${parts}`,
   /** @type {(name: string, weight: string) => string} */

@@ -16,16 +16,13 @@ import { twoDigits } from "./values.js";
 const SHOWN_KEYS = 8;
 
 export class Zoom {
-  /**
-   * @param {GridView} view
-   * @param {string} id
-   */
-  constructor(view, id) {
+  /** @param {GridView} view */
+  constructor(view) {
     this.view = view;
     this.canvases = [0, 1].map(() => element("canvas", { "aria-hidden": "true" }));
     this.titles = [0, 1].map(() => element("div", { class: "masks-title" }));
     this.boxes = this.canvases.map((canvas, n) => element("div", { "aria-hidden": "true" }, this.titles[n], canvas));
-    this.grid = new CellGrid(id, "zoom", { class: "headgrid-zoom", "aria-label": view.words.zoom }, ...this.boxes);
+    this.grid = new CellGrid(view.id, "zoom", { class: "headgrid-zoom", "aria-label": view.words.zoom }, ...this.boxes);
     this.table = element("div");
     this.layout = /** @type {Layout} */ ({});
     /** @type {LabelledMap[]} */
@@ -72,7 +69,10 @@ export class Zoom {
     const from = state.start();
     state.zoomSides.forEach((side, n) => {
       const { colour } = state.look(side);
-      this.maps[n].paint((cell) => colour(from + cell, cell), (cell) => keep !== null && !keep[cell]);
+      this.maps[n].paint(
+        (cell) => colour(from + cell, cell),
+        (cell) => keep !== null && !keep[cell],
+      );
       this.titles[n].textContent = state.sideName(side);
     });
   }

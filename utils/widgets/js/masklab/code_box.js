@@ -13,10 +13,10 @@ export class CodeBox {
     this.text = element("pre", { tabindex: "0", "aria-label": words.code });
     this.api = choice(APIS, "sdpa", () => this.show());
     this.api.setAttribute("aria-label", words.code);
-    const bar = element("div", {}, this.api, button(words.copy, () => this.copy()));
+    const copy = button(words.copy, () => this.copy());
     const summary = element("summary", {}, words.code);
     const attributes = { class: "masklab-code", ontoggle: () => this.show() };
-    this.node = element("details", attributes, summary, bar, this.text);
+    this.node = element("details", attributes, summary, element("div", {}, this.api, copy), this.text);
   }
 
   show() {

@@ -2,7 +2,7 @@
 
 import { button, choice, element, field, numberChoice } from "../dom.js";
 import { PRESETS } from "../masks.js";
-import { setAndSave } from "../page.js";
+import { setAndSave } from "../model.js";
 import { DTYPES } from "../softmax.js";
 
 /** @import { Parameter } from "../masks.js" */
@@ -66,7 +66,8 @@ export class LabControls {
     const { state } = view;
     const onchange = () => {
       const value = kind === "lengths" ? readLengths(input.value, state.K) : readCount(input.value, least, state.K);
-      if (String(value) === String(state.parameters[name])) this.showParameters(); // replaces what else was typed
+      if (String(value) === String(state.parameters[name]))
+        this.showParameters(); // in place of what was typed
       else view.applyPreset(state.preset, { ...state.parameters, [name]: value });
     };
     // In JupyterLab Enter is no change by itself.

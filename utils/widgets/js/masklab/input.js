@@ -1,7 +1,5 @@
 // How MaskLab is drawn on: with a pointer and with keys.
 
-import { passSaving } from "../page.js";
-
 /** @import { LabView } from "./view.js" */
 
 /**
@@ -64,9 +62,8 @@ function cellsBetween(from, to) {
 /**
  * Arrows move, Space and Enter hide or show a cell, Ctrl+Z undoes.
  * @param {LabView} view
- * @param {HTMLElement} el
  */
-export function followKeys(view, el) {
+export function followKeys(view) {
   const { state, maps } = view;
   maps.grid.listen(
     () => [state.active.q, state.active.k, state.Q, state.K],
@@ -82,7 +79,7 @@ export function followKeys(view, el) {
       view.endDrawing();
       return true;
     },
-    () => maps.draw(),
+    () => view.draw(),
   );
   view.root.addEventListener("keydown", (event) => {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
@@ -90,5 +87,4 @@ export function followKeys(view, el) {
     event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
     if (key === "z" && !event.shiftKey) view.undo();
   });
-  passSaving(view.root, el);
 }

@@ -11,11 +11,8 @@ import { formatNumber, short } from "../text.js";
 /** @import { LabView } from "./view.js" */
 
 export class LabMaps {
-  /**
-   * @param {LabView} view
-   * @param {string} id
-   */
-  constructor(view, id) {
+  /** @param {LabView} view */
+  constructor(view) {
     const { words, state } = view;
     this.view = view;
     this.labels = { queryTokens: state.queryTokens, keyTokens: state.keyTokens, words };
@@ -23,7 +20,7 @@ export class LabMaps {
     this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), state.Q, state.K);
     this.left.canvas.setAttribute("aria-label", `${words.before}. ${state.Q} × ${state.K}.`);
     const attributes = { class: "masklab-grid", "aria-label": words.after, "aria-multiselectable": "true" };
-    this.grid = new CellGrid(id, "cell", attributes, this.right.canvas);
+    this.grid = new CellGrid(view.id, "cell", attributes, this.right.canvas);
     this.grid.setSize(state.Q, state.K);
     const figure = (/** @type {string} */ title, /** @type {Node} */ content) =>
       element("figure", {}, element("figcaption", {}, title), content);
@@ -55,9 +52,10 @@ export class LabMaps {
     const hiding = model.get("flipped") ? 1 : 0;
     const hidden = (/** @type {number} */ cell) => keep[cell] === hiding;
     const [from, to] = [Math.min(...rows), Math.max(...rows) + 1];
-    this.left.paint((cell) => colourOf(before[cell]), () => false, from, to);
+    const unmasked = (/** @type {number} */ cell) => colourOf(before[cell]);
     const colour = (/** @type {number} */ cell) =>
       hidden(cell) && after[cell] === 0 ? HIDDEN_COLOUR : colourOf(after[cell]);
+    this.left.paint(unmasked, null, from, to);
     this.right.paint(colour, hidden, from, to);
   }
 

@@ -2,12 +2,12 @@
 
 import { APIS, toCode } from "../as_code.js";
 import { PRESETS } from "../masks.js";
-import { defaults, documentOf, isPreset, PARAMETERS, presetKeep, recognise } from "../presets.js";
+import { defaults, isPreset, PARAMETERS, presetKeep, recognise } from "../presets.js";
 import { attendRow, DTYPES, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
 import { LabView } from "./view.js";
 import { WORDS } from "./words.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
 /** @param {{ model: Model, el: HTMLElement }} options */
 function render({ model, el }) {
@@ -15,6 +15,20 @@ function render({ model, el }) {
   return () => view.end();
 }
 
-export { APIS, attendRow, DTYPES, defaults, documentOf, fillValue, isPreset, PARAMETERS, PRESETS, presetKeep };
-export { recognise, toBfloat16, toCode, toFloat16, WORDS };
+export {
+  APIS,
+  attendRow,
+  DTYPES,
+  defaults,
+  fillValue,
+  isPreset,
+  PARAMETERS,
+  PRESETS,
+  presetKeep,
+  recognise,
+  toBfloat16,
+  toCode,
+  toFloat16,
+  WORDS,
+};
 export default { render };

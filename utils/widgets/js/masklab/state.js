@@ -1,18 +1,20 @@
 // MaskLab's state: the mask that is drawn, what it is called, its history, and the weights before and after it.
 
 import { PRESETS } from "../masks.js";
-import { bytesOf } from "../page.js";
+import { bytesOf } from "../model.js";
 import { defaults, isPreset, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue } from "../softmax.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
 export class LabState {
   /** @param {Model} model */
   constructor(model) {
     this.model = model;
-    const [heads, Q, K] = model.get("shape");
-    [this.heads, this.Q, this.K] = /** @type {[number, number, number]} */ ([heads, Q, K]);
+    const [heads, Q, K] = /** @type {number[]} */ (model.get("shape"));
+    this.heads = heads;
+    this.Q = Q;
+    this.K = K;
     /** @type {string[]} */
     this.queryTokens = model.get("query_tokens");
     /** @type {string[]} */

@@ -1,7 +1,7 @@
 // One view of a MaskLab: its parts, and what happens when its mask, a setting or the page changes.
 
-import { element, mergeWords, setText, uniqueId } from "../dom.js";
-import { Frame, followPage, listen } from "../page.js";
+import { element, setText } from "../dom.js";
+import { WidgetView } from "../widget.js";
 import { CodeBox } from "./code_box.js";
 import { LabControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
@@ -10,44 +10,32 @@ import { Pipeline } from "./pipeline.js";
 import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
-/** @import { Model } from "../page.js" */
+/** @import { Model } from "../model.js" */
 
-export class LabView {
+/** @extends {WidgetView<typeof WORDS>} */
+export class LabView extends WidgetView {
   /**
    * @param {Model} model
    * @param {HTMLElement} el
    */
   constructor(model, el) {
-    const id = uniqueId("masklab");
-    this.model = model;
-    this.words = mergeWords(WORDS, model.get("words"));
+    super("masklab", WORDS, model, el);
     this.state = new LabState(model);
-    this.root = element("div", { class: "masks-widget masklab", "data-lm-suppress-shortcuts": "true" });
     this.controls = new LabControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
-    this.maps = new LabMaps(this, id);
-    this.status = element("p", { class: "masks-status" });
-    const help = element("p", { class: "masks-help", id: `${id}-help` }, this.words.help);
+    this.maps = new LabMaps(this);
     this.pipeline = new Pipeline(this);
     this.code = new CodeBox(this);
-    this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
-    const shown = [this.controls.node, this.warning, this.maps.node, this.status, help, this.pipeline.node];
-    this.root.append(...shown, this.code.node, this.live);
-    el.append(this.root);
-    this.frame = new Frame(() => this.paint());
+    this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
+    this.root.append(this.pipeline.node, this.code.node, this.live);
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
     followPointer(this);
-    followKeys(this, el);
-    this.unlisten = listen(model, this.listeners());
-    this.maps.measure();
+    followKeys(this);
+    this.follow(this.listeners());
+    this.measure();
     this.controls.showParameters();
     this.refresh();
-    const resized = () => {
-      this.maps.measure();
-      this.maps.draw();
-    };
-    this.unfollow = followPage(this.root, resized, () => this.maps.draw());
   }
 
   /** What changes elsewhere: other views of the same model, and Python. */
@@ -73,6 +61,15 @@ export class LabView {
 
   // -- showing --
 
+  measure() {
+    this.maps.measure();
+    this.draw();
+  }
+
+  draw() {
+    this.maps.draw();
+  }
+
   /**
    * Shows what has changed: a row at once, in the frame of the event itself; whatever is larger in the next one.
    * @param {number[] | null} rows all if not given
@@ -80,8 +77,8 @@ export class LabView {
   refresh(rows = null) {
     if (rows) for (const q of rows) this.stale.rows.add(q);
     else this.stale.all = true;
-    if (rows && rows.length <= 1 && !this.stale.all) this.frame.now();
-    else this.frame.ask();
+    if (rows && rows.length <= 1 && !this.stale.all) this.paintNow();
+    else this.askToPaint();
   }
 
   paint() {
@@ -111,7 +108,7 @@ export class LabView {
   /** Shows the cells of a stroke while it goes on; other views follow. */
   showStroke() {
     this.state.shareKeep();
-    this.frame.now();
+    this.paintNow();
   }
 
   announce() {
@@ -189,9 +186,7 @@ export class LabView {
   }
 
   end() {
-    this.unlisten();
-    this.unfollow();
+    super.end();
     if (this.naming) this.nameDrawing();
-    this.frame.end();
   }
 }

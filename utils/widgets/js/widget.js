@@ -1,0 +1,91 @@
+// What a view of any widget does: it follows its model, the page's width and colours, and ends when it is closed.
+
+import { element, mergeWords, uniqueId } from "./dom.js";
+
+/** @import { Model } from "./model.js" */
+
+/** @template {Record<string, any>} Words */
+export class WidgetView {
+  /**
+   * @param {string} name
+   * @param {Words} words
+   * @param {Model} model
+   * @param {HTMLElement} el
+   */
+  constructor(name, words, model, el) {
+    this.id = uniqueId(name);
+    this.model = model;
+    this.words = mergeWords(words, model.get("words"));
+    this.root = element("div", { class: `masks-widget ${name}`, "data-lm-suppress-shortcuts": "true" });
+    this.status = element("p", { class: "masks-status" });
+    this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
+    this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
+    this.frame = 0;
+    /** @type {(() => void)[]} */
+    this.endings = [];
+    el.append(this.root);
+    passSaving(this.root, el);
+  }
+
+  /** When the width changes. */
+  measure() {}
+
+  /** When colours or the focus change. */
+  draw() {}
+
+  /** When anything else does; see `askToPaint`. */
+  paint() {}
+
+  /**
+   * Calls a listener when its trait changes, `measure` and `draw` when the page does.
+   * @param {Record<string, () => void>} listeners
+   */
+  follow(listeners) {
+    for (const [name, listener] of Object.entries(listeners)) {
+      this.model.on(`change:${name}`, listener);
+      this.endings.push(() => this.model.off(`change:${name}`, listener));
+    }
+    const resize = new ResizeObserver(() => this.measure());
+    resize.observe(this.root);
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const draw = () => this.draw();
+    dark.addEventListener("change", draw);
+    const themes = new MutationObserver(draw); // the site and JupyterLab switch by attributes
+    for (const node of [document.documentElement, document.body]) {
+      themes.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
+    }
+    this.endings.push(
+      () => resize.disconnect(),
+      () => themes.disconnect(),
+    );
+    this.endings.push(() => dark.removeEventListener("change", draw));
+  }
+
+  /** Paints in the next frame, once. */
+  askToPaint() {
+    this.frame ||= requestAnimationFrame(() => this.paintNow());
+  }
+
+  paintNow() {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    this.paint();
+  }
+
+  end() {
+    for (const ending of this.endings) ending();
+    cancelAnimationFrame(this.frame);
+  }
+}
+
+/**
+ * The notebook hears no key from in here (see `element`), but must be saved: Ctrl+S is told to what is around.
+ * @param {HTMLElement} root
+ * @param {HTMLElement} el
+ */
+function passSaving(root, el) {
+  root.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s" || !root.closest(".jp-Notebook")) return;
+    if (!el.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
+  });
+}
