@@ -15,7 +15,7 @@ import torch
 from playwright.sync_api import Page, expect
 
 from publish import notebooks
-from tests.widgets.test_masklab import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
+from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from utils import masks
 
 ROOT = Path(__file__).parents[2]

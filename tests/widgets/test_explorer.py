@@ -21,9 +21,9 @@ def plain():
 
 def real_weights(input_ids, keep=None):
     model, _ = models.load("minilm-bert", attn_implementation="eager")
-    given = {} if keep is None else {"attention_mask": conventions.to_hf(keep, model=model)}
+    options = {} if keep is None else {"attention_mask": conventions.to_hf(keep, model=model)}
     with torch.no_grad():
-        return model(input_ids, output_attentions=True, **given)
+        return model(input_ids, output_attentions=True, **options)
 
 
 def ids_of(sentence, pads=0):
@@ -257,8 +257,8 @@ def test_the_message_measures_logits_and_names_the_token(monkeypatch):
     shown = Explorer("abc", "tiny", keep=keep)
     with torch.no_grad():
         ids = torch.tensor([[10, 11, 12]])
-        given = conventions.to_hf(keep & masks.causal(3), model=model)
-        before, after = model(ids).logits, model(ids, attention_mask=given).logits
+        attention_mask = conventions.to_hf(keep & masks.causal(3), model=model)
+        before, after = model(ids).logits, model(ids, attention_mask=attention_mask).logits
     assert shown.message == (
         "The mask changed the output of 1 of 3 tokens, most of all that of token 2, 'c', by "
         f"{(after - before).abs().max():.2f}; a typical number there is {before.abs().median():.2f}."

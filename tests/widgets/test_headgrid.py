@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.benchmarks.bench import maps_of_two_texts
+from tests.support.masklab_page import HOSTILE
 from tests.support.widget_page import settle
-from tests.widgets.test_masklab import HOSTILE
 from utils import masks, plots
 from utils.widgets import HeadGrid
 from utils.widgets.headgrid import LEVELS
@@ -32,26 +32,14 @@ def grid_of(before=None, after=None, **options):
     return HeadGrid(weights() if before is None else before, after, QUERIES, KEYS, **options)
 
 
-def pixel(page, canvas, x, y):
-    """The colour at a place of a canvas, in CSS pixels from its corner, as the reader sees it."""
-    box = page.locator("canvas").nth(canvas).bounding_box()
-    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    return shot.getpixel((int(round(box["x"]) + x), int(round(box["y"]) + y)))
-
-
-def thumb_place(page, layer, head, heads=HEADS):
-    """The upper left corner and the size of a thumbnail, from the canvas's own width: see place() in headgrid.js."""
+def thumb_box(page, layer, head, heads=HEADS):
+    """The upper left corner and the size of a thumbnail, from the canvas's own width: see headgrid/thumbs.js."""
     pitch = (page.locator("canvas").first.evaluate("(shown) => shown.offsetWidth") - 34) / heads
     return 34 + head * pitch, 34 + layer * pitch, pitch - 3
 
 
-def thumb_cell(page, layer, head, q, k):
-    x, y, size = thumb_place(page, layer, head)
-    return pixel(page, 0, x + (k + 0.5) / K_LEN * size, y + (q + 0.5) / Q_LEN * size)
-
-
-def zoom_cell(page, side, q, k):
-    """A colour in the large map, beside the number in the middle of a cell."""
+def zoom_layout(page, side):
+    """Where the cells of a large map begin on its canvas, and their size: see mapLayout in layout.js."""
     width, height, label = (
         page.locator(".headgrid-zoom canvas")
         .nth(side)
@@ -65,36 +53,36 @@ def zoom_cell(page, side, q, k):
             QUERIES,
         )
     )
-    size = (width - 2 - label - 26) / K_LEN  # see mapLayout() in shared.js
-    top = height - 2 - size * Q_LEN
-    return pixel(page, 2 + side, label + 26 + (k + 0.5) * size, top + q * size + 5)
+    size = (width - 2 - label - 26) / K_LEN
+    return label + 26, height - 2 - size * Q_LEN, size
+
+
+class Shot:
+    """What the reader sees: one screenshot of the page as it is now, in which colours are looked up."""
+
+    def __init__(self, page, heads=HEADS):
+        self.corners = [canvas.bounding_box() for canvas in page.locator("canvas").all()]
+        self.thumbs = [34, 34, (page.locator("canvas").first.evaluate("(shown) => shown.offsetWidth") - 34) / heads]
+        self.zooms = [zoom_layout(page, side) for side in (0, 1)]
+        self.image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+    def pixel(self, canvas, x, y):
+        """The colour at a place of a canvas, in CSS pixels from its corner."""
+        corner = self.corners[canvas]
+        return self.image.getpixel((int(round(corner["x"]) + x), int(round(corner["y"]) + y)))
+
+    def thumb(self, layer, head, q, k):
+        left, top, pitch = self.thumbs
+        x, y = left + head * pitch, top + layer * pitch
+        return self.pixel(0, x + (k + 0.5) / K_LEN * (pitch - 3), y + (q + 0.5) / Q_LEN * (pitch - 3))
+
+    def zoom(self, side, q, k):
+        """A colour in the large map, beside the number in the middle of a cell."""
+        left, top, size = self.zooms[side]
+        return self.pixel(2 + side, left + (k + 0.5) * size, top + q * size + 5)
 
 
 # --- values ------------------------------------------------------------------------------------------
-
-
-def test_every_weight_arrives_in_the_browser(open_widget):
-    before = torch.cat(
-        [weights(), weights() ** 8, torch.zeros(1, HEADS, Q_LEN, K_LEN), torch.ones(1, HEADS, Q_LEN, K_LEN)]
-    )
-    before[0, 0, 1] = torch.nan
-    before[1, 1, 2, 3] = 1e-30
-    page = open_widget(grid_of(before))
-    found = page.evaluate(
-        """async () => {
-          const levels = new Float32Array(model.get("levels_bytes").buffer);
-          const codes = await module.inflate(model.get("before_bytes"));
-          return Array.from(codes, (code) => (Number.isNaN(levels[code]) ? null : levels[code]));
-        }"""
-    )
-    found = torch.tensor([torch.nan if x is None else x for x in found]).reshape(before.shape)
-    assert torch.equal(found.isnan(), before.isnan())
-    known = ~before.isnan()
-    assert torch.equal(found[known] == 0, before[known] == 0), "0 means exactly 0"
-    assert (found - before)[known].abs().max() <= 0.0051
-    small = known & (before < 0.01)
-    assert small.sum() > 10
-    assert (found - before)[small].abs().max() <= 0.0013
 
 
 def test_levels_rise_and_end_at_one():
@@ -123,19 +111,20 @@ def test_every_map_stands_at_its_layer_and_head_with_queries_down(open_widget):
     before = torch.zeros(LAYERS, HEADS, Q_LEN, K_LEN)
     before[1, 2, 3, 4] = 1.0
     before[0, 1, 0, 5] = 1.0
-    page = open_widget(grid_of(before, layer=1, head=0))
+    seen = Shot(open_widget(grid_of(before, layer=1, head=0)))
     for layer, head, q, k in torch.ones_like(before).nonzero().tolist():
         expected = BRIGHTEST if before[layer, head, q, k] else DARKEST
-        assert thumb_cell(page, layer, head, q, k) == expected, (layer, head, q, k)
+        assert seen.thumb(layer, head, q, k) == expected, (layer, head, q, k)
 
 
 def test_a_thin_line_survives_shrinking(open_widget):
     before = torch.zeros(1, 1, 400, 300)
     before[0, 0, 123, 222] = 1.0
     page = open_widget(HeadGrid(before))
-    x, y, size = thumb_place(page, 0, 0, heads=1)
-    assert pixel(page, 0, x + 222.5 / 300 * size, y + 123.5 / 400 * size) == BRIGHTEST
-    assert pixel(page, 0, x + 122.5 / 300 * size, y + 223.5 / 400 * size) == DARKEST
+    x, y, size = thumb_box(page, 0, 0, heads=1)
+    seen = Shot(page, heads=1)
+    assert seen.pixel(0, x + 222.5 / 300 * size, y + 123.5 / 400 * size) == BRIGHTEST
+    assert seen.pixel(0, x + 122.5 / 300 * size, y + 223.5 / 400 * size) == DARKEST
 
 
 def test_hidden_zero_nan_and_small_have_their_own_looks(open_widget):
@@ -150,19 +139,20 @@ def test_hidden_zero_nan_and_small_have_their_own_looks(open_widget):
     page.get_by_label("Layer", exact=True).select_option("1")
     page.get_by_role("grid").first.focus()
     settle(page)
-    for cell_of in (lambda q, k: thumb_cell(page, 0, 1, q, k), lambda q, k: zoom_cell(page, 1, q, k)):
+    seen = Shot(page)
+    for cell_of in (lambda q, k: seen.thumb(0, 1, q, k), lambda q, k: seen.zoom(1, q, k)):
         assert cell_of(0, 0) == BRIGHTEST
         assert cell_of(1, 3) == DARKEST
         assert cell_of(2, 3) == RED
         dull = cell_of(1, 1)
         assert sum(abs(a - b) for a, b in zip(dull, DARKEST, strict=True)) < 12
-    assert thumb_cell(page, 0, 1, 1, 5) == GREY
-    seen = {zoom_cell(page, 1, q, k) for q in (0, 1, 3) for k in (5, 5.1, 5.2, 5.3)}
-    assert GREY in seen
-    assert len(seen) > 1, "hatched"
+    assert seen.thumb(0, 1, 1, 5) == GREY
+    colours = {seen.zoom(1, q, k) for q in (0, 1, 3) for k in (5, 5.1, 5.2, 5.3)}
+    assert GREY in colours
+    assert len(colours) > 1, "hatched"
     page.get_by_label("Brighten").check()
     settle(page)
-    assert thumb_cell(page, 0, 1, 1, 1) != dull, "a weight of 0.01 can be seen"
+    assert Shot(page).thumb(0, 1, 1, 1) != dull, "a weight of 0.01 can be seen"
     expect(page.locator(".headgrid-legend")).to_contain_text("hidden")
     expect(page.locator(".headgrid-legend")).to_contain_text("NaN")
 
@@ -176,10 +166,10 @@ def test_change_is_after_less_before(open_widget):
     page.get_by_label("Brighten").uncheck()
     page.get_by_label("change").check()
     settle(page)
-    same = (247, 247, 247)
-    assert thumb_cell(page, 0, 0, 1, 1) == same
-    assert thumb_cell(page, 0, 0, 3, 1) == (0, 0, 0)
-    more, less = thumb_cell(page, 0, 0, 0, 0), thumb_cell(page, 0, 0, 0, 1)
+    seen = Shot(page)
+    assert seen.thumb(0, 0, 1, 1) == (247, 247, 247)
+    assert seen.thumb(0, 0, 3, 1) == (0, 0, 0)
+    more, less = seen.thumb(0, 0, 0, 0), seen.thumb(0, 0, 0, 1)
     assert more[0] > more[2], "more is orange"
     assert less[2] > less[0], "less is purple"
     assert sum(more) < sum(less), "0.75 is further from white than 0.25"
@@ -204,7 +194,7 @@ def chosen(page):
 def test_a_click_shows_a_head_large_with_its_numbers(open_widget):
     before, after = weights(), weights()
     page = open_widget(grid_of(before, after, names=("A", "B")))
-    x, y, size = thumb_place(page, 1, 2)
+    x, y, size = thumb_box(page, 1, 2)
     page.locator("canvas").first.click(position={"x": x + size / 2, "y": y + size / 2})
     settle(page)
     assert chosen(page) == [1, 2]
@@ -224,7 +214,7 @@ def test_keys_move_through_heads_and_through_cells(open_widget):
     page = open_widget(grid_of(before, after))
     thumbs, zoom = page.get_by_role("grid").all()
     thumbs.focus()
-    for key, place in [
+    for key, chosen_head in [
         ("ArrowRight", [0, 1]),
         ("ArrowDown", [1, 1]),
         ("ArrowDown", [1, 1]),
@@ -235,7 +225,7 @@ def test_keys_move_through_heads_and_through_cells(open_widget):
         ("ArrowLeft", [1, 1]),
     ]:
         page.keyboard.press(key)
-        assert chosen(page) == place, key
+        assert chosen(page) == chosen_head, key
     settle(page)
     share = (after - before)[1, 1].abs().sum(-1).mean().item() / 2
     expect(page.locator("[aria-live]")).to_have_text(
@@ -321,20 +311,6 @@ def test_many_heads_can_all_be_chosen(open_widget, heads, width):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls within itself"
 
 
-def test_two_digits_are_those_of_the_weight_itself(open_widget):
-    before = torch.rand(1, 1, 60, 50)
-    before[0, 0, :20] **= 4
-    before = before.clamp(min=0.0051)
-    page = open_widget(HeadGrid(before))
-    found = page.evaluate(
-        """async () => {
-          const levels = new Float32Array(model.get("levels_bytes").buffer);
-          return Array.from(await module.inflate(model.get("before_bytes")), (code) => levels[code].toFixed(2));
-        }"""
-    )
-    assert found == [f"{w:.2f}" for w in before.flatten().tolist()]
-
-
 def test_update_shows_other_weights_in_the_same_place(open_widget):
     grid = grid_of(weights(), weights(), layer=1, head=2)
     page = open_widget(grid)
@@ -343,19 +319,7 @@ def test_update_shows_other_weights_in_the_same_place(open_widget):
     other[0, 1, 1, 2] = 1.0
     grid.update(other, None, ["p", "<b>", "r"])
     assert (grid.layer, grid.head, grid.version) == (0, 1, old + 1)
-    state = {name: getattr(grid, name) for name in ("shape", "query_tokens", "key_tokens", "layer", "head", "version")}
-    packed = {
-        name: base64.b64encode(getattr(grid, name)).decode() for name in ("before_bytes", "after_bytes", "keep_bytes")
-    }
-    page.evaluate(
-        """([packed, state]) => {
-          for (const [name, text] of Object.entries(packed)) {
-            model.set(name, new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
-          }
-          for (const [name, value] of Object.entries(state)) model.set(name, value);
-        }""",
-        [packed, state],
-    )
+    send(page, grid)
     expect(page.locator("figcaption").first).to_have_text("attention weights: 1 layer × 2 heads")
     expect(page.locator("tbody tr")).to_have_count(3)
     page.get_by_role("grid").last.focus()
@@ -443,18 +407,12 @@ def redrawn(page, step):
     return page.evaluate("drawn")
 
 
-def zoom_place(page, side, q, k):
+def zoom_point(page, side, q, k):
     """The middle of a cell of a large map, on the screen."""
     canvas = page.locator(".headgrid-zoom canvas").nth(side)
     box, scale = canvas.bounding_box(), canvas.evaluate("(c) => c.getBoundingClientRect().width / c.offsetWidth")
-    label = canvas.evaluate(
-        """(c, tokens) => { const context = c.getContext("2d"); context.font = "12px system-ui, sans-serif";
-        return Math.max(...tokens.map((token) => context.measureText(token).width)); }""",
-        QUERIES,
-    )
-    size = (box["width"] / scale - 2 - label - 26) / K_LEN
-    top = box["height"] / scale - 2 - size * Q_LEN
-    return box["x"] + (label + 26 + (k + 0.5) * size) * scale, box["y"] + (top + (q + 0.5) * size) * scale
+    left, top, size = zoom_layout(page, side)
+    return box["x"] + (left + (k + 0.5) * size) * scale, box["y"] + (top + (q + 0.5) * size) * scale
 
 
 def send(page, grid):
@@ -479,11 +437,13 @@ def test_grey_is_hidden_without_weight_and_on_the_right_only(open_widget):
     page = open_widget(grid_of(after, after, keep=keep, layer=1, head=2))
     legend = page.locator(".headgrid-legend")
     expect(legend).to_contain_text("hidden")
-    assert [thumb_cell(page, 1, 2, q, 5) for q in (1, 2)] == [GREY, BRIGHTEST], "a leak can be seen"
-    assert zoom_cell(page, 0, 1, 5) == DARKEST
+    seen = Shot(page)
+    assert [seen.thumb(1, 2, q, 5) for q in (1, 2)] == [GREY, BRIGHTEST], "a leak can be seen"
+    assert seen.zoom(0, 1, 5) == DARKEST
     page.get_by_label("change").check()
     settle(page)
-    assert {zoom_cell(page, 1, q, 5 + n / 20) for q in (1, 3) for n in range(6)} == {(247, 247, 247)}, "no hatch"
+    seen = Shot(page)
+    assert {seen.zoom(1, q, 5 + n / 20) for q in (1, 3) for n in range(6)} == {(247, 247, 247)}, "no hatch"
     expect(legend).not_to_contain_text("hidden")
 
 
@@ -494,12 +454,13 @@ def test_what_shrinking_may_not_lose(open_widget):
     after[0, 0, 199] = torch.nan
     keep = (torch.arange(400) % 5 == 3).expand(400, 400)
     page = open_widget(HeadGrid(before, after, keep=keep))
-    x, y, _ = thumb_place(page, 0, 0, heads=1)
-    assert {pixel(page, 0, x + n, y + 5) for n in range(2, 60)} == {DARKEST}
-    assert pixel(page, 0, x + 9, y + 31) == RED
+    x, y, _ = thumb_box(page, 0, 0, heads=1)
+    seen = Shot(page)
+    assert {seen.pixel(0, x + n, y + 5) for n in range(2, 60)} == {DARKEST}
+    assert seen.pixel(0, x + 9, y + 31) == RED
     page.get_by_label("change").check()
     settle(page)
-    assert pixel(page, 0, x + 9, y + 31) == (0, 0, 0)
+    assert Shot(page).pixel(0, x + 9, y + 31) == (0, 0, 0)
 
 
 def test_changes_and_the_legend_are_brightened_too(open_widget):
@@ -512,7 +473,7 @@ def test_changes_and_the_legend_are_brightened_too(open_widget):
     assert list(page.evaluate(f"Array.from({strip})"))[:3] == [125, 124, 120], "√(24 / 95) of the scale"
     page.get_by_label("change").check()
     settle(page)
-    assert thumb_cell(page, 0, 0, 1, 1) == (213, 167, 126), "half of the way to orange, for a change of a quarter"
+    assert Shot(page).thumb(0, 0, 1, 1) == (213, 167, 126), "half of the way to orange, for a change of a quarter"
 
 
 def test_what_is_written_on_the_maps(open_widget, page):
@@ -525,7 +486,7 @@ def test_what_is_written_on_the_maps(open_widget, page):
     texts = redrawn(page, lambda: page.evaluate("model.set('side', 'before')"))
     titles = page.locator(".headgrid-zoom .masks-title")
     expect(titles).to_have_text(["A", "B"])
-    x, _, size = thumb_place(page, 0, 0)
+    x, _, size = thumb_box(page, 0, 0)
     assert [t[:3] for t in texts[:HEADS]] == [[str(h), x + h * (size + 3) + size / 2, 25] for h in range(HEADS)]
     assert [t[0] for t in texts if t[0].startswith("aa")] == ["a" * 11 + "…"] * 2
     numbers = [(t[0], t[3]) for t in texts if re.fullmatch(r"−?1?\.\d\d|1\.00", t[0])]
@@ -542,7 +503,7 @@ def test_frames_stand_around_what_is_chosen(open_widget, page):
     open_widget(grid_of())
     thumbs, zoom = page.get_by_role("grid").all()
     frames = redrawn(page, lambda: page.evaluate("model.set('layer', 1); model.set('head', 2)"))
-    x, y, size = thumb_place(page, 1, 2)
+    x, y, size = thumb_box(page, 1, 2)
     assert next(f[1:] for f in frames if f[0] == "frame") == [x - 2, y - 2, [size + 4, size + 4, 3]]
     frames = redrawn(page, thumbs.focus)
     assert next(f[3][2] for f in frames if f[0] == "frame") == 4, "thicker where the keys go"
@@ -588,26 +549,26 @@ def test_the_pointer_chooses_heads_and_cells(open_widget, scale):
     page = open_widget(grid_of(weights(), weights()))
     page.evaluate(f"Object.assign(document.body.style, {{ transform: 'scale({scale})', transformOrigin: '0 0' }})")
     thumbs, zoom = page.get_by_role("grid").all()
-    x, y, size = thumb_place(page, 1, 2)
+    x, y, size = thumb_box(page, 1, 2)
     box = page.locator("canvas").first.bounding_box()
     page.mouse.click(box["x"] + scale * (x + size - 2), box["y"] + scale * (y + size - 2))
     assert chosen(page) == [1, 2]
     expect(thumbs).to_be_focused()
     page.mouse.click(box["x"] + scale * (x + size / 2), box["y"] + scale * 10)  # on the numbers of the heads
     assert chosen(page) == [1, 2]
-    page.mouse.click(*zoom_place(page, 1, 2, 5))
+    page.mouse.click(*zoom_point(page, 1, 2, 5))
     expect(page.locator("caption")).to_have_text("Where query c (row 2) looks")
     expect(zoom).to_be_focused()
     cell = page.locator(f"#{zoom.get_attribute('aria-activedescendant')}")
     expect(cell).to_contain_text("query c, key y")
-    page.mouse.click(*zoom_place(page, 1, 1, -1))
+    page.mouse.click(*zoom_point(page, 1, 1, -1))
     settle(page)
     expect(cell).to_contain_text("query c, key y")
-    page.mouse.move(*zoom_place(page, 0, 1, 1))
+    page.mouse.move(*zoom_point(page, 0, 1, 1))
     settle(page)
     expect(cell).to_contain_text("query c, key y")
     page.mouse.down()
-    page.mouse.move(*zoom_place(page, 0, 3, 2))
+    page.mouse.move(*zoom_point(page, 0, 3, 2))
     page.mouse.up()
     expect(cell).to_contain_text("query d, key v")
 
@@ -653,19 +614,6 @@ def test_an_update_finds_its_way_whatever_was_chosen(open_widget):
     assert page.locator("tbody tr").all_inner_texts()[2].split() == ["2", "1.00"]
 
 
-def test_bytes_may_stand_in_a_larger_buffer(open_widget):
-    page = open_widget(grid_of())
-    found = page.evaluate(
-        """async () => {
-          const view = model.get("before_bytes");
-          const larger = new Uint8Array(view.byteLength + 7);
-          larger.set(new Uint8Array(view.buffer, view.byteOffset, view.byteLength), 3);
-          return (await module.inflate(new DataView(larger.buffer, 3, view.byteLength))).length;
-        }"""
-    )
-    assert found == LAYERS * HEADS * Q_LEN * K_LEN
-
-
 def test_width_and_theme_are_followed_until_the_view_ends(open_widget, page):
     page.add_init_script(SPY)
     page.emulate_media(color_scheme="light")
@@ -688,9 +636,9 @@ def test_width_and_theme_are_followed_until_the_view_ends(open_widget, page):
 
 def test_the_attentions_of_a_real_model_go_in_as_they_are(minilm):
     model, tokenizer = minilm
-    given = tokenizer("The cat sat.", return_tensors="pt")
+    batch = tokenizer("The cat sat.", return_tensors="pt")
     with torch.no_grad():
-        attentions = model(**given, output_attentions=True).attentions
+        attentions = model(**batch, output_attentions=True).attentions
     grid = HeadGrid(attentions)
     assert grid.shape == [6, 12, 6, 6]
     assert torch.equal(grid.before[3, 5], attentions[3][0, 5])
@@ -738,7 +686,7 @@ def test_the_picture_has_each_cell_in_its_place():
             for x in image[layer * 26 + 1 + int((q + 0.5) * 24 / Q_LEN), head * 26 + 1 + int((k + 0.5) * 24 / K_LEN)]
         )
 
-    for found, wanted in [
+    for colour, wanted in [
         (cell(left, 1, 2, 3, 4), BRIGHTEST),
         (cell(left, 1, 2, 2, 4), DARKEST),
         (cell(left, 0, 0, 2, 4), DARKEST),
@@ -746,7 +694,7 @@ def test_the_picture_has_each_cell_in_its_place():
         (cell(right, 1, 1, 1, 0), GREY),
         (cell(left, 1, 1, 1, 0), DARKEST),
     ]:
-        assert found == pytest.approx(wanted, abs=1)  # matplotlib cuts off where the browser rounds
+        assert colour == pytest.approx(wanted, abs=1)  # matplotlib cuts off where the browser rounds
 
 
 def test_state_is_bytes_not_lists():
