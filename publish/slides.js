@@ -1,54 +1,66 @@
 // Starts the deck. A slide that is too tall for the window's 16:9 is made smaller until it fits: fonts differ between
 // machines, and nothing may be cut.
 
-(() => {
-  const WIDTH = 1280, HEIGHT = 720, ROOM = 690; // below it stand the number and the arrows
+{
+  const WIDTH = 1280;
+  const HEIGHT = 720;
+  const ROOM = 690; // below it are the number and the arrows
   const SMALLEST = 18; // px of code and prints; a longer line is broken
 
-  function fit(slide, most = 1) {
-    const box = slide.querySelector(".fit");
-    for (const pre of box.querySelectorAll("pre:not(.masks-widget *)")) {
+  /** @typedef {NodeListOf<HTMLElement>} Elements */
+
+  const fit = (/** @type {HTMLElement} */ slide, most = 1) => {
+    const box = /** @type {HTMLElement} */ (slide.querySelector(".fit"));
+    const blocks = /** @type {Elements} */ (box.querySelectorAll("pre:not(.masks-widget *)"));
+    for (const pre of blocks) {
       pre.classList.remove("broken");
       pre.style.fontSize = "";
       let size = parseFloat(getComputedStyle(pre).fontSize);
-      while (pre.scrollWidth > pre.clientWidth && size > SMALLEST) pre.style.fontSize = `${(size -= 0.5)}px`;
+      while (pre.scrollWidth > pre.clientWidth && size > SMALLEST) {
+        size -= 0.5;
+        pre.style.fontSize = `${size}px`;
+      }
       pre.classList.toggle("broken", pre.scrollWidth > pre.clientWidth);
     }
-    const fits = (zoom) => {
-      box.style.zoom = zoom;
+    const fits = (/** @type {number} */ zoom) => {
+      box.style.zoom = String(zoom);
       if (tooTall(box)) return false;
       const right = box.getBoundingClientRect().left + (WIDTH + 1) * Reveal.getScale();
       const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *");
       return [...parts].every((part) => part.getBoundingClientRect().right <= right);
     };
     if (fits(most) || (box.querySelector(".masks-widget") && !box.classList.contains("maps-only"))) return;
-    let low = 0.4, high = most;
+    let low = 0.4;
+    let high = most;
     for (let turn = 0; turn < 7; turn++) {
       const middle = (low + high) / 2; // less zoom, longer lines, so height is no simple function of it
       if (fits(middle)) low = middle;
       else high = middle;
     }
     fits(low);
-  }
+  };
 
-  const tooTall = (box) => box.getBoundingClientRect().height > ROOM * Reveal.getScale() + 1;
+  const tooTall = (/** @type {Element} */ box) => box.getBoundingClientRect().height > ROOM * Reveal.getScale() + 1;
   // A widget is drawn when its slide is shown, and then has its height.
   const grown = new ResizeObserver((changes) => {
-    for (const { target: box } of changes) {
+    for (const { target } of changes) {
+      const box = /** @type {HTMLElement} */ (target);
       if (!box.checkVisibility() || !tooTall(box)) continue;
       const maps = box.classList.contains("maps-only");
       box.classList.add("maps-only"); // large maps rather than a small everything
-      if (tooTall(box)) fit(box.parentElement, maps ? 0.98 * box.style.zoom : 1);
+      if (tooTall(box)) fit(/** @type {HTMLElement} */ (box.parentElement), maps ? 0.98 * Number(box.style.zoom) : 1);
     }
   });
   for (const box of document.querySelectorAll(".fit:has(.masks-place)")) grown.observe(box);
 
-  const inWidget = (element) => element?.closest?.(".masks-widget");
+  const inWidget = (/** @type {EventTarget | null} */ target) =>
+    target instanceof Element && target.closest(".masks-widget");
 
-  for (const place of document.querySelectorAll(".masks-place")) place.dataset.preventSwipe = "";
+  const widgets = /** @type {Elements} */ (document.querySelectorAll(".masks-place"));
+  for (const widget of widgets) widget.dataset.preventSwipe = "";
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && inWidget(event.target) && !event.defaultPrevented) {
-      event.target.blur();
+      /** @type {HTMLElement} */ (event.target).blur();
       event.stopImmediatePropagation();
     }
   });
@@ -73,5 +85,7 @@
   Reveal.on("ready", fitCurrent);
   Reveal.on("slidechanged", fitCurrent);
   Reveal.on("resize", fitCurrent);
-  Reveal.on("pdf-ready", () => Reveal.getSlides().forEach((slide) => fit(slide)));
-})();
+  Reveal.on("pdf-ready", () => {
+    for (const slide of Reveal.getSlides()) fit(slide);
+  });
+}

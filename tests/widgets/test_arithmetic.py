@@ -192,7 +192,8 @@ def test_a_mask_is_recognised(q_len, k_len):
           return (parameter ? values[parameter] : [null]).map((value) => {
             const keep = module.presetKeep(name, { [parameter]: value }, Q, K);
             const recognised = module.recognise(keep, Q, K);
-            const again = recognised.name === "custom" ? [] : module.presetKeep(recognised.name, recognised.parameters, Q, K);
+            const { name: preset, parameters } = recognised;
+            const again = preset === "custom" ? [] : module.presetKeep(preset, parameters, Q, K);
             return [name, value, Array.from(keep), recognised, Array.from(again)];
           });
         }), drawn.map((keep) => module.recognise(Uint8Array.from(keep), Q, K))]""",
