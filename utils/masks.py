@@ -176,7 +176,7 @@ class Parameter(NamedTuple):
     label: str
     """What its input is called."""
     default: str
-    """A number, or an expression of ``k_len``, brought into 1 to k_len; of lengths the first, the second is the rest."""
+    """A number or an expression of ``k_len``, brought into 1 to k_len. Of lengths it is the first; the rest follows."""
     least: int = 0
     kind: str = "count"
     """``"count"`` (0 to k_len) or ``"lengths"`` (a list of counts, one for each document)."""

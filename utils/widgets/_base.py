@@ -5,10 +5,13 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from torch import Tensor
+
 from .._validation import describe_tensor
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
+LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 IMPORTS = re.compile(r'^import [^;]*? from "(.+?)";\n', re.MULTILINE)
 #: What one text of many modules needs no more: the word export before a declaration, and comments about types.
 LEFT_OUT = re.compile(r"^export (?=async |class |const |function)|^ */\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
@@ -44,7 +47,7 @@ def module_text(name: str) -> str:
 
 
 def masks_text() -> str:
-    """The table ``masks.PRESETS`` in JavaScript. Its rules become functions, since a page may turn no text into code."""
+    """The table ``masks.PRESETS`` in JavaScript. Rules become functions, since a page may turn no text into code."""
     rows = []
     for row in PRESETS.values():
         names = ", ".join(parameter.name for parameter in row.parameters)
@@ -68,16 +71,35 @@ def style_text(name: str) -> str:
 def with_picture(bundle, picture) -> tuple[dict, dict]:
     """A widget's display data together with a picture and its alt text, for where no widget can live."""
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-    shown, described = picture._repr_mimebundle_()
-    return {**data, **shown}, {**metadata, **described}
+    image, image_metadata = picture._repr_mimebundle_()
+    return {**data, **image}, {**metadata, **image_metadata}
 
 
-def require_tokens(tokens, name: str, length: int) -> list[str]:
-    """The labels as a list of ``length`` strings; numbers for None.
+def require_labels(query_tokens, key_tokens, name: str, q_len: int, k_len: int) -> tuple[list[str], list[str]]:
+    """Labels of queries and keys. The keys take those of the queries if they are as many and have none of their own.
 
     Raises:
-        TypeError, ValueError: not strings, or not as many.
+        TypeError: labels that are no list of strings.
+        ValueError: not as many as there are queries or keys.
     """
+    if key_tokens is None and q_len == k_len:
+        key_tokens = query_tokens
+    return _require_tokens(query_tokens, name, q_len), _require_tokens(key_tokens, "key_tokens", k_len)
+
+
+def require_size(values: Tensor, name: str) -> None:
+    """Nothing, if a map of this many queries and keys fits on a screen.
+
+    Raises:
+        ValueError: more than ``LIMIT`` queries or keys.
+    """
+    if max(values.shape[-2:]) > LIMIT:
+        raise ValueError(
+            f"{name}: got {describe_tensor(values)}, wanted at most {LIMIT} queries and keys. Cut it first."
+        )
+
+
+def _require_tokens(tokens, name: str, length: int) -> list[str]:
     if tokens is None:
         return [str(n) for n in range(length)]
     if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):

@@ -25,7 +25,8 @@ class Explorer(ipywidgets.VBox):
     The model runs when a sentence, a model or a number of pads is entered, and again when the mask changes. The
     mask is drawn in a ``MaskLab`` on one head of the model without a mask; a ``HeadGrid`` shows what becomes of all
     heads when the model runs with it. How far the output moved is measured and said. On a decoder the mask is
-    joined with the model's own causality.
+    joined with the model's own causality. Later nothing is raised: what cannot be run is told in words below the
+    controls, and what was shown before stays.
 
     Args:
         sentence: what the model reads first.
@@ -34,16 +35,19 @@ class Explorer(ipywidgets.VBox):
         pads: how many pad tokens are added, 0 to 64, on the tokenizer's side.
         keep: bool, True = may attend, broadcastable to (tokens, tokens): the first mask; nothing is hidden if not
             given.
+
     Attributes:
-        lab, grid: the ``MaskLab`` and the ``HeadGrid``; None until the model has run once.
-        message: what stands under the controls: what was measured, or why nothing could be.
+        lab: the ``MaskLab``; None until the model has run once.
+        grid: the ``HeadGrid``; None until the model has run once.
+
     Raises:
-        TypeError: sentence or model is no string, names no list of strings, pads no int.
+        TypeError: sentence or model is no string, names no list of strings, pads no int, keep not bool.
         ValueError: nothing to read, too much of it, or a keep that does not fit the tokens.
         ModelUnavailable: see ``models.load``.
 
-    Once it stands there, it raises no more: what cannot be run is told in words below the controls, and what was
-    shown before stays.
+    References:
+        Lesson 00.
+        https://ipywidgets.readthedocs.io
     """
 
     def __init__(
@@ -64,16 +68,10 @@ class Explorer(ipywidgets.VBox):
             raise ValueError(f"pads: got {pads}, wanted at most {MOST_PADS}.")
         names = names or [name for name, source in models.SOURCES.items() if source.has_weights]
         wide = {"style": {"description_width": "auto"}}
-        self._sentence = ipywidgets.Text(
-            sentence, description="Sentence", continuous_update=False, layout={"flex": "1 1 24em"}, **wide
-        )
+        late = {"continuous_update": False, **wide}  # told when it is complete
+        self._sentence = ipywidgets.Text(sentence, description="Sentence", layout={"flex": "1 1 24em"}, **late)
         self._model = ipywidgets.Combobox(
-            value=model,
-            options=tuple(names),
-            description="Model",
-            continuous_update=False,
-            layout={"width": "16em"},
-            **wide,
+            value=model, options=tuple(names), description="Model", layout={"width": "16em"}, **late
         )
         self._pads = ipywidgets.BoundedIntText(
             pads, min=0, max=MOST_PADS, description="Pads", layout={"width": "8em"}, **wide
@@ -95,6 +93,7 @@ class Explorer(ipywidgets.VBox):
 
     @property
     def message(self) -> str:
+        """The words under the controls: what was measured, or why nothing could be."""
         return html.unescape(self._said.value)
 
     def _say(self, words: str) -> None:
@@ -103,7 +102,7 @@ class Explorer(ipywidgets.VBox):
     # -- one sentence, one model --
 
     def _read(self, keep: Tensor | None = None) -> None:
-        """Runs the model on the sentence as it is now; the two widgets start anew, and only if all went well."""
+        """Runs the model on the sentence as it is now; the two widgets start again, and only if all went well."""
         reading = self._run_sentence()
         size = len(reading.tokens)
         if keep is not None:
@@ -226,8 +225,8 @@ class _Reading:
 @torch.no_grad()
 def _run(model, input_ids: Tensor, keep: Tensor | None = None):
     # Ones where nothing is hidden: without a mask, models warn of the pads that are looked at on purpose here.
-    given = torch.ones_like(input_ids) if keep is None else conventions.to_hf(keep, model=model)
-    return model(input_ids, attention_mask=given, output_attentions=True)
+    attention_mask = torch.ones_like(input_ids) if keep is None else conventions.to_hf(keep, model=model)
+    return model(input_ids, attention_mask=attention_mask, output_attentions=True)
 
 
 def _weights(result) -> Tensor:

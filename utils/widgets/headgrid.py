@@ -10,9 +10,8 @@ from torch import Tensor
 
 from .. import plots
 from .._validation import describe_tensor, require_keep_for
-from ._base import module_text, require_tokens, style_text, with_picture
+from ._base import module_text, require_labels, require_size, style_text, with_picture
 
-LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
 SIDES = ("before", "after", "change")
 
@@ -36,7 +35,8 @@ class HeadGrid(anywidget.AnyWidget):
     """Every layer × head of a model as a thumbnail, before and after a mask (or A and B); one of them large.
 
     A click or the arrow keys choose the head that is shown large. Everything is drawn in the browser. In a
-    notebook ``grid.layer`` and ``grid.head`` follow the choice, and ``update`` shows other weights in its place.
+    notebook ``grid.layer`` and ``grid.head`` follow the choice, and ``update`` shows other weights.
+    Weights are stored as one byte each: exact to 0.005, and finer below 0.1.
 
     Args:
         before: attention weights, after the softmax: (layers, heads, q_len, k_len) float from 0 to 1, NaN
@@ -49,11 +49,16 @@ class HeadGrid(anywidget.AnyWidget):
         names: what the two sides are called.
         layer, head: which map is large at first, counted from 0.
         alt: what the picture shows, for those who cannot see it; made from the weights if not given.
-        words: replaces words of the interface, for another language: see WORDS in headgrid.js.
-    Raises:
-        TypeError, ValueError: sizes, tokens or weights that do not fit, each named.
+        words: replaces words of the interface, for another language: see WORDS in js/headgrid/words.js.
 
-    Weights are stored as one byte each: exact to 0.005, and finer below 0.1.
+    Raises:
+        TypeError: weights that are no float tensor, a keep that is not bool, labels that are no list of strings.
+        ValueError: sizes that do not fit, values outside 0 to 1, a keep without after, a layer or head that is not
+            there.
+
+    References:
+        Lesson 00.
+        https://huggingface.co/docs/transformers/main_classes/output, ``attentions``
     """
 
     _esm = module_text("headgrid")
@@ -105,24 +110,36 @@ class HeadGrid(anywidget.AnyWidget):
         keep: Tensor | None = None,
         alt: str = "",
     ) -> None:
-        """Shows other weights in the same place, of any shape; the arguments are those of ``HeadGrid``."""
+        """Shows other weights, of any shape.
+
+        Args:
+            before: as in ``HeadGrid``, like all others.
+            after: float (layers, heads, q_len, k_len), or None for one side.
+            tokens: q_len labels.
+            key_tokens: k_len labels.
+            keep: bool, True = may attend, broadcastable to (q_len, k_len).
+            alt: what the picture shows.
+
+        Raises:
+            TypeError: as in ``HeadGrid``. Nothing has changed then.
+            ValueError: as in ``HeadGrid``. Nothing has changed then.
+
+        References:
+            Lesson 00.
+        """
         before = _weights(before, "before")
         layers, heads, q_len, k_len = before.shape
         if after is not None:
             after = _weights(after, "after")
             if after.shape != before.shape:
-                raise ValueError(
-                    f"after: got {describe_tensor(after)}, wanted {tuple(before.shape)}, the shape of before."
-                )
+                wanted = f"wanted {tuple(before.shape)}, the shape of before"
+                raise ValueError(f"after: got {describe_tensor(after)}, {wanted}.")
         if before.numel() * (1 if after is None else 2) > MAX_VALUES:
             raise ValueError(
                 f"before: got {describe_tensor(before)}, wanted at most {MAX_VALUES:,} weights in all. "
                 "Pass some layers only, before[:4], or fewer tokens."
             )
-        if key_tokens is None and q_len == k_len:
-            key_tokens = tokens
-        query_tokens = require_tokens(tokens, "tokens", q_len)
-        key_tokens = require_tokens(key_tokens, "key_tokens", k_len)
+        query_tokens, key_tokens = require_labels(tokens, key_tokens, "tokens", q_len, k_len)
         if keep is not None:
             if after is None:
                 raise ValueError("keep: given without after; it says what the mask of after hides. Leave it out.")
@@ -150,7 +167,7 @@ class HeadGrid(anywidget.AnyWidget):
         return value
 
     def picture(self) -> plots.Picture:
-        """All maps as a figure with alt text: what GitHub, print and PDF show in the widget's place."""
+        """All maps as a figure with alt text: what GitHub, print and PDF show."""
         return plots.head_grid(self.before, self.after, titles=tuple(self.names), keep=self.keep, alt=self._alt)
 
     def _repr_mimebundle_(self, **kwargs):
@@ -170,10 +187,7 @@ def _weights(weights, name: str) -> Tensor:
         raise ValueError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
     if not weights.is_floating_point():
         raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}. Did you pass a mask?")
-    if max(weights.shape[2:]) > LIMIT:
-        raise ValueError(
-            f"{name}: got {describe_tensor(weights)}, wanted at most {LIMIT} queries and keys. Cut it first."
-        )
+    require_size(weights, name)
     weights = weights.detach().to("cpu", torch.float32, copy=True)
     # A sum of many small weights in bfloat16 may give 1.004.
     low, high = weights.nan_to_num(0.0).aminmax()
@@ -186,12 +200,12 @@ def _weights(weights, name: str) -> Tensor:
 
 
 def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
-    if not layers or not all(isinstance(layer, Tensor) for layer in layers):
-        if not layers:
-            raise TypeError(f"{name}: got an empty list, wanted {wanted}.")
-        place, other = next((n, layer) for n, layer in enumerate(layers) if not isinstance(layer, Tensor))
-        hint = " SDPA returns no weights: load the model with attn_implementation='eager'." if other is None else ""
-        raise TypeError(f"{name}[{place}]: got {describe_tensor(other)}, wanted {wanted}.{hint}")
+    if not layers:
+        raise TypeError(f"{name}: got an empty list, wanted {wanted}.")
+    for n, layer in enumerate(layers):
+        if not isinstance(layer, Tensor):
+            hint = " SDPA returns no weights: load the model with attn_implementation='eager'." if layer is None else ""
+            raise TypeError(f"{name}[{n}]: got {describe_tensor(layer)}, wanted {wanted}.{hint}")
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError(f"{name}: got layers of different shapes, wanted {wanted}.")
     if layers[0].ndim == 4:

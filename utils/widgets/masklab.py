@@ -9,15 +9,14 @@ from torch import Tensor
 
 from .. import plots
 from .._validation import describe_tensor, require_keep_for, require_tensor
-from ._base import module_text, require_tokens, style_text, with_picture
+from ._base import module_text, require_labels, require_size, style_text, with_picture
 
 FILLS = ("-inf", "min", "-1e9", "-1e4")
 DTYPES = ("float32", "float16", "bfloat16")
-LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 
 
 class Keep(traitlets.TraitType):
-    """bool (q_len, k_len), True = may attend: the widget's ``keep_bytes`` as a tensor, made afresh at every look.
+    """bool (q_len, k_len), True = may attend: the widget's ``keep_bytes`` as a tensor, a new one at every look.
 
     Only the bytes are kept and travel to the browser, so whoever changes a tensor in place changes nothing here.
     """
@@ -49,9 +48,15 @@ class MaskLab(anywidget.AnyWidget):
         dtype: the number type of every step: "float32", "float16" or "bfloat16".
         head: which head is shown first.
         alt: what the picture shows, for those who cannot see it; made from the mask if not given.
-        words: replaces words of the interface, for another language: see WORDS in masklab.js.
+        words: replaces words of the interface, for another language: see WORDS in js/masklab/words.js.
+
     Raises:
-        TypeError, ValueError: sizes, tokens or scores that do not fit, each named.
+        TypeError: scores that are no float tensor, a keep that is not bool, labels that are no list of strings.
+        ValueError: sizes that do not fit, scores of NaN or +inf, an unknown fill, number type or head.
+
+    References:
+        Lesson 00, and every lesson after it.
+        https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
 
     _esm = module_text("masklab")
@@ -88,8 +93,7 @@ class MaskLab(anywidget.AnyWidget):
     ):
         scores = _scores(scores)
         heads, q_len, k_len = scores.shape
-        if key_tokens is None and q_len == k_len:
-            key_tokens = query_tokens
+        queries, keys = require_labels(query_tokens, key_tokens, "query_tokens", q_len, k_len)
         for name, value, known in (("fill", fill, FILLS), ("dtype", dtype, DTYPES)):
             if value not in known:
                 raise ValueError(f"{name}: got {value!r}, wanted one of {', '.join(map(repr, known))}.")
@@ -100,8 +104,8 @@ class MaskLab(anywidget.AnyWidget):
             shape=[heads, q_len, k_len],
             scores_bytes=scores.numpy().tobytes(),
             keep_bytes=_keep_bytes(keep, q_len, k_len),
-            query_tokens=require_tokens(query_tokens, "query_tokens", q_len),
-            key_tokens=require_tokens(key_tokens, "key_tokens", k_len),
+            query_tokens=queries,
+            key_tokens=keys,
             fill=fill,
             dtype=dtype,
             head=head,
@@ -110,7 +114,7 @@ class MaskLab(anywidget.AnyWidget):
 
     @property
     def scores(self) -> Tensor:
-        """float32 (heads, q_len, k_len), before the softmax. Others of the same shape can be set in their place."""
+        """float32 (heads, q_len, k_len), before the softmax. Others of the same shape can be set."""
         return torch.frombuffer(bytearray(self.scores_bytes), dtype=torch.float32).reshape(self.shape)
 
     @scores.setter
@@ -139,7 +143,7 @@ class MaskLab(anywidget.AnyWidget):
         self._notify_trait("keep", old, self.keep)
 
     def picture(self) -> plots.Picture:
-        """The state as a figure with alt text: what GitHub, print and PDF show in the widget's place."""
+        """The state as a figure with alt text: what GitHub, print and PDF show."""
         keep = self.keep ^ self.flipped
         fill = self.fill if self.fill in ("-inf", "min") else float(self.fill)
         return plots.before_after(
@@ -156,10 +160,7 @@ def _scores(scores) -> Tensor:
     if not scores.is_floating_point():
         raise TypeError(f"scores: got {describe_tensor(scores)}, wanted {wanted}. Did you pass a mask?")
     scores = scores.detach().to("cpu", torch.float32).reshape(-1, *scores.shape[-2:]).contiguous()
-    if max(scores.shape[1:]) > LIMIT:
-        raise ValueError(
-            f"scores: got {describe_tensor(scores)}, wanted at most {LIMIT} queries and keys. Cut it first."
-        )
+    require_size(scores, "scores")
     if bool((scores.isnan() | (scores == torch.inf)).any()):
         raise ValueError("scores: got NaN or +inf among them, wanted finite values or -inf, before the softmax.")
     return scores

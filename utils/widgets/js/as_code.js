@@ -51,30 +51,24 @@ function cellsAsCode(keep, Q, K) {
   return `keep = torch.tensor([  # 1 = may attend; rows are queries, columns are keys\n${rows.join("")}]).bool()`;
 }
 
-/** @type {Record<string, (Q: number, K: number) => { imports: string[], calls: string[] }>} */
-const TEMPLATES = {
-  sdpa: () => ({
-    imports: ["import torch.nn.functional as F"],
-    calls: ["output = F.scaled_dot_product_attention(query, key, value, attn_mask=keep)  # True = may attend"],
-  }),
-  mha: () => ({
-    imports: [],
-    calls: ["output, weights = mha(query, key, value, attn_mask=~keep)  # True = ignore"],
-  }),
-  hf: (Q, K) => ({
-    imports: [],
-    calls: [
-      `attention_mask = torch.zeros(1, 1, ${Q}, ${K}).masked_fill(~keep, torch.finfo(torch.float32).min)`,
-      "output = model(input_ids, attention_mask=attention_mask)  # 4D: transformers 5; 0 = keep",
-    ],
-  }),
-  flex: (Q, K) => ({
-    imports: ["from torch.nn.attention.flex_attention import create_block_mask, flex_attention"],
-    calls: [
-      `block_mask = create_block_mask(lambda b, h, q, k: keep[q, k], None, None, ${Q}, ${K}, device=keep.device)`,
-      "output = flex_attention(query, key, value, block_mask=block_mask)",
-    ],
-  }),
+/** @type {Record<string, string[]>} */
+const IMPORTS = {
+  sdpa: ["import torch.nn.functional as F"],
+  flex: ["from torch.nn.attention.flex_attention import create_block_mask, flex_attention"],
+};
+
+/** @type {Record<string, (Q: number, K: number) => string[]>} */
+const CALLS = {
+  sdpa: () => ["output = F.scaled_dot_product_attention(query, key, value, attn_mask=keep)  # True = may attend"],
+  mha: () => ["output, weights = mha(query, key, value, attn_mask=~keep)  # True = ignore"],
+  hf: (Q, K) => [
+    `attention_mask = torch.zeros(1, 1, ${Q}, ${K}).masked_fill(~keep, torch.finfo(torch.float32).min)`,
+    "output = model(input_ids, attention_mask=attention_mask)  # 4D: transformers 5; 0 = keep",
+  ],
+  flex: (Q, K) => [
+    `block_mask = create_block_mask(lambda b, h, q, k: keep[q, k], None, None, ${Q}, ${K}, device=keep.device)`,
+    "output = flex_attention(query, key, value, block_mask=block_mask)",
+  ],
 };
 
 /**
@@ -87,6 +81,5 @@ const TEMPLATES = {
  */
 export function toCode(api, keep, name, parameters, Q, K) {
   const mask = name in PRESETS ? ruleAsCode(name, parameters, Q, K) : cellsAsCode(keep, Q, K);
-  const { imports, calls } = TEMPLATES[api](Q, K);
-  return ["import torch", ...imports, "", mask, ...calls, ""].join("\n");
+  return ["import torch", ...(IMPORTS[api] ?? []), "", mask, ...CALLS[api](Q, K), ""].join("\n");
 }

@@ -25,19 +25,14 @@ export class GridState {
 
   /** Reads the weights that the traits hold now; false if newer ones are on their way. */
   async load() {
-    const load = ++this.loads;
-    const newest = () => load === this.loads;
-    try {
-      const weights = await unpack(this.model);
-      if (!newest()) return false;
-      this.weights = weights;
-      this.loaded = true;
-    } catch (error) {
-      if (newest()) throw error;
-      return false;
-    }
-    const { Q, K } = this.weights;
-    this.active = { q: Math.min(this.active.q, Q - 1), k: Math.min(this.active.k, K - 1) };
+    this.loads += 1;
+    const load = this.loads;
+    const weights = await unpack(this.model).catch((/** @type {Error} */ error) => error);
+    if (load !== this.loads) return false;
+    if (weights instanceof Error) throw weights;
+    this.weights = weights;
+    this.loaded = true;
+    this.active = { q: Math.min(this.active.q, weights.Q - 1), k: Math.min(this.active.k, weights.K - 1) };
     return true;
   }
 
@@ -47,10 +42,6 @@ export class GridState {
   }
 
   // -- what is chosen --
-
-  get names() {
-    return /** @type {string[]} */ (this.model.get("names"));
-  }
 
   get brighten() {
     return /** @type {boolean} */ (this.model.get("brighten"));
@@ -83,8 +74,8 @@ export class GridState {
 
   /** @param {Side} side */
   sideName(side) {
-    if (!this.weights.after) return this.words.only;
-    return { before: this.names[0], after: this.names[1], change: this.words.change }[side];
+    const [before, after] = /** @type {string[]} */ (this.model.get("names"));
+    return this.weights.after ? { before, after, change: this.words.change }[side] : this.words.only;
   }
 
   // -- weights --

@@ -40,14 +40,12 @@ export class GridView extends WidgetView {
     this.root.setAttribute("aria-busy", "true");
     try {
       if (!(await this.state.load())) return;
+      this.controls.build();
+      this.zoom.build();
     } catch (error) {
       this.root.replaceChildren(this.words.broken(/** @type {Error} */ (error).message));
-      this.root.removeAttribute("aria-busy");
-      return;
     }
     this.root.removeAttribute("aria-busy");
-    this.controls.build();
-    this.zoom.build();
     this.measure();
   }
 
@@ -84,7 +82,13 @@ export class GridView extends WidgetView {
 
   showWords() {
     const { state, words } = this;
-    this.status.textContent = words.status(state.layer, state.head, state.names, state.moved(), state.nanRows());
+    this.status.textContent = words.status(
+      state.layer,
+      state.head,
+      this.model.get("names"),
+      state.moved(),
+      state.nanRows(),
+    );
     this.legend.replaceChildren(...legendParts(state, words));
   }
 

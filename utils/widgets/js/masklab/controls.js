@@ -15,7 +15,7 @@ export class LabControls {
   constructor(view) {
     const { model, words, state } = view;
     this.view = view;
-    this.preset = choice(words.presets, "custom", (name) => view.applyPreset(name, state.parameters));
+    this.preset = choice(words.presets, "custom", (name) => view.change(() => state.apply(name, state.parameters)));
     this.preset.options[0].disabled = true; // says what the mask is; there is nothing to choose
     this.parameters = element("span", { class: "masklab-parameters" });
     /** @type {Record<string, HTMLInputElement>} */
@@ -68,7 +68,7 @@ export class LabControls {
       const value = kind === "lengths" ? readLengths(input.value, state.K) : readCount(input.value, least, state.K);
       if (String(value) === String(state.parameters[name]))
         this.showParameters(); // in place of what was typed
-      else view.applyPreset(state.preset, { ...state.parameters, [name]: value });
+      else view.change(() => state.apply(state.preset, { ...state.parameters, [name]: value }));
     };
     // In JupyterLab Enter is no change by itself.
     const onkeydown = (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && onchange();

@@ -15,20 +15,6 @@ function render({ model, el }) {
   return () => view.end();
 }
 
-export {
-  APIS,
-  attendRow,
-  DTYPES,
-  defaults,
-  fillValue,
-  isPreset,
-  PARAMETERS,
-  PRESETS,
-  presetKeep,
-  recognise,
-  toBfloat16,
-  toCode,
-  toFloat16,
-  WORDS,
-};
+export { APIS, PARAMETERS, PRESETS, WORDS, defaults, isPreset, presetKeep, recognise, toCode };
+export { DTYPES, attendRow, fillValue, toBfloat16, toFloat16 };
 export default { render };

@@ -20,7 +20,7 @@ export class Pipeline {
 
   show() {
     const { words, state } = this.view;
-    const { K, before, after, headScores } = state;
+    const { K, before, after, scores } = state;
     const { q } = state.active;
     const from = q * K;
     const stages = { masked: new Float64Array(K), exps: new Float64Array(K) };
@@ -29,7 +29,7 @@ export class Pipeline {
     const lines = keys.map((k) => ({
       name: tokenName(k, state.keyTokens[k]),
       hidden: state.hides(from + k),
-      numbers: [headScores[from + k], stages.masked[k], stages.exps[k]].map(formatNumber),
+      numbers: [scores[from + k], stages.masked[k], stages.exps[k]].map(formatNumber),
       weights: [after, before].map((weights) => ({ text: formatNumber(weights[from + k]), value: weights[from + k] })),
     }));
     const title = words.pipeline(short(state.queryTokens[q]), q);

@@ -19,11 +19,10 @@ export class LabState {
     this.queryTokens = model.get("query_tokens");
     /** @type {string[]} */
     this.keyTokens = model.get("key_tokens");
-    this.scores = new Float32Array();
-    this.readScores();
     this.keep = bytesOf(model.get("keep_bytes")); // this view's own, to draw on
     this.initial = this.keep.slice();
     this.known = this.initial; // the mask as others know it
+    this.scores = new Float32Array(Q * K); // of the chosen head
     this.before = new Float32Array(Q * K);
     this.after = new Float32Array(Q * K);
     this.effective = new Uint8Array(K);
@@ -37,15 +36,6 @@ export class LabState {
     this.parameters = defaults(K);
     this.sharing = false; // so that this view does not read its own words
     this.nameMask();
-  }
-
-  readScores() {
-    this.scores = new Float32Array(bytesOf(this.model.get("scores_bytes")).buffer);
-  }
-
-  get headScores() {
-    const [size, head] = [this.Q * this.K, this.model.get("head")];
-    return this.scores.subarray(head * size, (head + 1) * size);
   }
 
   /** Names the mask: as the view that drew it says; else, as after Python has drawn, as it looks. */
@@ -84,13 +74,17 @@ export class LabState {
     const { model, K } = this;
     const row = this.effectiveRow(q);
     const fill = fillValue(model.get("fill"), model.get("dtype"));
-    attendRow(this.headScores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
+    attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
     this.hiddenInRow[q] = row.reduce((hidden, visible) => hidden - visible, K);
   }
 
+  /** Reads the scores of the chosen head, and computes their weights before the mask. */
   computeBefore() {
-    const [scores, dtype] = [this.headScores, this.model.get("dtype")];
-    for (let at = 0; at < this.Q * this.K; at += this.K) attendRow(scores, at, null, this.K, 0, dtype, this.before, at);
+    const { model, Q, K } = this;
+    const { buffer, byteOffset } = /** @type {DataView<ArrayBuffer>} */ (model.get("scores_bytes"));
+    const from = byteOffset + 4 * Q * K * model.get("head");
+    this.scores = new Float32Array(buffer.slice(from, from + 4 * Q * K));
+    for (let at = 0; at < Q * K; at += K) attendRow(this.scores, at, null, K, 0, model.get("dtype"), this.before, at);
   }
 
   count() {

@@ -51,12 +51,8 @@ export class LabView extends WidgetView {
       this.stale.before = true;
       this.refresh();
     };
-    const otherScores = () => {
-      this.state.readScores();
-      scores();
-    };
     const listeners = { keep_bytes: mask, preset: mask, fill: setting, flipped: setting };
-    return { ...listeners, dtype: scores, head: scores, scores_bytes: otherScores };
+    return { ...listeners, dtype: scores, head: scores, scores_bytes: scores };
   }
 
   // -- showing --
@@ -138,14 +134,6 @@ export class LabView extends WidgetView {
 
   undo() {
     if (this.state.undo()) this.commit();
-  }
-
-  /**
-   * @param {string} name
-   * @param {Record<string, any>} parameters
-   */
-  applyPreset(name, parameters) {
-    this.change(() => this.state.apply(name, parameters));
   }
 
   /**
