@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from publish import ledger, notebooks, reading, sheet, static_widgets
+from publish import ledger, notebooks, for_readers, sheet, static_widgets
 
 PAGES = notebooks.ROOT / "dist" / "pages"
 STYLE = Path(__file__).with_name("page.css")
@@ -67,9 +67,9 @@ def build(lessons=()):
     """
     PAGES.mkdir(parents=True, exist_ok=True)
     for source in notebooks.chosen(lessons):
-        yield notebooks.write_text(page(reading.lesson(source)), PAGES / f"{source.stem}.html")
+        yield notebooks.write_text(page(for_readers.lesson(source)), PAGES / f"{source.stem}.html")
         if source.stem == sheet.LESSON.stem:
-            yield notebooks.write_text(sheet.page(), PAGES / reading.PRINTED)
+            yield notebooks.write_text(sheet.page(), PAGES / for_readers.PRINTED)
     if not lessons:
         yield notebooks.write_text(page(ledger.page()), PAGES / f"{ledger.PAGE.stem}.html")
 
@@ -82,11 +82,11 @@ def page(notebook: nbformat.NotebookNode) -> str:
     """
     from nbconvert import HTMLExporter
 
-    about = reading.about(notebook)
+    about = for_readers.about(notebook)
     states = static_widgets.place(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = reading.linked(cell.source)
+            cell.source = for_readers.linked(cell.source)
     notebook.metadata.pop("widgets", None)
     exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True)
     body, _ = exporter.from_notebook_node(notebook)
@@ -99,7 +99,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
     )
 
 
-def document(about: reading.About, style: str, body: str, scripts: str, policy: str = POLICY) -> str:
+def document(about: for_readers.About, style: str, body: str, scripts: str, policy: str = POLICY) -> str:
     """A whole file of HTML that asks for nothing."""
     title, description = html.escape(about.title), html.escape(about.description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)

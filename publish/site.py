@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 
 import nbformat
 
-from publish import ledger, notebooks, page, reading, sheet, slides, static_widgets
+from publish import ledger, notebooks, page, for_readers, sheet, slides, static_widgets
 
 SITE = notebooks.ROOT / "dist" / "site"
 WORK = notebooks.ROOT / "dist" / "build"
@@ -100,7 +100,7 @@ def build(place: Place | None = None) -> Path:
     if (SITE / "index.html").exists() and stamped.exists() and stamped.read_text() == stamp:
         return SITE
     made = {source.stem: list(notebooks.finished(source)) for source in notebooks.sources()}
-    lessons = {name: reading.folded([notebook for _, notebook in found]) for name, found in made.items()}
+    lessons = {name: for_readers.folded([notebook for _, notebook in found]) for name, found in made.items()}
     claims = ledger.page()
     try:
         _write_sources(lessons, claims, place)
@@ -133,8 +133,8 @@ def _write_sources(lessons: dict[str, nbformat.NotebookNode], claims: nbformat.N
     source = WORK / "source"
     written = {}
     widgets, figures = {}, {}
-    about = {name: reading.about(notebook) for name, notebook in lessons.items()}
-    for name, notebook in {**lessons, ledger.PAGE.stem: reading.without_formulas(claims)}.items():
+    about = {name: for_readers.about(notebook) for name, notebook in lessons.items()}
+    for name, notebook in {**lessons, ledger.PAGE.stem: for_readers.without_formulas(claims)}.items():
         made = copy.deepcopy(notebook)
         states = static_widgets.place(made)
         widgets |= states
@@ -176,7 +176,7 @@ def _for_sphinx(notebook: nbformat.NotebookNode, states: dict, figures: dict[str
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = reading.anchored(cell.source)
+            cell.source = for_readers.anchored(cell.source)
         elif ledger.claimed(cell):
             cells.append(nbformat.v4.new_markdown_cell(f'<span id="cell-id={cell.id}"></span>', id=f"{cell.id}-anchor"))
         for output in cell.get("outputs", ()):
@@ -220,7 +220,7 @@ def _hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
     return f'{place}\n{static_widgets.carried({model: saved})}\n<script src="_static/masks.js"></script>'
 
 
-def _card(name: str, about: reading.About) -> str:
+def _card(name: str, about: for_readers.About) -> str:
     number, title = about.title.split(" · ", 1)
     return f"""\
 ::::{{grid-item-card}} {number} · {title}
@@ -251,7 +251,7 @@ def _summary(name: str) -> str:
     return f"- [utils.{name}](reference/{name}.rst): {first.replace('``', '`')}"
 
 
-def _abouts(about: dict[str, reading.About], place: Place) -> dict:
+def _abouts(about: dict[str, for_readers.About], place: Place) -> dict:
     """For conf.py: what it shall say of each page."""
     found = {}
     for name, said in about.items():
@@ -261,7 +261,7 @@ def _abouts(about: dict[str, reading.About], place: Place) -> dict:
             ("Slides", f"slides/{name}.html"),
         ]
         if name.startswith("10"):
-            downloads.insert(0, ("One sheet to print", f"pages/{reading.PRINTED}"))
+            downloads.insert(0, ("One sheet to print", f"pages/{for_readers.PRINTED}"))
         found[name] = {
             "description": said.description,
             "read": said.read,
@@ -306,7 +306,7 @@ def _publish(
         notebooks.write_text(page.page(copy.deepcopy(notebook)), fresh / "pages" / f"{name}.html")
         notebooks.write_text(slides.deck(copy.deepcopy(notebook), name), fresh / "slides" / f"{name}.html")
     notebooks.write_text(page.page(copy.deepcopy(claims)), fresh / "pages" / f"{ledger.PAGE.stem}.html")
-    notebooks.write_text(sheet.page(), fresh / "pages" / reading.PRINTED)
+    notebooks.write_text(sheet.page(), fresh / "pages" / for_readers.PRINTED)
     notebooks.write(claims, fresh / "downloads" / ledger.PAGE.name)
     for found in made.values():
         for path, notebook in found:

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 import nbformat
 
-from publish import notebooks, page, reading, static_widgets
+from publish import notebooks, page, for_readers, static_widgets
 
 SLIDES = notebooks.ROOT / "dist" / "slides"
 STYLE = notebooks.HERE / "slides.css"
@@ -58,7 +58,7 @@ def build(lessons=()):
     """
     SLIDES.mkdir(parents=True, exist_ok=True)
     for source in notebooks.chosen(lessons):
-        yield notebooks.write_text(deck(reading.lesson(source), source.stem), SLIDES / f"{source.stem}.html")
+        yield notebooks.write_text(deck(for_readers.lesson(source), source.stem), SLIDES / f"{source.stem}.html")
 
 
 def deck(notebook: nbformat.NotebookNode, name: str) -> str:
@@ -67,7 +67,7 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     Raises:
         LessonError: ``on-slide`` before any ``slide``, or no ``slide`` at all.
     """
-    about = reading.about(notebook)
+    about = for_readers.about(notebook)
     states = static_widgets.place(notebook)
     shown = _shown(notebook, name)
     states = {model: saved for model, saved in states.items() if any(_holds(slide, model) for slide in shown)}
@@ -87,7 +87,7 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
 
 def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     """The slides, title and closing slide among them."""
-    about, goals = reading.about(notebook), GOALS.search(notebook.cells[0].source)
+    about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
     found = [Slide([_markdown(TITLE.format(title=about.title, description=about.description))])]
     heading, waiting, notes = "", [], []  # notes: of the slide at hand, or waiting for the first of a section
     for cell in notebook.cells[1:]:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from publish.page import tables
-from publish.reading import WORDS_A_MINUTE
+from publish.for_readers import WORDS_A_MINUTE
 
 project = "Attention masks, executed"
 author = "the authors of Attention masks, executed"

@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, static_widgets
+from publish import notebooks, for_readers, static_widgets
 from publish import page as single
 from tests.support.widget_page import settle
 
@@ -62,7 +62,7 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
         assert len((picture.get_attribute("alt") or "").split()) > 10
     # Every formula became MathML, and no dollar of one is left in the text.
     formulas = [
-        found for cell in notebook.cells if cell.cell_type == "markdown" for found in reading.MATH.finditer(cell.source)
+        found for cell in notebook.cells if cell.cell_type == "markdown" for found in for_readers.MATH.finditer(cell.source)
     ]
     wanted = sum(found["block"] is not None or found["inline"] is not None for found in formulas)
     assert shown.locator("math").count() == wanted
@@ -173,11 +173,11 @@ def test_a_lesson_that_does_not_exist_is_named():
     ],
 )
 def test_code_and_single_dollars_are_no_formulas(markdown, wanted):
-    assert reading.formulas(markdown) == wanted
+    assert for_readers.formulas(markdown) == wanted
 
 
 def test_a_formula_becomes_mathml():
-    drawn = reading.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
+    drawn = for_readers.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
     assert drawn.count("<math") == 2
     assert "<msup>" in drawn
     assert 'display="block"' in drawn

@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, sheet, site
+from publish import notebooks, for_readers, sheet, site
 from tests.lessons.test_lessons import lesson as small_lesson
 from tests.published.test_page import try_widgets
 from tests.support import firefox
@@ -69,7 +69,7 @@ def test_the_lists_above_are_complete(built):
         *PAGES,
         *(f"{folder}/{name}" for folder in ("pages", "slides") for name in LESSONS),
         "pages/what_tutorials_get_wrong",
-        f"pages/{reading.PRINTED.removesuffix('.html')}",
+        f"pages/{for_readers.PRINTED.removesuffix('.html')}",
     }
 
 
@@ -220,7 +220,7 @@ def test_downloads_are_there(parsed, built):
         links = {link.get_text(): link["href"] for link in parsed[built / f"{name}.html"].select(".about-page a")}
         assert {"Notebook", "Single page", "Slides"} <= set(links)
         assert (built / links["Notebook"]).stat().st_size > 10_000
-    assert (built / "pages" / reading.PRINTED).read_text() == sheet.page()
+    assert (built / "pages" / for_readers.PRINTED).read_text() == sheet.page()
     said = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
     assert said == "20 min to read, 25 to do"
 

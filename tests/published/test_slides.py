@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, slides, static_widgets
+from publish import notebooks, for_readers, slides, static_widgets
 from tests.published.test_page import try_widgets
 from tests.support.widget_page import settle
 
@@ -14,7 +14,7 @@ every_lesson = pytest.mark.parametrize("name", LESSONS)
 
 def lesson(name):
     (source,) = notebooks.chosen([name])
-    return reading.lesson(source)
+    return for_readers.lesson(source)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_every_slide_fits_and_says_something(name, opened):
         widgets += found["widgets"]
         try_widgets(shown, ".present")
         shown.evaluate("document.activeElement.blur()")
-    assert headings[0] == reading.about(lesson(name)).title
+    assert headings[0] == for_readers.about(lesson(name)).title
     assert headings[-1] == ("What you can do now" if name != "10_cheat_sheet" else "To go on")
     assert widgets > 0, "every lesson has a widget"
 
