@@ -5,10 +5,14 @@ Its Content-Security-Policy forbids what it does not need: every request.
 
 import html
 import re
+from functools import cache
 
 import nbformat
+from traitlets.config import Config
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+#: Tag of a cell that shows its output only.
+HIDDEN_CODE = "hidden-code"
 
 HTML = """\
 <!doctype html>
@@ -38,12 +42,27 @@ def document(title: str, description: str, *, style: str, body: str, scripts: st
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
 
-def converted(notebook: nbformat.NotebookNode, **options) -> str:
-    """The cells of a notebook as HTML, without the numbers of executions; options are those of nbconvert's exporter."""
+def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bool = True) -> str:
+    """The cells of a notebook as HTML: with all code, or none; with links to headings, or none.
+
+    Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
+    """
+    return _exporter(code, anchors).from_notebook_node(notebook)[0].strip()
+
+
+@cache
+def _exporter(code: bool, anchors: bool):
+    """nbconvert's exporter with these options; it reads its templates once, which takes longer than a cell."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="basic", exclude_input_prompt=True, exclude_output_prompt=True, **options)
-    return exporter.from_notebook_node(notebook)[0].strip()
+    return HTMLExporter(
+        template_name="basic",
+        exclude_input=not code,
+        exclude_anchor_links=not anchors,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        config=Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {HIDDEN_CODE}}}),
+    )
 
 
 def highlighted(style: str) -> str:

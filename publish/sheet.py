@@ -36,7 +36,7 @@ def page() -> str:
         "Attention masks: cheat sheet",
         "Which attention mask goes where: shapes, types, polarity, converters and traps.",
         style=STYLE.read_text(encoding="utf-8").strip(),
-        body=f"<main>\n{document.converted(notebook, exclude_input=True)}\n</main>",
+        body=f"<main>\n{document.converted(notebook, code=False)}\n</main>",
     )
 
 

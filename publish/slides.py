@@ -92,7 +92,7 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
 def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     """The slides, title and closing slide among them."""
     about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
-    slides = [Slide([_markdown(TITLE.format(title=about.title, description=about.description))])]
+    slides = [Slide([_markdown("title", TITLE.format(title=about.title, description=about.description))])]
     heading, waiting, notes = "", [], []  # notes: of the current slide, or waiting for the first of a section
     for cell in notebook.cells[1:]:
         tags = paths.tags(cell)
@@ -101,7 +101,7 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
             heading, waiting = section[1], []
             notes = waiting
         if "slide" in tags:
-            slides.append(Slide([] if section else [_markdown(f"## {heading}")], list(waiting)))
+            slides.append(Slide([] if section else [_markdown(f"{cell.id}-heading", f"## {heading}")], list(waiting)))
             waiting, notes = [], slides[-1].notes
         elif tags & SHOWN and len(slides) == 1:
             raise paths.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
@@ -112,23 +112,21 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     if len(slides) == 1:
         raise paths.LessonError(f"{name}: no cell is tagged slide")
     closing = CLOSING if goals else CLOSING_WITHOUT_GOALS
-    slides.append(Slide([_markdown(closing.format(goals=goals and goals[1].strip(), title=about.title))]))
+    text = closing.format(goals=goals and goals[1].strip(), title=about.title)
+    slides.append(Slide([_markdown("closing", text)]))
     return slides
 
 
 def _rendered(slides: list[Slide]) -> list[str]:
     """Each slide as a section of HTML."""
-    from traitlets.config import Config
-
-    hide = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hidden-code"}}})
 
     def converted(cells: list[nbformat.NotebookNode]) -> str:
         notebook = nbformat.v4.new_notebook(cells=cells)
-        return document.without_empty_heads(document.converted(notebook, exclude_anchor_links=True, config=hide))
+        return document.without_empty_heads(document.converted(notebook, anchors=False))
 
     sections = []
-    for slide in slides:
-        notes = converted([_markdown(text) for text in slide.notes])
+    for number, slide in enumerate(slides):
+        notes = converted([_markdown(f"note-{number}-{n}", text) for n, text in enumerate(slide.notes)])
         notes = f'<aside class="notes">{notes}</aside>' if slide.notes else ""
         sections.append(f'<section><div class="fit">\n{converted(slide.cells)}\n</div>{notes}</section>')
     return sections
@@ -140,7 +138,7 @@ def _for_slide(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if cell.cell_type == "markdown":
         cell.source = _plain(cell.source)
     elif "show-code" not in cell.metadata.tags:
-        cell.metadata.tags = [*cell.metadata.tags, "hidden-code"]
+        cell.metadata.tags = [*cell.metadata.tags, document.HIDDEN_CODE]
     return cell
 
 
@@ -149,9 +147,9 @@ def _plain(markdown: str) -> str:
     return re.sub(r"\[([^\]]+)\]\((?:solutions/)?\w+\.ipynb[^)]*\)", r"\1", markdown)
 
 
-def _markdown(text: str) -> nbformat.NotebookNode:
-    """A Markdown cell."""
-    return nbformat.v4.new_markdown_cell(text)
+def _markdown(cell_id: str, text: str) -> nbformat.NotebookNode:
+    """A Markdown cell whose id does not change from build to build."""
+    return nbformat.v4.new_markdown_cell(text, id=cell_id)
 
 
 def _holds(slide: Slide, model: str) -> bool:
