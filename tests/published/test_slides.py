@@ -8,12 +8,12 @@ from publish import notebooks, for_readers, slides, static_widgets
 from tests.published.test_page import try_widgets
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in notebooks.sources()]
+LESSONS = [source.stem for source in source.files()]
 every_lesson = pytest.mark.parametrize("name", LESSONS)
 
 
 def lesson(name):
-    (source,) = notebooks.chosen([name])
+    (source,) = source.chosen([name])
     return for_readers.lesson(source)
 
 
@@ -223,12 +223,12 @@ def test_tags_say_what_is_shown_and_the_rest_is_notes():
     ],
 )
 def test_a_lesson_without_slides_is_named(cells, says):
-    with pytest.raises(notebooks.LessonError, match=says):
+    with pytest.raises(paths.LessonError, match=says):
         slides.deck(tagged(*cells), "42_test")
 
 
 def test_a_lesson_that_does_not_exist_is_named():
-    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'"):
+    with pytest.raises(paths.LessonError, match="no lesson begins with '77'"):
         list(slides.build(["77"]))
 
 
