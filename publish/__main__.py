@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from publish import ledger, notebooks, page, sheet, site, slides
+from . import ledger, normalise, notebooks, page, paths, sheet, site, slides
+from .hosting import Hosting
 
 
-def main(arguments: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
+    """The commands and what they take."""
     parser = argparse.ArgumentParser(prog="python -m publish", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("notebooks", help="execute the lessons and write their notebooks")
@@ -17,33 +19,47 @@ def main(arguments: list[str] | None = None) -> int:
     single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
     deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
-    whole = commands.add_parser("site", help="write the whole site, to dist/site")
+    whole = commands.add_parser("site", help="write the complete site, to dist/site")
     whole.add_argument("--repository", default="", metavar="URL", help="for buttons that launch a lesson elsewhere")
-    whole.add_argument("--address", default="", metavar="URL", help="where the site will be found")
+    whole.add_argument("--address", default="", metavar="URL", help="where the site will be")
     whole.add_argument("--jupyterhub", default="", metavar="URL", help="a JupyterHub with nbgitpuller")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Carries out one command, and prints what it wrote."""
+    if options.command == "notebooks":
+        for path in notebooks.build(options.lessons, options.fresh):
+            print(_with_size(path))
+        for derived in (ledger, sheet):
+            print(f"wrote {derived.write().relative_to(paths.ROOT)}")
+    elif options.command == "site":
+        folder = site.build(Hosting(options.repository, options.address, options.jupyterhub))
+        print(f"the site is in {folder.relative_to(paths.ROOT)}/index.html")
+    elif options.command in ("page", "slides"):
+        for path in (page if options.command == "page" else slides).build(options.lessons):
+            print(_with_size(path))
+    else:
+        for path in options.files or notebooks.committed():
+            if normalise.normalise_file(path):
+                print(f"normalised {path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 1 if a lesson cannot be published, with the reason on stderr."""
     try:
-        if options.command == "notebooks":
-            for path in notebooks.build(options.lessons, options.fresh):
-                print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
-            for made in (ledger, sheet):
-                print(f"wrote {made.write().relative_to(notebooks.ROOT)}")
-        elif options.command == "site":
-            place = site.Place(options.repository, options.address, options.jupyterhub)
-            print(f"the site is in {site.build(place).relative_to(notebooks.ROOT)}/index.html")
-        elif options.command in ("page", "slides"):
-            for path in (page if options.command == "page" else slides).build(options.lessons):
-                print(f"wrote {path.relative_to(notebooks.ROOT)}, {path.stat().st_size / 1000:.0f} kB")
-        else:
-            for path in options.files or notebooks.committed():
-                if notebooks.normalise_file(path):
-                    print(f"normalised {path}")
-    except notebooks.LessonError as error:
+        run(parser().parse_args(arguments))
+    except paths.LessonError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _with_size(path: Path) -> str:
+    """What is printed of a file that was written."""
+    return f"wrote {path.relative_to(paths.ROOT)}, {path.stat().st_size / 1000:.0f} kB"
 
 
 if __name__ == "__main__":

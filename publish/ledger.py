@@ -12,10 +12,10 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from publish import notebooks
+from . import normalise, paths
 
-LEDGER = notebooks.ROOT / "data" / "claims.yml"
-PAGE = notebooks.FOLDER / "what_tutorials_get_wrong.ipynb"
+LEDGER = paths.ROOT / "data" / "claims.yml"
+PAGE = paths.FOLDER / "what_tutorials_get_wrong.ipynb"
 
 VERDICTS = {
     "wrong": "Wrong",
@@ -44,8 +44,7 @@ def claims() -> list[dict]:
 
 def claimed(cell) -> set[str]:
     """Ids of the claims that a cell is about."""
-    tags = cell.metadata.get("tags", ())
-    return {tag.removeprefix("claim-") for tag in tags if tag.startswith("claim-")}
+    return {tag.removeprefix("claim-") for tag in paths.tags(cell) if tag.startswith("claim-")}
 
 
 def asserts(cell) -> bool:
@@ -59,7 +58,7 @@ def cells(lesson: str) -> list:
     Raises:
         FileNotFoundError: it is not built.
     """
-    return nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells
+    return nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells
 
 
 def proofs(claim: dict, cells_of=cells) -> dict[str, str]:
@@ -68,47 +67,48 @@ def proofs(claim: dict, cells_of=cells) -> dict[str, str]:
     Raises:
         LessonError: a lesson that the ledger names has no cell with the claim's tag.
     """
-    found = {}
+    cell_ids = {}
     for lesson in claim["lessons"]:
         try:
-            found_cells = cells_of(lesson)
+            lesson_cells = cells_of(lesson)
         except FileNotFoundError as error:
             missing = f"{lesson}.ipynb, which {LEDGER.name} names for {claim['id']}, is not built yet"
-            raise notebooks.LessonError(missing) from error
-        proving = [cell.id for cell in found_cells if claim["id"] in claimed(cell) and asserts(cell)]
+            raise paths.LessonError(missing) from error
+        proving = [cell.id for cell in lesson_cells if claim["id"] in claimed(cell) and asserts(cell)]
         if not proving:
-            raise notebooks.LessonError(f"{lesson}.ipynb: no cell asserts {claim['id']}, which {LEDGER.name} names")
-        found[lesson] = proving[0]
-    return found
+            raise paths.LessonError(f"{lesson}.ipynb: no cell asserts {claim['id']}, which {LEDGER.name} names")
+        cell_ids[lesson] = proving[0]
+    return cell_ids
 
 
 def page() -> nbformat.NotebookNode:
     """The page as a notebook without code, one Markdown cell for each verdict."""
     rows, cells_of = claims(), cache(cells)  # each lesson is read once for all its claims
-    of = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
-    counts = {verdict: len(found) for verdict, found in of.items()}
+    by_verdict = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
+    counts = {verdict: len(judged) for verdict, judged in by_verdict.items()}
     sources = {source: sum(row["source"] == source for row in rows) for source in ("tutorial", "library")}
     versions = " and ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers"))
     texts = [ABOUT.format(**counts, **sources, total=len(rows), versions=versions)]
     for verdict, heading in VERDICTS.items():
         table = [f"## {heading}", "", "| what is said or done | what a run shows | proof |", "|:---|:---|:---|"]
         table += [
-            f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in of[verdict]
+            f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |"
+            for row in by_verdict[verdict]
         ]
         texts.append("\n".join(table))
     texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
-    notebooks.normalise(notebook)
+    normalise.normalise(notebook)
     return notebook
 
 
 def write() -> Path:
-    """Writes the page beside the lessons."""
-    return notebooks.write(page(), PAGE)
+    """Writes the page beside the lessons; returns its path."""
+    return normalise.write(page(), PAGE)
 
 
 def _links(claim: dict, cells_of) -> str:
-    # JupyterLab and nbconvert both find a cell by its id.
+    """Links to the cells that prove a claim: JupyterLab and nbconvert both find a cell by its id."""
     return ", ".join(
         f"[{lesson[:2]}]({lesson}.ipynb#cell-id={cell})" for lesson, cell in proofs(claim, cells_of).items()
     )

@@ -3,24 +3,26 @@
 Tags in the lesson's source say what is shown. ``slide`` begins a slide with this cell, ``on-slide`` adds the cell to
 the slide before; of a code cell that is its output, and with ``show-code`` its code, too. Markdown without a tag goes
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
-stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Title and closing slide are
-made of the lesson's head.
+stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Title and closing slide
+come from the lesson's head.
 """
 
 import re
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
 
 import nbformat
 
-from publish import notebooks, page, reading, static_widgets
+from . import document, for_readers, paths, source, static_widgets
 
-SLIDES = notebooks.ROOT / "dist" / "slides"
-STYLE = notebooks.HERE / "slides.css"
-START = notebooks.HERE / "slides.js"
+SLIDES = paths.ROOT / "dist" / "slides"
+STYLE = paths.HERE / "slides.css"
+START = paths.HERE / "slides.js"
 SHOWN = {"slide", "on-slide"}
 #: The speaker's window shows the deck in frames.
-POLICY = f"{page.POLICY}; frame-src file: http: https:"
+POLICY = f"{document.POLICY}; frame-src file: http: https:"
 TITLE = """\
 # {title}
 
@@ -48,17 +50,18 @@ class Slide:
     notes: list[str] = field(default_factory=list)
 
 
-def build(lessons=()):
+def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
     """Writes the decks of lessons, all if none is named; yields each path.
 
     Args:
         lessons: numbers or name beginnings, such as ``"03"``.
+
     Raises:
         LessonError: no such lesson, one that cannot be executed, or one with no tag for slides.
     """
     SLIDES.mkdir(parents=True, exist_ok=True)
-    for source in notebooks.chosen(lessons):
-        yield notebooks.write_text(deck(reading.lesson(source), source.stem), SLIDES / f"{source.stem}.html")
+    for lesson in source.chosen(lessons):
+        yield paths.write_text(deck(for_readers.lesson(lesson), lesson.stem), SLIDES / f"{lesson.stem}.html")
 
 
 def deck(notebook: nbformat.NotebookNode, name: str) -> str:
@@ -67,18 +70,19 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     Raises:
         LessonError: ``on-slide`` before any ``slide``, or no ``slide`` at all.
     """
-    about = reading.about(notebook)
-    states = static_widgets.place(notebook)
+    about = for_readers.about(notebook)
+    states = static_widgets.replace_views(notebook)
     shown = _shown(notebook, name)
     states = {model: saved for model, saved in states.items() if any(_holds(slide, model) for slide in shown)}
     reveal = files("sphinx_revealjs") / "_static" / "revealjs"
     parts = [reveal / "dist" / "reset.css", reveal / "dist" / "reveal.css", STYLE]
-    style = page.highlighted("\n".join(part.read_text(encoding="utf-8") for part in parts))
+    style = document.highlighted("\n".join(part.read_text(encoding="utf-8") for part in parts))
     programs = [reveal / "dist" / "reveal.js", reveal / "plugin" / "notes" / "notes.js", START]
     scripts = [f"<script>\n{_without_map(part.read_text(encoding='utf-8'))}</script>" for part in programs]
-    return page.document(
-        replace(about, title=f"{about.title} · slides"),
-        style=f"{style}\n{static_widgets.head(states)}",
+    return document.document(
+        f"{about.title} · slides",
+        about.description,
+        style=f"{style}\n{static_widgets.style(states)}",
         body=BODY.format(slides="\n".join(_rendered(shown))),
         scripts="\n".join([*scripts, static_widgets.scripts(states)]),
         policy=POLICY,
@@ -87,54 +91,45 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
 
 def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     """The slides, title and closing slide among them."""
-    about, goals = reading.about(notebook), GOALS.search(notebook.cells[0].source)
-    found = [Slide([_markdown(TITLE.format(title=about.title, description=about.description))])]
-    heading, waiting, notes = "", [], []  # notes: of the slide at hand, or waiting for the first of a section
+    about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
+    slides = [Slide([_markdown("title", TITLE.format(title=about.title, description=about.description))])]
+    heading, waiting, notes = "", [], []  # notes: of the current slide, or waiting for the first of a section
     for cell in notebook.cells[1:]:
-        tags = set(cell.metadata.get("tags", ()))
+        tags = paths.tags(cell)
         section = re.match(r"## (.+)\n*", cell.source) if cell.cell_type == "markdown" else None
         if section:
             heading, waiting = section[1], []
             notes = waiting
         if "slide" in tags:
-            found.append(Slide([] if section else [_markdown(f"## {heading}")], list(waiting)))
-            waiting, notes = [], found[-1].notes
-        elif tags & SHOWN and len(found) == 1:
-            raise notebooks.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
+            slides.append(Slide([] if section else [_markdown(f"{cell.id}-heading", f"## {heading}")], list(waiting)))
+            waiting, notes = [], slides[-1].notes
+        elif tags & SHOWN and len(slides) == 1:
+            raise paths.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
         if tags & SHOWN:
-            found[-1].cells.append(_for_slide(cell))
+            slides[-1].cells.append(_for_slide(cell))
         elif cell.cell_type == "markdown" and not cell.source.startswith("<details"):
             notes.append(_plain(cell.source.removeprefix(section[0]) if section else cell.source))
-    if len(found) == 1:
-        raise notebooks.LessonError(f"{name}: no cell is tagged slide")
+    if len(slides) == 1:
+        raise paths.LessonError(f"{name}: no cell is tagged slide")
     closing = CLOSING if goals else CLOSING_WITHOUT_GOALS
-    found.append(Slide([_markdown(closing.format(goals=goals and goals[1].strip(), title=about.title))]))
-    return found
+    text = closing.format(goals=goals and goals[1].strip(), title=about.title)
+    slides.append(Slide([_markdown("closing", text)]))
+    return slides
 
 
 def _rendered(slides: list[Slide]) -> list[str]:
     """Each slide as a section of HTML."""
-    from nbconvert import HTMLExporter
-    from traitlets.config import Config
 
-    hide = Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {"hidden-code"}}})
-    exporter = HTMLExporter(
-        template_name="basic",
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-        config=hide,
-    )
+    def converted(cells: list[nbformat.NotebookNode]) -> str:
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        return document.without_empty_heads(document.converted(notebook, anchors=False))
 
-    def converted(cells) -> str:
-        return page.tables(exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))[0].strip())
-
-    made = []
-    for slide in slides:
-        notes = converted([_markdown(text) for text in slide.notes])
+    sections = []
+    for number, slide in enumerate(slides):
+        notes = converted([_markdown(f"note-{number}-{n}", text) for n, text in enumerate(slide.notes)])
         notes = f'<aside class="notes">{notes}</aside>' if slide.notes else ""
-        made.append(f'<section><div class="fit">\n{converted(slide.cells)}\n</div>{notes}</section>')
-    return made
+        sections.append(f'<section><div class="fit">\n{converted(slide.cells)}\n</div>{notes}</section>')
+    return sections
 
 
 def _for_slide(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -143,7 +138,7 @@ def _for_slide(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     if cell.cell_type == "markdown":
         cell.source = _plain(cell.source)
     elif "show-code" not in cell.metadata.tags:
-        cell.metadata.tags = [*cell.metadata.tags, "hidden-code"]
+        cell.metadata.tags = [*cell.metadata.tags, document.HIDDEN_CODE]
     return cell
 
 
@@ -152,14 +147,16 @@ def _plain(markdown: str) -> str:
     return re.sub(r"\[([^\]]+)\]\((?:solutions/)?\w+\.ipynb[^)]*\)", r"\1", markdown)
 
 
-def _markdown(text: str) -> nbformat.NotebookNode:
-    return nbformat.v4.new_markdown_cell(text)
+def _markdown(cell_id: str, text: str) -> nbformat.NotebookNode:
+    """A Markdown cell whose id does not change from build to build."""
+    return nbformat.v4.new_markdown_cell(text, id=cell_id)
 
 
 def _holds(slide: Slide, model: str) -> bool:
+    """Whether a slide shows the widget with this model id."""
     return any(model in str(output.get("data", {})) for cell in slide.cells for output in cell.get("outputs", ()))
 
 
 def _without_map(program: str) -> str:
-    # The map is another file, which a browser's tools would ask for.
+    """A program that names no source map: that is another file, which a browser's tools would ask for."""
     return re.sub(r"//# sourceMappingURL=\S+", "", program)

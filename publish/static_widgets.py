@@ -1,19 +1,18 @@
 """Widgets of an executed notebook on a page that has no kernel and no network.
 
 The notebook holds the state of its widgets, their program and style included. A page gets each program once, the states
-as JSON, and static_widgets.js, which mounts them. Where no script runs, and in print, the widget's picture stands in
-its place.
+as JSON, and static_widgets.js, which mounts them. Where no script runs, and in print, the widget's picture is there
+instead.
 """
 
 import html
 import json
-from pathlib import Path
 
 import nbformat
 
-from publish import notebooks
+from . import paths
 
-LOADER = Path(__file__).with_name("static_widgets.js")
+LOADER = paths.HERE / "static_widgets.js"
 STYLE = """\
 .masks-place > img { display: block; max-width: 100%; }
 .masks-lives > img { display: none; }
@@ -24,66 +23,68 @@ STYLE = """\
 """
 
 
-def place(notebook: nbformat.NotebookNode) -> dict[str, dict]:
-    """Puts a place for a widget where a widget view is, and returns the saved states of those widgets, by model id.
+def replace_views(notebook: nbformat.NotebookNode) -> dict[str, dict]:
+    """Puts HTML where a notebook has views of widgets, and returns the saved states of those widgets, by model id.
 
     Raises:
         LessonError: a view whose state or picture the notebook lacks.
     """
-    saved = notebook.metadata.get("widgets", {}).get(notebooks.STATE, {}).get("state", {})
-    found = {}
+    saved = notebook.metadata.get("widgets", {}).get(paths.STATE, {}).get("state", {})
+    states = {}
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
-            view = output.get("data", {}).pop(notebooks.VIEW, None)
+            view = output.get("data", {}).pop(paths.VIEW, None)
             if view is None:
                 continue
             model_id = view["model_id"]
             if model_id not in saved or "text/html" not in output.data:
-                raise notebooks.LessonError(f"cell {cell.id}: the widget was saved without its state or its picture")
-            found[model_id] = saved[model_id]
-            picture = output.data["text/html"]
-            output.data = nbformat.from_dict(
-                {"text/html": f'<div class="masks-place" data-model="{html.escape(model_id)}">{picture}</div>'}
-            )
-    return found
+                raise paths.LessonError(f"cell {cell.id}: the widget was saved without its state or its picture")
+            states[model_id] = saved[model_id]
+            output.data = nbformat.from_dict({"text/html": mount(model_id, output.data["text/html"])})
+    return states
 
 
-def head(states: dict[str, dict]) -> str:
+def mount(model_id: str, picture: str) -> str:
+    """The element in which the loader mounts a widget; until then it shows the picture, which is HTML."""
+    return f'<div class="masks-place" data-model="{html.escape(model_id)}">{picture}</div>'
+
+
+def style(states: dict[str, dict]) -> str:
     """The style of a page that shows these widgets."""
-    styles = {state["state"]["_css"] for state in states.values()}
+    styles = {saved["state"]["_css"] for saved in states.values()}
     return "\n".join([STYLE, *sorted(styles)]) if states else ""
 
 
 def scripts(states: dict[str, dict]) -> str:
-    """What stands at the end of such a page: states, programs and the loader, all inline; empty without widgets."""
-    if not states:
-        return ""
-    script = f"<script>\n{programs(states)}\n{LOADER.read_text(encoding='utf-8')}</script>"
-    return "\n".join([carried(states), script])
+    """The end of such a page: states, programs and the loader, all inline; empty without widgets."""
+    return f"{states_script(states)}\n<script>\n{loader(states)}</script>" if states else ""
 
 
-def carried(states: dict[str, dict]) -> str:
-    """The states, for the loader to find."""
-    found = {}
+def states_script(states: dict[str, dict]) -> str:
+    """The element that holds the states, where the loader looks for them."""
+    models = {}
     for model_id, saved in states.items():
         state = {name: value for name, value in saved["state"].items() if not name.startswith("_") and name != "layout"}
         for buffer in saved.get("buffers", ()):
             (name,) = buffer["path"]
             state[name] = {"base64": buffer["data"]}
-        found[model_id] = {"kind": _kind(saved), "state": state}
-    return f'<script type="application/json" id="masks-states">{_inline(found)}</script>'
+        models[model_id] = {"kind": _kind(saved), "state": state}
+    return f'<script type="application/json" id="masks-states">{_inline(models)}</script>'
 
 
-def programs(states: dict[str, dict]) -> str:
-    """The widgets' programs, as a script that holds each once."""
-    found = {_kind(saved): saved["state"]["_esm"] for saved in states.values()}
-    return f"globalThis.masksPrograms = {_inline(dict(sorted(found.items())))};"
+def loader(states: dict[str, dict]) -> str:
+    """The script that mounts these widgets: each of their programs once, and static_widgets.js."""
+    programs = {_kind(saved): saved["state"]["_esm"] for saved in states.values()}
+    return (
+        f"globalThis.masksPrograms = {_inline(dict(sorted(programs.items())))};\n{LOADER.read_text(encoding='utf-8')}"
+    )
 
 
 def _kind(saved: dict) -> str:
+    """The name of a widget's class."""
     return saved["state"]["_anywidget_id"].rsplit(".", 1)[-1]
 
 
 def _inline(value) -> str:
-    # Nothing in it, token text included, may end the script or begin another.
+    """A value as JSON that no text in it, tokens included, can end or continue as a script."""
     return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import torch
 
-from publish import notebooks
+from publish import execute, normalise, paths, source
 from tests.support import chromium, widget_page
 from utils import models
 
@@ -46,11 +46,11 @@ def executed() -> dict[str, nbformat.NotebookNode]:
     fresh = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent / "support" / "offline"))
-        for source in notebooks.sources():
-            for path, notebook in notebooks.generate(source):
-                notebooks.execute_once(notebook, path)
-                notebooks.normalise(notebook)
-                fresh[path.relative_to(notebooks.FOLDER).as_posix()] = notebook
+        for lesson in source.files():
+            for path, notebook in source.generate(lesson):
+                execute.execute_once(notebook, path)
+                normalise.normalise(notebook)
+                fresh[path.relative_to(paths.FOLDER).as_posix()] = notebook
     return fresh
 
 

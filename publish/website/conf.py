@@ -1,12 +1,12 @@
-"""What Sphinx makes the site with. The sources are written by ``site.py``; nothing here asks the network."""
+"""How Sphinx makes the site. ``sphinx_source.py`` writes what it reads; nothing here asks the network."""
 
 import json
 from datetime import date
 from html import escape
 from pathlib import Path
 
-from publish.page import tables
-from publish.reading import WORDS_A_MINUTE
+from publish.document import without_empty_heads
+from publish.for_readers import WORDS_A_MINUTE
 
 project = "Attention masks, executed"
 author = "the authors of Attention masks, executed"
@@ -80,7 +80,7 @@ def describe(app, name, template, context, doctree):
         context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
     context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
     if "body" in context:
-        context["body"] = tables(context["body"])
+        context["body"] = without_empty_heads(context["body"])
 
 
 def setup(app):

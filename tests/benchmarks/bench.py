@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from publish import notebooks, site
+from publish import execute, notebooks, site, source
 from utils import conventions, influence, masks, models, plots
 
 ROOT = Path(__file__).parents[2]
@@ -216,22 +216,22 @@ def measure_site() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         site.SITE, site.WORK = Path(folder) / "site", Path(folder) / "build"
-        for source in notebooks.sources():
-            list(notebooks.finished(source))  # executed, if they were not
+        for lesson in source.files():
+            list(notebooks.finished(lesson))  # executed, if they were not
         print("\nThe site, all lessons executed")
         print(f"  {'built from nothing':45} {seconds(site.build):7.1f} s")
         print(f"  {'again, nothing changed':45} {seconds(site.build):7.1f} s")
         found, times = browser.executable(), []
         with sync_playwright() as play:
             chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
-            for source in notebooks.sources():
+            for lesson in source.files():
                 page = chromium.new_page(viewport={"width": 1400, "height": 900})
-                page.goto((site.SITE / f"{source.stem}.html").as_uri(), wait_until="commit")
+                page.goto((site.SITE / f"{lesson.stem}.html").as_uri(), wait_until="commit")
                 page.wait_for_selector("html[data-masks=ready]")
                 times.append(page.evaluate("performance.now()"))
                 page.close()
         shared = sum(path.stat().st_size for path in (site.SITE / "_static").rglob("*") if path.is_file())
-        largest = max((site.SITE / f"{source.stem}.html").stat().st_size for source in notebooks.sources())
+        largest = max((site.SITE / f"{lesson.stem}.html").stat().st_size for lesson in source.files())
         print(f"  {'a page, until its widgets live':45} {median(times):7.0f} ms  (at most {max(times):.0f} ms)")
         print(f"  the largest page {largest / 1000:.0f} kB, files shared by all {shared / 1e6:.1f} MB")
 
@@ -261,9 +261,9 @@ def main() -> None:
 
     print("\nExecution of the lessons, each in a fresh kernel")
     total = 0.0
-    for source in notebooks.sources():
-        path, notebook = next(iter(notebooks.generate(source)))
-        took = seconds(lambda notebook=notebook, path=path: notebooks.execute(notebook, path))
+    for lesson in source.files():
+        path, notebook = next(iter(source.generate(lesson)))
+        took = seconds(lambda notebook=notebook, path=path: execute.execute(notebook, path))
         total += took
         print(f"  {path.name:45} {took:7.1f} s")
     print(f"  {'together':45} {total:7.1f} s")

@@ -14,7 +14,7 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from publish import notebooks
+from publish import execute
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from utils import masks
 
@@ -51,7 +51,7 @@ class Lab:
             shutil.copytree(ROOT / name, folder / "lessons" / name)
         self.log = folder / "log.txt"
         settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "LAB_SETTINGS", "LAB_WORKSPACES")}
-        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), **notebooks.OFFLINE}
+        offline = {"PYTHONPATH": str(ROOT / "tests" / "offline"), **execute.OFFLINE}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'} {EXPOSE}"],

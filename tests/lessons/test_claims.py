@@ -9,17 +9,17 @@ import sys
 import nbformat
 import pytest
 
-from publish import ledger, notebooks
+from publish import ledger, paths
 from tests.support import faking
 
 LEDGER = ledger.claims()
-LESSONS = sorted(path.stem for path in notebooks.FOLDER.glob("[0-9][0-9]_*.ipynb"))
+LESSONS = sorted(path.stem for path in paths.FOLDER.glob("[0-9][0-9]_*.ipynb"))
 every_claim = pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
 
 
 def claim_cells(lesson):
     """(claim id, cell) for every tag of a committed lesson."""
-    for cell in nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
+    for cell in nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
         for claim in ledger.claimed(cell):
             yield claim, cell
 
@@ -69,7 +69,7 @@ def test_assertions_fail_when_the_claim_is_faked(lesson):
         [sys.executable, "-m", "tests.support.faking", lesson],
         capture_output=True,
         text=True,
-        cwd=notebooks.ROOT,
+        cwd=paths.ROOT,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "MPLBACKEND": "agg"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
@@ -81,7 +81,7 @@ def test_assertions_fail_when_the_claim_is_faked(lesson):
 
 
 def test_the_page_is_that_of_the_ledger():
-    assert nbformat.read(ledger.PAGE, as_version=4) == ledger.page(), f"Run: {notebooks.REBUILD}"
+    assert nbformat.read(ledger.PAGE, as_version=4) == ledger.page(), f"Run: {paths.REBUILD}"
 
 
 @every_claim
@@ -94,7 +94,7 @@ def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
     links = dict(re.findall(r"\]\((\w+)\.ipynb#cell-id=([\w-]+)\)", row))
     assert list(links) == claim["lessons"]
     for lesson, cell_id in links.items():
-        cells = nbformat.read(notebooks.FOLDER / f"{lesson}.ipynb", as_version=4).cells
+        cells = nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells
         (cell,) = [cell for cell in cells if cell.id == cell_id]
         assert claim["id"] in ledger.claimed(cell)
         assert ledger.asserts(cell)
@@ -102,14 +102,12 @@ def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
 
 def test_a_claim_without_a_proof_is_named():
     lost = {"id": "S9.9", "lessons": ["02_padding"]}
-    with pytest.raises(notebooks.LessonError, match=r"02_padding.ipynb: no cell asserts S9\.9, which claims.yml"):
+    with pytest.raises(paths.LessonError, match=r"02_padding.ipynb: no cell asserts S9\.9, which claims.yml"):
         ledger.proofs(lost)
 
 
 def test_a_lesson_that_is_not_built_is_named():
-    with pytest.raises(
-        notebooks.LessonError, match=r"42_none\.ipynb, which claims\.yml names for F99, is not built yet"
-    ):
+    with pytest.raises(paths.LessonError, match=r"42_none\.ipynb, which claims\.yml names for F99, is not built yet"):
         ledger.proofs({"id": "F99", "lessons": ["42_none"]})
 
 

@@ -14,7 +14,7 @@ import jupytext
 import pytest
 import torch
 
-from publish import notebooks
+from publish import paths, source
 from utils import models
 
 NAMES = {"story-gpt2": "gpt2", "minilm-bert": "bert-base-uncased"}
@@ -94,10 +94,10 @@ def hub(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", [path.stem for path in notebooks.sources()])
+@pytest.mark.parametrize("name", [path.stem for path in source.files()])
 def test_a_lesson_runs_with_the_models_of_the_hub(name, hub):
     cells = [
-        c.source for c in jupytext.read(notebooks.SOURCES / f"{name}.md", fmt="md:myst").cells if c.cell_type == "code"
+        c.source for c in jupytext.read(paths.SOURCES / f"{name}.md", fmt="md:myst").cells if c.cell_type == "code"
     ]
     naming = [source for source in cells if any(f'"{ours}"' in source for ours in NAMES)]
     if not naming:
@@ -110,7 +110,7 @@ def test_a_lesson_runs_with_the_models_of_the_hub(name, hub):
         input="\n\n".join(cells),
         capture_output=True,
         text=True,
-        cwd=notebooks.FOLDER,
-        env={**os.environ, "HF_HUB_CACHE": str(hub), "PYTHONPATH": str(notebooks.ROOT), "MPLBACKEND": "agg"},
+        cwd=paths.FOLDER,
+        env={**os.environ, "HF_HUB_CACHE": str(hub), "PYTHONPATH": str(paths.ROOT), "MPLBACKEND": "agg"},
     )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -7,16 +7,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, static_widgets
+from publish import notebooks, for_readers, static_widgets
 from publish import page as single
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in notebooks.sources()]
+LESSONS = [source.stem for source in source.files()]
 every_lesson = pytest.mark.parametrize("name", LESSONS)
 
 
 def committed(name):
-    return nbformat.read(notebooks.FOLDER / f"{name}.ipynb", as_version=4)
+    return nbformat.read(paths.FOLDER / f"{name}.ipynb", as_version=4)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,10 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
         assert len((picture.get_attribute("alt") or "").split()) > 10
     # Every formula became MathML, and no dollar of one is left in the text.
     formulas = [
-        found for cell in notebook.cells if cell.cell_type == "markdown" for found in reading.MATH.finditer(cell.source)
+        found
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for found in for_readers.MATH.finditer(cell.source)
     ]
     wanted = sum(found["block"] is not None or found["inline"] is not None for found in formulas)
     assert shown.locator("math").count() == wanted
@@ -141,7 +144,7 @@ HOSTILE = '</script><script>window.hit = true</script><img src=x onerror="window
 
 def test_text_of_a_widget_is_never_read_as_html(page, tmp_path):
     notebook = committed("04_minus_infinity")
-    for saved in notebook.metadata.widgets[notebooks.STATE]["state"].values():
+    for saved in notebook.metadata.widgets[paths.STATE]["state"].values():
         if "key_tokens" in saved["state"]:
             saved["state"]["key_tokens"] = [HOSTILE] * len(saved["state"]["key_tokens"])
     target = tmp_path / "hostile.html"
@@ -155,12 +158,12 @@ def test_text_of_a_widget_is_never_read_as_html(page, tmp_path):
 def test_a_widget_without_its_state_is_named():
     notebook = committed("04_minus_infinity")
     notebook.metadata.pop("widgets")
-    with pytest.raises(notebooks.LessonError, match=r"cell cell-\d+: the widget was saved without its state"):
+    with pytest.raises(paths.LessonError, match=r"cell cell-\d+: the widget was saved without its state"):
         static_widgets.place(notebook)
 
 
 def test_a_lesson_that_does_not_exist_is_named():
-    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'"):
+    with pytest.raises(paths.LessonError, match="no lesson begins with '77'"):
         list(single.build(["77"]))
 
 
@@ -173,11 +176,11 @@ def test_a_lesson_that_does_not_exist_is_named():
     ],
 )
 def test_code_and_single_dollars_are_no_formulas(markdown, wanted):
-    assert reading.formulas(markdown) == wanted
+    assert for_readers.formulas(markdown) == wanted
 
 
 def test_a_formula_becomes_mathml():
-    drawn = reading.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
+    drawn = for_readers.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
     assert drawn.count("<math") == 2
     assert "<msup>" in drawn
     assert 'display="block"' in drawn

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from publish import notebooks, sheet
+from publish import paths, sheet
 
 
 def test_the_page_is_that_of_the_lesson():
-    assert sheet.PAGE.read_text(encoding="utf-8") == sheet.page(), f"Run: {notebooks.REBUILD}"
+    assert sheet.PAGE.read_text(encoding="utf-8") == sheet.page(), f"Run: {paths.REBUILD}"
 
 
 @pytest.fixture
@@ -39,5 +39,5 @@ def test_it_fits_the_window(page, requests, width):
 
 def test_a_lesson_without_an_end_is_refused(monkeypatch):
     monkeypatch.setattr(sheet, "END", "*Nowhere.")
-    with pytest.raises(notebooks.LessonError, match=r"10_cheat_sheet\.ipynb: wanted one cell with '\*Nowhere\.'"):
+    with pytest.raises(paths.LessonError, match=r"10_cheat_sheet\.ipynb: wanted one cell with '\*Nowhere\.'"):
         sheet.page()

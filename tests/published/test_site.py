@@ -15,13 +15,13 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, sheet, site
+from publish import notebooks, for_readers, sheet, site
 from tests.lessons.test_lessons import lesson as small_lesson
 from tests.published.test_page import try_widgets
 from tests.support import firefox
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in notebooks.sources()]
+LESSONS = [source.stem for source in source.files()]
 OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "reference", "404", "search", "genindex"]
 REFERENCE = [f"reference/{module}" for module in site.MODULES]
 PAGES = LESSONS + OTHERS + REFERENCE
@@ -69,7 +69,7 @@ def test_the_lists_above_are_complete(built):
         *PAGES,
         *(f"{folder}/{name}" for folder in ("pages", "slides") for name in LESSONS),
         "pages/what_tutorials_get_wrong",
-        f"pages/{reading.PRINTED.removesuffix('.html')}",
+        f"pages/{for_readers.PRINTED.removesuffix('.html')}",
     }
 
 
@@ -220,7 +220,7 @@ def test_downloads_are_there(parsed, built):
         links = {link.get_text(): link["href"] for link in parsed[built / f"{name}.html"].select(".about-page a")}
         assert {"Notebook", "Single page", "Slides"} <= set(links)
         assert (built / links["Notebook"]).stat().st_size > 10_000
-    assert (built / "pages" / reading.PRINTED).read_text() == sheet.page()
+    assert (built / "pages" / for_readers.PRINTED).read_text() == sheet.page()
     said = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
     assert said == "20 min to read, 25 to do"
 
@@ -327,7 +327,7 @@ def test_a_lesson_that_fails_leaves_the_last_good_site(tmp_path, monkeypatch):
     monkeypatch.setattr(site, "WORK", tmp_path / "build")
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "index.html").write_text("the last good one")
-    with pytest.raises(notebooks.LessonError, match=r"42_test\.ipynb, cell cell-02: ZeroDivisionError"):
+    with pytest.raises(paths.LessonError, match=r"42_test\.ipynb, cell cell-02: ZeroDivisionError"):
         site.build()
     assert [path.name for path in (tmp_path / "site").iterdir()] == ["index.html"]
     assert (tmp_path / "site" / "index.html").read_text() == "the last good one"
@@ -341,7 +341,7 @@ def test_what_sphinx_warns_of_stops_the_build(built, tmp_path, monkeypatch):
         "# Lessons\n\n[nowhere](no_such_page.md)\n\n:::{toctree}\n:hidden:\n\n{entries}\n:::\n"
     )
     monkeypatch.setattr(site, "WEBSITE", website)
-    with pytest.raises(notebooks.LessonError, match=r"(?s)the site cannot be built.*lessons\.md.*no_such_page"):
+    with pytest.raises(paths.LessonError, match=r"(?s)the site cannot be built.*lessons\.md.*no_such_page"):
         site.build()
     assert not (tmp_path / "site").exists()
     assert not (tmp_path / "build").exists()
@@ -378,12 +378,12 @@ def test_with_an_address_lessons_can_be_launched():
     ],
 )
 def test_a_place_that_is_none_is_refused(given, says):
-    with pytest.raises(notebooks.LessonError, match=says):
+    with pytest.raises(paths.LessonError, match=says):
         site.Place(**given)
 
 
 def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
-    made = list(notebooks.finished(notebooks.chosen(["01"])[0]))
+    made = list(notebooks.finished(source.chosen(["01"])[0]))
     for (path, notebook), folder in zip(made, ("notebooks", "notebooks/solutions"), strict=True):
         alone = site._to_run_alone(notebook, path, site.Place())
         assert alone.cells[0].source.startswith("*This notebook needs the helpers")
@@ -409,10 +409,10 @@ def test_with_an_address_the_page_not_found_works_anywhere(address, wanted, buil
 
 
 def test_the_workflow_runs_what_one_can_run_oneself():
-    workflow = yaml.safe_load((notebooks.ROOT / ".github" / "workflows" / "site.yml").read_text())
+    workflow = yaml.safe_load((paths.ROOT / ".github" / "workflows" / "site.yml").read_text())
     steps = [step["run"] for step in workflow["jobs"]["site"]["steps"] if "run" in step]
     targets = re.findall(r"^make (\w+)", "\n".join(steps), re.MULTILINE)
     assert targets == ["lint", "test", "site", "publish"]
-    rules = (notebooks.ROOT / "Makefile").read_text()
+    rules = (paths.ROOT / "Makefile").read_text()
     for target in targets:
         assert re.search(rf"^{target}\b[\w ]*:", rules, re.MULTILINE)

@@ -4,17 +4,17 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from publish import notebooks, reading, slides, static_widgets
+from publish import notebooks, for_readers, slides, static_widgets
 from tests.published.test_page import try_widgets
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in notebooks.sources()]
+LESSONS = [source.stem for source in source.files()]
 every_lesson = pytest.mark.parametrize("name", LESSONS)
 
 
 def lesson(name):
-    (source,) = notebooks.chosen([name])
-    return reading.lesson(source)
+    (source,) = source.chosen([name])
+    return for_readers.lesson(source)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_every_slide_fits_and_says_something(name, opened):
         widgets += found["widgets"]
         try_widgets(shown, ".present")
         shown.evaluate("document.activeElement.blur()")
-    assert headings[0] == reading.about(lesson(name)).title
+    assert headings[0] == for_readers.about(lesson(name)).title
     assert headings[-1] == ("What you can do now" if name != "10_cheat_sheet" else "To go on")
     assert widgets > 0, "every lesson has a widget"
 
@@ -223,12 +223,12 @@ def test_tags_say_what_is_shown_and_the_rest_is_notes():
     ],
 )
 def test_a_lesson_without_slides_is_named(cells, says):
-    with pytest.raises(notebooks.LessonError, match=says):
+    with pytest.raises(paths.LessonError, match=says):
         slides.deck(tagged(*cells), "42_test")
 
 
 def test_a_lesson_that_does_not_exist_is_named():
-    with pytest.raises(notebooks.LessonError, match="no lesson begins with '77'"):
+    with pytest.raises(paths.LessonError, match="no lesson begins with '77'"):
         list(slides.build(["77"]))
 
 

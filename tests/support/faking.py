@@ -13,7 +13,7 @@ import sys
 import jupytext
 import pytest
 
-from publish import ledger, notebooks
+from publish import ledger, paths
 
 #: What is run before a claim's cell. `patch` is pytest's MonkeyPatch; names are those of the lesson.
 FAKES = {
@@ -336,7 +336,7 @@ def faked(lesson: str) -> dict[str, bool]:
     """For each claim of a lesson: does one of its assertions fail when the claim is faked?"""
     found: dict[str, bool] = {}
     namespace: dict = {"__name__": "__main__"}
-    for cell in jupytext.read(notebooks.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
+    for cell in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
         if cell.cell_type != "code":
             continue
         for claim in ledger.claimed(cell):
@@ -348,7 +348,7 @@ def faked(lesson: str) -> dict[str, bool]:
 
 
 if __name__ == "__main__":
-    os.chdir(notebooks.FOLDER)
+    os.chdir(paths.FOLDER)
     with contextlib.redirect_stdout(io.StringIO()):
         answer = faked(sys.argv[1])
     print(json.dumps(answer))

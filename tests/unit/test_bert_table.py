@@ -8,7 +8,7 @@ from importlib.metadata import version
 import jupytext
 import torch
 
-from publish import notebooks
+from publish import paths
 
 #: transformers' major version → (rank, kind of values) → [eager, sdpa]; * stands for all other kinds of that rank.
 ANSWERS = {
@@ -31,7 +31,7 @@ ANSWERS = {
 
 
 def test_the_table_of_lesson_07():
-    lesson = jupytext.read(notebooks.SOURCES / "07_bert_2d_masks.md", fmt="md:myst")
+    lesson = jupytext.read(paths.SOURCES / "07_bert_2d_masks.md", fmt="md:myst")
     cells = [cell.source for cell in lesson.cells if "also-4.57" in cell.metadata.get("tags", ())]
     namespace: dict = {"__name__": "__main__"}
     with torch.enable_grad():  # the lesson turns gradients off, for itself

@@ -1,6 +1,6 @@
 """A lesson for readers who run nothing: executed, formulas drawn, each exercise with its solution folded below it.
 
-Page, slides and site are made of this. The notebooks, which people run, keep their solutions apart.
+Page, slides and site show this. The notebooks, which people run, keep their solutions apart.
 """
 
 import copy
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import nbformat
 
-from publish import notebooks, sheet
+from . import normalise, notebooks, paths, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
-LINK = re.compile(r"\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]*)?\)")
-CELL = re.compile(r"\[([^\]]+)\]\(((?:\d\d|what)_\w+)\.ipynb(#[^)]+)\)")
+#: A link to a lesson or the ledger's page, and perhaps to a cell there.
+LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
 ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is|are) in a notebook of (?:its|their) own\.\s*")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
@@ -24,7 +24,7 @@ PRINTED = "cheat_sheet_to_print.html"
 
 @dataclass(frozen=True)
 class About:
-    """What stands around a lesson: its title, the misconception it is about, and the minutes it takes."""
+    """What a lesson says of itself: its title, the misconception it is about, and the minutes to read and to do it."""
 
     title: str
     description: str
@@ -41,11 +41,11 @@ def lesson(source: Path) -> nbformat.NotebookNode:
     return folded([notebook for _, notebook in notebooks.finished(source)])
 
 
-def folded(made: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     """What one source gave, the lesson and its solutions if it has any, as one notebook for readers."""
-    notebook = copy.deepcopy(made[0])
-    if len(made) == 2:
-        _fold(notebook, made[1])
+    notebook = copy.deepcopy(executed[0])
+    if len(executed) == 2:
+        _fold(notebook, executed[1])
     return without_formulas(notebook)
 
 
@@ -68,7 +68,7 @@ def about(notebook: nbformat.NotebookNode) -> About:
     title = re.search(r"^# (.+)$", first, re.MULTILINE)
     said = re.search(r"^\*([^*].+?)\*$", first, re.MULTILINE | re.DOTALL)
     if title is None or said is None:
-        raise notebooks.LessonError("the first cell wants a heading and a sentence in italics below it")
+        raise paths.LessonError("the first cell wants a heading and a sentence in italics below it")
     time = TIME.search(first)
     read, do = (int(minutes or 0) for minutes in time.groups()) if time else (minutes_to_read(notebook), 0)
     return About(title[1].replace("`", ""), " ".join(said[1].split()), read, do)
@@ -84,12 +84,12 @@ def formulas(markdown: str) -> str:
     """Markdown with its formulas as MathML; code stays as it is."""
     from latex2mathml.converter import convert
 
-    def drawn(found: re.Match) -> str:
-        if found["block"] is None and found["inline"] is None:
-            return found[0]  # code
-        formula = " ".join((found["block"] or found["inline"]).split())
-        made = convert(formula, display="block" if found["block"] else "inline")
-        return made.replace("negativethinmathspace", "-0.1667em")  # a name that Firefox calls deprecated
+    def drawn(match: re.Match) -> str:
+        if match["block"] is None and match["inline"] is None:
+            return match[0]  # code
+        formula = " ".join((match["block"] or match["inline"]).split())
+        mathml = convert(formula, display="block" if match["block"] else "inline")
+        return mathml.replace("negativethinmathspace", "-0.1667em")  # a name that Firefox calls deprecated
 
     return MATH.sub(drawn, markdown)
 
@@ -97,23 +97,28 @@ def formulas(markdown: str) -> str:
 def linked(markdown: str) -> str:
     """Links to lessons and to their cells, leading from page to page."""
     markdown = markdown.replace(f"]({sheet.PAGE.name})", f"]({PRINTED})")
-    return LINK.sub(r"](\1.html\2)", markdown)
+    return LINK.sub(lambda link: f"[{link['words']}]({link['name']}.html{link['cell'] or ''})", markdown)
 
 
 def anchored(markdown: str) -> str:
     """Links to cells of lessons and to the printed sheet as HTML: MyST knows links to pages and to headings only."""
+
+    def anchor(link: re.Match) -> str:
+        address = f"{link['name']}.html{link['cell']}"
+        return f'<a class="reference internal" href="{address}">{link["words"]}</a>' if link["cell"] else link[0]
+
     markdown = re.sub(rf"\[([^\]]+)\]\({sheet.PAGE.name}\)", rf'<a href="pages/{PRINTED}">\1</a>', markdown)
-    return CELL.sub(r'<a class="reference internal" href="\2.html\3">\1</a>', markdown)
+    return LINK.sub(anchor, markdown)
 
 
 def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:
-    """Puts each solution below its exercise, behind a line to click, and takes out the link to the other notebook."""
+    """Puts each solution below its exercise, behind a line to click, and takes out the link to the solved notebook."""
     cells = []
     for cell, answer in zip(notebook.cells, solved.cells, strict=True):
         cell.source = ELSEWHERE.sub("", cell.source) if cell.cell_type == "markdown" else cell.source
         cells.append(cell)
-        if "exercise" in cell.metadata.get("tags", ()):
-            text = f"```python\n{answer.source}\n```\n\n```text\n{notebooks.shown(answer).strip()}\n```"
+        if "exercise" in paths.tags(cell):
+            text = f"```python\n{answer.source}\n```\n\n```text\n{normalise.shown(answer).strip()}\n```"
             folded = f'<details class="solution"><summary>Solution</summary>\n\n{text}\n\n</details>'
             cells.append(nbformat.v4.new_markdown_cell(folded, id=f"{cell.id}-solution"))
     notebook.cells = cells

@@ -1,0 +1,80 @@
+"""One shell for every file of HTML that stands alone: it opens from a disk and asks for nothing.
+
+Its Content-Security-Policy forbids what it does not need: every request.
+"""
+
+import html
+import re
+from functools import cache
+
+import nbformat
+from traitlets.config import Config
+
+POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+#: Tag of a cell that shows its output only.
+HIDDEN_CODE = "hidden-code"
+
+HTML = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<meta name="description" content="{description}">
+<style>
+{style}
+</style>
+</head>
+<body>
+{body}
+{scripts}
+</body>
+</html>
+"""
+
+
+def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
+    """A complete file of HTML; title and description are plain text."""
+    title, description = html.escape(title), html.escape(description)
+    return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
+
+
+def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bool = True) -> str:
+    """The cells of a notebook as HTML: with all code, or none; with links to headings, or none.
+
+    Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
+    """
+    return _exporter(code, anchors).from_notebook_node(notebook)[0].strip()
+
+
+@cache
+def _exporter(code: bool, anchors: bool):
+    """nbconvert's exporter with these options; it reads its templates once, which takes longer than a cell."""
+    from nbconvert import HTMLExporter
+
+    return HTMLExporter(
+        template_name="basic",
+        exclude_input=not code,
+        exclude_anchor_links=not anchors,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        config=Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {HIDDEN_CODE}}}),
+    )
+
+
+def highlighted(style: str) -> str:
+    """A style sheet with the colours of code, light and dark, where it says so."""
+    from pygments.formatters import HtmlFormatter
+
+    for name, colours in (("light", "default"), ("dark", "github-dark")):
+        style = style.replace(f"/* {name} */", HtmlFormatter(style=colours).get_style_defs(".highlight"))
+    return style
+
+
+def without_empty_heads(body: str) -> str:
+    """HTML whose tables have no empty heads: Markdown cannot leave a head out."""
+    body = re.sub(r"<thead>\s*<tr[^>]*>\s*(<th[^>]*>(<p></p>)?</th>\s*)+</tr>\s*</thead>", "", body)
+    return re.sub(r"<th([^>]*)>(<p></p>)?</th>", r"<td\1></td>", body)

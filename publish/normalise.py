@@ -1,0 +1,126 @@
+"""What is left in a committed notebook: what a reader needs, under ids that stay when a lesson is built again."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import nbformat
+
+from . import paths
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")  # as prints have them, not within a word
+
+
+def normalise(notebook: nbformat.NotebookNode) -> None:
+    """Leaves what a reader needs: widgets and what they show, no timings, no editor settings, stable ids."""
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    name_cells(notebook)
+    widgets = _widgets(notebook)
+    notebook.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}, **widgets})
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags")
+        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        if cell.cell_type == "code":
+            cell.outputs = _joined(cell.outputs)
+
+
+def name_cells(notebook: nbformat.NotebookNode) -> None:
+    """Gives cells ids that stay when a lesson is built again: the claim that a cell proves, else its position."""
+    used: set[str] = set()
+    for position, cell in enumerate(notebook.cells):
+        claims = [tag for tag in cell.metadata.get("tags", ()) if tag.startswith("claim-")]
+        name = claims[0].replace(".", "-") if claims else f"cell-{position:02d}"
+        if name in used:
+            name = f"{name}-{position:02d}"
+        used.add(name)
+        cell.id = name
+
+
+def restore_measured(notebook: nbformat.NotebookNode, earlier: nbformat.NotebookNode) -> None:
+    """Gives cells that measure time the numbers that they had, so that building twice changes nothing."""
+    old = {cell.source: cell for cell in earlier.cells if cell.cell_type == "code"}
+    for cell in notebook.cells:
+        measured, same = "measured" in paths.tags(cell), old.get(cell.source)
+        if measured and same and words(same) == words(cell):
+            cell.outputs = same.outputs
+
+
+def shown(cell: nbformat.NotebookNode) -> str:
+    """What a code cell shows, as text: prints, results, and the alt text of figures."""
+    texts = (output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", ()))
+    return "\n".join(texts)
+
+
+def words(cell: nbformat.NotebookNode) -> str:
+    """What a code cell shows, with every number blanked."""
+    return NUMBER.sub("#", shown(cell))
+
+
+def normalise_file(path: Path) -> bool:
+    """Normalises one notebook in place; returns whether that changed it."""
+    text = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    normalise(notebook)
+    if _text(notebook) == text:
+        return False
+    write(notebook, path)
+    return True
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> Path:
+    """Writes a notebook, complete or not at all; returns its path."""
+    return paths.write_text(_text(notebook), path)
+
+
+def _widgets(notebook: nbformat.NotebookNode) -> dict:
+    """The saved state of the widgets that are on show, under ids that stay when a lesson is built again.
+
+    A view whose state was not saved, or that is dead without Python, is taken out of its output, which then shows
+    its picture instead.
+    """
+    saved = notebook.metadata.get("widgets", {}).get(paths.STATE, {}).get("state", {})
+    names: dict[str, str] = {}
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            view = output.get("data", {}).get(paths.VIEW)
+            if view is None:
+                continue
+            if view["model_id"] not in saved or "needs-kernel" in paths.tags(cell):
+                del output.data[paths.VIEW]
+                continue
+            for member in _family(view["model_id"], saved):
+                names.setdefault(member, hashlib.md5(f"{cell.id} {len(names)}".encode()).hexdigest())
+            view["model_id"] = names[view["model_id"]]
+    if not names:
+        return {}
+    text = json.dumps({new: saved[old] for old, new in names.items()})
+    for old, new in names.items():
+        text = text.replace(f"IPY_MODEL_{old}", f"IPY_MODEL_{new}")
+    return {"widgets": {paths.STATE: {"state": json.loads(text), "version_major": 2, "version_minor": 0}}}
+
+
+def _family(model_id: str, saved: dict) -> list[str]:
+    """A widget's id and those of all widgets that it consists of, each once, in the order of first mention."""
+    family = [model_id]
+    for member in family:  # grows while we walk
+        for mentioned in re.findall(r"IPY_MODEL_(\w+)", json.dumps(saved[member])):
+            if mentioned in saved and mentioned not in family:
+                family.append(mentioned)
+    return family
+
+
+def _joined(outputs: list) -> list:
+    """Outputs with prints that arrived in several pieces as one, so that their number does not depend on timing."""
+    joined: list = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _text(notebook: nbformat.NotebookNode) -> str:
+    return nbformat.writes(notebook) + "\n"

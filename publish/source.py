@@ -1,0 +1,77 @@
+"""Source text → notebooks that nobody has executed: which lessons there are, and what each of them consists of.
+
+A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
+between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
+notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so.
+"""
+
+import copy
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+from . import paths
+from .normalise import name_cells
+
+SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(r"^ *# (end of )?solution\n?", re.MULTILINE)
+
+
+def files() -> list[Path]:
+    """The sources of all lessons, in order."""
+    return sorted(paths.SOURCES.glob("[0-9][0-9]_*.md"))
+
+
+def chosen(lessons: Iterable[str]) -> list[Path]:
+    """The sources of the lessons that begin so, all if none is named; LessonError where there is none."""
+    everything = files()
+    lessons = list(lessons)
+    for lesson in lessons:
+        if not any(source.stem.startswith(lesson) for source in everything):
+            known = ", ".join(source.stem for source in everything)
+            raise paths.LessonError(f"no lesson begins with {lesson!r}; there are {known}")
+    return [s for s in everything if not lessons or any(s.stem.startswith(lesson) for lesson in lessons)]
+
+
+def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
+    """What one source gives, not executed: path and notebook of the lesson, and of its solutions if it has exercises.
+
+    Raises:
+        LessonError: an exercise without a solution, or with more than one.
+    """
+    lesson = jupytext.read(source, fmt="md:myst")
+    lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
+    name_cells(lesson)
+    solved = copy.deepcopy(lesson)
+    exercises = [number for number, cell in enumerate(lesson.cells) if "exercise" in paths.tags(cell)]
+    for number in exercises:
+        _take_out_solution(lesson.cells[number], source)
+        solved.cells[number].source = MARKERS.sub("", solved.cells[number].source)
+    yield paths.FOLDER / f"{source.stem}.ipynb", lesson
+    if exercises:
+        heading = f"*Solutions. The lesson itself: [{source.stem}](../{source.stem}.ipynb).*\n\n"
+        solved.cells[0].source = heading + solved.cells[0].source
+        _move_down(solved)
+        yield paths.SOLUTIONS / f"{source.stem}.ipynb", solved
+
+
+def _take_out_solution(cell: nbformat.NotebookNode, source: Path) -> None:
+    """Puts a line that asks for the learner's answer where an exercise has its solution."""
+    turn = "# draw in the widget, then run this cell" if "drawn" in paths.tags(cell) else "...  # your turn"
+    cell.source, count = SOLUTION.subn(rf"\1{turn}\n", cell.source)
+    cell.source = cell.source.rstrip("\n")
+    if count != 1:
+        raise paths.LessonError(f"{source.name}: exercise {cell.id} has {count} solutions, wanted 1")
+
+
+def _move_down(notebook: nbformat.NotebookNode) -> None:
+    """Makes relative paths right for a notebook in a folder below that of the lessons."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../\1", cell.source)
+            cell.source = cell.source.replace("](solutions/", "](")
+        else:
+            cell.source = cell.source.replace('"../data/', '"../../data/')

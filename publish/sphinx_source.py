@@ -1,0 +1,210 @@
+"""What Sphinx reads to make the site: the lessons as notebooks without code to run, the pages around them, and data.
+
+The texts of the pages that are no lessons are in ``website``.
+"""
+
+import ast
+import base64
+import copy
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import nbformat
+
+from . import for_readers, ledger, paths, static_widgets
+from .hosting import Hosting
+
+WEBSITE = paths.HERE / "website"
+#: Modules of the reference, in the order in which one meets them.
+MODULES = [
+    "masks",
+    "conventions",
+    "describe",
+    "attention",
+    "influence",
+    "patterns",
+    "plots",
+    "widgets",
+    "models",
+    "text",
+    "checks",
+]
+FIGURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
+MASKS_JS = '<script src="_static/masks.js"></script>'
+
+
+def write(
+    lessons: dict[str, nbformat.NotebookNode], claims: nbformat.NotebookNode, hosting: Hosting, folder: Path
+) -> bool:
+    """Writes what Sphinx reads to a folder; what has not changed keeps its date, so that Sphinx leaves it alone.
+
+    Args:
+        lessons: name → lesson for readers.
+        claims: the ledger's page.
+        hosting: where the collection is hosted.
+        folder: what it holds beside what is written is deleted.
+
+    Returns:
+        Whether anything was deleted: what Sphinx built before may then hold pages of what is gone.
+    """
+    about = {name: for_readers.about(notebook) for name, notebook in lessons.items()}
+    files, states, figures = {}, {}, {}
+    for name, notebook in {**lessons, ledger.PAGE.stem: for_readers.without_formulas(claims)}.items():
+        page = copy.deepcopy(notebook)
+        shown = static_widgets.replace_views(page)
+        states |= shown
+        files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
+    files |= _texts(about, hero(lessons["00_start_here"], figures)) | _reference()
+    files["_static/masks.css"] = static_widgets.style(states)
+    files["_static/masks.js"] = static_widgets.loader(states)
+    files["about.json"] = json.dumps(_pages(about, hosting))
+    contents = {name: text.encode() for name, text in files.items()}
+    contents |= {f"_static/figures/{name}": data for name, data in figures.items()}
+    for name, data in contents.items():
+        _write_if_changed(folder / name, data)
+    gone = [
+        path for path in folder.rglob("*.*") if path.is_file() and path.relative_to(folder).as_posix() not in contents
+    ]
+    for path in gone:
+        path.unlink()
+    return bool(gone)
+
+
+def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
+    """HTML of the first widget of a lesson, for the home page: pads hidden, as in the figure that it replaces."""
+    states = static_widgets.replace_views(copy.deepcopy(notebook))
+    model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
+    saved = copy.deepcopy(saved)
+    tokens = saved["state"]["key_tokens"]
+    row = bytes(token != "[PAD]" for token in tokens)
+    for buffer in saved["buffers"]:
+        if buffer["path"] == ["keep_bytes"]:
+            buffer["data"] = base64.b64encode(row * len(tokens)).decode()
+    outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
+    picture = _figures(next(data["text/html"] for data in outputs if "image/png" in data), figures)
+    return "\n".join(
+        [static_widgets.mount(model_id, picture), static_widgets.states_script({model_id: saved}), MASKS_JS]
+    )
+
+
+def _write_if_changed(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _texts(about: dict[str, for_readers.About], hero: str) -> dict[str, str]:
+    """Name → text of the home page, the list of lessons, and the page for what is not there."""
+    numbered = [name for name in about if not name.startswith("10")]
+    parts = {
+        "{hero}": hero,
+        "{cards}": "\n".join(_card(name, about[name]) for name in numbered),
+        "{entries}": "\n".join(numbered),
+    }
+    return {f"{name}.md": _filled(f"{name}.md", parts) for name in ("index", "lessons", "404")}
+
+
+def _reference() -> dict[str, str]:
+    """Name → text of the reference: its list of modules, and a page for each of them."""
+    parts = {
+        "{summaries}": "\n".join(map(_summary, MODULES)),
+        "{modules}": "\n".join(f"reference/{name}" for name in MODULES),
+    }
+    pages = {f"reference/{name}.rst": _module(name) for name in MODULES}
+    return {"reference.md": _filled("reference.md", parts), **pages}
+
+
+def _filled(name: str, parts: dict[str, str]) -> str:
+    """A text of the website with its gaps filled."""
+    text = (WEBSITE / name).read_text(encoding="utf-8")
+    for gap, part in parts.items():
+        text = text.replace(gap, part)
+    return text
+
+
+def _for_sphinx(notebook: nbformat.NotebookNode, states: dict, figures: dict[str, bytes]) -> nbformat.NotebookNode:
+    """A lesson for MyST-NB: states of its widgets, anchors for what the ledger links to, figures as files."""
+    cells = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = for_readers.anchored(cell.source)
+        elif ledger.claimed(cell):
+            cells.append(nbformat.v4.new_markdown_cell(f'<span id="cell-id={cell.id}"></span>', id=f"{cell.id}-anchor"))
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "text/html" in data:
+                output.data = nbformat.from_dict({"text/html": _figures(data["text/html"], figures)})
+        cells.append(cell)
+    if states:
+        end = f"{static_widgets.states_script(states)}\n{MASKS_JS}"
+        cells.append(nbformat.v4.new_raw_cell(end, metadata={"format": "text/html"}, id="widgets"))
+    notebook.cells = cells
+    notebook.metadata.pop("widgets", None)
+    return notebook
+
+
+def _figures(text: str, figures: dict[str, bytes]) -> str:
+    """HTML whose pictures are files; adds these to ``figures``, by name."""
+
+    def file(match: re.Match) -> str:
+        data = base64.b64decode(match[1])
+        name = f"{hashlib.sha256(data).hexdigest()[:16]}.png"
+        figures[name] = data
+        return f'src="_static/figures/{name}"'
+
+    return FIGURE.sub(file, text)
+
+
+def _card(name: str, about: for_readers.About) -> str:
+    """A lesson among the cards of the home page."""
+    number, title = about.title.split(" · ", 1)
+    return f"""\
+::::{{grid-item-card}} {number} · {title}
+:link: {name}
+:link-type: doc
+
+{about.description}
+
+:::{{card-footer}}
+{about.read + about.do} min
+:::
+::::
+"""
+
+
+def _module(name: str) -> str:
+    """The page of the reference that tells of one module."""
+    title = f"utils.{name}"
+    return f"{title}\n{'=' * len(title)}\n\n.. automodule:: utils.{name}\n   :members:\n"
+
+
+def _summary(name: str) -> str:
+    """A line of the reference's list: a module and the first sentence of what it says of itself."""
+    path = paths.PACKAGE / f"{name}.py"
+    path = path if path.exists() else paths.PACKAGE / name / "__init__.py"
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    first = re.split(r"(?<=\.)\s", " ".join(docstring.split()), maxsplit=1)[0]
+    return f"- [utils.{name}](reference/{name}.rst): {first.replace('``', '`')}"
+
+
+def _pages(about: dict[str, for_readers.About], hosting: Hosting) -> dict:
+    """Name → what conf.py says of a lesson's page."""
+    pages = {}
+    for name, lesson in about.items():
+        downloads = [
+            ("Notebook", f"downloads/{name}.ipynb"),
+            ("Single page", f"pages/{name}.html"),
+            ("Slides", f"slides/{name}.html"),
+        ]
+        if name.startswith("10"):
+            downloads.insert(0, ("One sheet to print", f"pages/{for_readers.PRINTED}"))
+        pages[name] = {
+            "description": lesson.description,
+            "read": lesson.read,
+            "do": lesson.do,
+            "downloads": downloads,
+            "launches": hosting.launches(name),
+        }
+    return pages
