@@ -4,7 +4,7 @@ A check prints and never raises, so an exercise that nobody has touched does not
 """
 
 from .feedback import NOT_TRIED
-from .lessons_00_to_03 import (
+from .lesson_02 import (
     drawn,
     labels_for_loss,
     last_real_logits,
@@ -14,9 +14,9 @@ from .lessons_00_to_03 import (
     to_keep,
     unpack,
 )
-from .lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
-from .lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
-from .lessons_08_to_09 import blocks_touched, break_even, has_leak, reach
+from .lesson_04 import causal_with_cache, one_bias, safe_softmax, sees_future
+from .lesson_06 import attn_mask_3d, one_keep, own_sentence, to_4d
+from .lesson_08 import blocks_touched, break_even, has_leak, reach
 
 __all__ = [
     "NOT_TRIED",
