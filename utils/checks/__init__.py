@@ -4,19 +4,16 @@ A check prints and never raises, so an exercise that nobody has touched does not
 """
 
 from .feedback import NOT_TRIED
-from .lessons_00_to_03 import (
-    drawn,
-    labels_for_loss,
-    last_real_logits,
-    left_to_right,
-    mean_pool,
-    next_positions,
-    to_keep,
-    unpack,
-)
-from .lessons_04_to_05 import causal_with_cache, one_bias, safe_softmax, sees_future
-from .lessons_06_to_07 import attn_mask_3d, one_keep, own_sentence, to_4d
-from .lessons_08_to_09 import blocks_touched, break_even, has_leak, reach
+from .lesson_00 import drawn, left_to_right, to_keep
+from .lesson_01 import unpack
+from .lesson_02 import labels_for_loss, mean_pool
+from .lesson_03 import last_real_logits, next_positions
+from .lesson_04 import one_bias, safe_softmax
+from .lesson_05 import causal_with_cache, sees_future
+from .lesson_06 import attn_mask_3d, one_keep
+from .lesson_07 import own_sentence, to_4d
+from .lesson_08 import has_leak, reach
+from .lesson_09 import blocks_touched, break_even
 
 __all__ = [
     "NOT_TRIED",

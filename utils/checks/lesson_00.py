@@ -1,0 +1,77 @@
+"""Checks of lesson 00: from the mask of an API to keep, and a mask drawn by hand."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .. import masks
+from .feedback import Unsolved, answer, kind, no, refuse, require_shape, seen, spoken, yes
+
+
+@spoken
+def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
+    """Says whether a key padding mask becomes a keep.
+
+    Args:
+        yours: takes ``key_padding_mask``, (batch, k_len) bool, True = ignore; returns (batch, 1, 1, k_len) bool,
+            True = may attend.
+
+    References:
+        Lesson 00.
+    """
+    ignore = torch.tensor([[False, False, False, True], [False, True, True, True]])
+    keep = answer(yours, ignore, wanted="a bool tensor of shape (2, 1, 1, 4)")
+    if keep.dtype != torch.bool:
+        no(f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too.")
+    require_shape(keep, (2, 1, 1, 4), {(2, 4): "Two None between the batch and the keys do that."})
+    if torch.equal(keep[:, 0, 0], ignore):
+        no("the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps.")
+    if not torch.equal(keep[:, 0, 0], ~ignore):
+        no(f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}.")
+    yes("polarity turned round, and a shape that broadcasts over heads and queries.")
+
+
+def left_to_right(lab, real: int) -> None:
+    """Says whether the mask that is drawn in a widget hides later keys, and all but the first ``real`` ones.
+
+    Args:
+        lab: a ``widgets.MaskLab`` over a text of any length.
+        real: how many keys are real; the rest are pads.
+
+    References:
+        Lesson 00.
+    """
+    length = len(getattr(lab, "query_tokens", ())) or 1
+    drawn(lab, masks.causal(length) & (torch.arange(length) < real))
+
+
+@spoken
+def drawn(lab, wanted: Tensor) -> None:
+    """Says whether the mask that is drawn in a widget is the wanted one.
+
+    Args:
+        lab: a ``widgets.MaskLab`` of q_len queries and k_len keys.
+        wanted: (q_len, k_len) bool, True = may attend.
+
+    References:
+        Lesson 00.
+    """
+    keep = getattr(lab, "keep", None)
+    if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
+        no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {kind(lab)}.")
+    if keep.all():
+        raise Unsolved("Not tried yet. Click cells of the map after the mask, then run this cell again.")
+    if torch.equal(keep, wanted):
+        return yes(f"{int((~keep).sum())} of {keep.numel()} cells hidden, and just the right ones.")
+    exchanged = "rows and columns are exchanged. A row is a query, who looks; a column is a key, who is looked at."
+    refuse(
+        keep,
+        (~wanted, "you hid what should be visible, and the other way round."),
+        (wanted.mT, exchanged),
+    )
+    wrong = (keep != wanted).nonzero()
+    query, key = wrong[0].tolist()
+    names = f"query {query} ({lab.query_tokens[query]}) and key {key} ({lab.key_tokens[key]})"
+    cells = "cell differs" if len(wrong) == 1 else "cells differ"
+    no(f"{len(wrong)} {cells}. The first: {names}. The query {seen(keep[query, key])}.")
