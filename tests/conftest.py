@@ -14,6 +14,7 @@ import torch
 
 from publish import notebooks
 from tests.support import chromium, tiers, widget_page
+from tests.support.forks import Forks
 from utils import models
 
 # `make test` tries 100 examples of each property, `make gate` 1,000, the same each time. `make fuzz` looks further,
@@ -92,6 +93,14 @@ def executed():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent / "support" / "offline"))
         yield Executed()
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Calls functions in processes of their own, which need not import torch and transformers first."""
+    running = Forks()
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="session")
