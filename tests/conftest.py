@@ -11,6 +11,7 @@ import hypothesis
 import nbformat
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from publish import notebooks
 from tests.support import chromium, tiers, widget_page
@@ -23,6 +24,8 @@ hypothesis.settings.register_profile("test", max_examples=100, deadline=None, de
 hypothesis.settings.register_profile("gate", max_examples=1000, deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+expect.set_options(timeout=60_000)  # what passes passes at once; a busy machine may take its time
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its own worker, so more threads would only wait
     torch.set_num_threads(1)
