@@ -72,7 +72,7 @@ class Executed(Mapping):
     def __init__(self):
         built = [pair for source in notebooks.sources() for pair in notebooks.generate(source)]
         self._paths = {path.relative_to(notebooks.FOLDER).as_posix(): path for path, _ in built}
-        self._waiting = {path: notebook for path, notebook in built}
+        self._waiting = dict(built)
         self._executed: dict[str, nbformat.NotebookNode] = {}
 
     def __getitem__(self, name: str) -> nbformat.NotebookNode:

@@ -60,6 +60,11 @@ HAS_RUN = """() => {
   return sessionContext.session.kernel.status === "idle" && code.some((cell) => cell.executionCount !== null)
     && code.every((cell) => cell.executionState !== "running");
 }"""
+#: Whether the first thing that a selector names is more than 200 pixels wide.
+IS_WIDE = """selector => {
+  const shown = document.querySelector(selector);
+  return (shown?.naturalWidth ?? shown?.clientWidth) > 200;
+}"""
 #: A promise, window.saved, of the next save that begins; one that has begun already may hold an older notebook.
 LISTEN = """limit => {
   const { saveState } = jupyterapp.shell.currentWidget.context;
@@ -231,10 +236,8 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     ):
         if any(map(wanted, ran.cells)):
             go_to(page, ran, wanted)
-            first = page.locator(seen).first
-            expect(first).to_be_visible()
-            width = "shown => shown.naturalWidth ?? shown.clientWidth"
-            until(page, lambda first=first: first.evaluate(width) > 200, f"{seen} stays narrow")
+            expect(page.locator(seen).first).to_be_visible()
+            page.wait_for_function(IS_WIDE, arg=seen, timeout=MINUTE)
 
     assert outside == []
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
@@ -287,7 +290,7 @@ class LabNotebook:
         self.page.keyboard.press("Control+a")
         self.page.keyboard.insert_text(code)
         self.page.wait_for_function(
-            "([index, code]) => jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.source === code",
+            "([n, code]) => jupyterapp.shell.currentWidget.content.widgets[n].model.sharedModel.source === code",
             arg=[index, code],
             timeout=2 * MINUTE,
         )

@@ -23,7 +23,7 @@ def cores() -> int:
 
 
 def marks(item) -> list:
-    """The marks of a test that follow from what it is: a property, and the fixtures that it asks for, directly or not."""
+    """The marks of a test that follow from what it is, a property or not, and from the fixtures that it needs."""
     fixtures = set(item.fixturenames)
     derived = []
     if fixtures & BROWSERS:
