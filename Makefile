@@ -7,7 +7,7 @@ ARGS   ?=
 
 # Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
 # lessons and tests take down to a third of the time. Alone it costs about a tenth, so benchmarks go without.
-lab test test-matrix notebooks page slides site: export OMP_WAIT_POLICY ?= passive
+lab quick test gate test-matrix fuzz notebooks page slides site: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
@@ -24,12 +24,15 @@ VENV_OLD   := $(VENV)-$(OLD)
 OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab test test-matrix fuzz bench notebooks page slides site publish lint models browser clean
+.PHONY: help lab quick test gate check test-matrix fuzz bench notebooks page slides site publish lint models browser clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab          open the lessons in JupyterLab"
-	@echo "make test         run every test (ARGS='-k masks' for some of them)"
+	@echo "make quick        run the tests that need neither a browser nor a lesson, about a minute"
+	@echo "make test         run the tests, about six minutes on two cores (ARGS='-k masks' for some of them)"
+	@echo "make check        run all there is: style, tests, those that take long, an older transformers"
+	@echo "make gate         only the tests that take long, which make check adds to those of make test"
 	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"
 	@echo "make fuzz         the property tests with 20,000 examples each, about half an hour"
 	@echo "make notebooks    execute the lessons in notebooks/src and write their notebooks"
@@ -47,11 +50,21 @@ lab: models
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."
 	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS)
 
+# One set of tests; tests/support/tiers.py says what belongs where. Each runs in one tier, but for properties, which
+# the gate tries on ten times as many examples.
+quick: models
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not gate and not browser and not lesson" $(ARGS)
+
 test: models browser
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not gate" $(ARGS)
+
+gate: models browser
+	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=gate $(BIN)/python -m pytest -m "gate or property" $(ARGS)
+
+check: lint test gate test-matrix
 
 test-matrix: models $(VENV_OLD)/installed
-	HF_HUB_OFFLINE=1 $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
+	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=gate $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
 
 fuzz: models
 	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit/test_properties.py $(ARGS)

@@ -1,6 +1,5 @@
 """What people wait for, measured: ``make bench``. Ratios within one run, medians of interleaved repeats."""
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -11,6 +10,9 @@ from statistics import median
 import torch
 
 from publish import execute, notebooks, site, source
+from tests.support import chromium
+from tests.support.memory import peak_bytes
+from tests.support.real_maps import maps_of_two_texts
 from utils import conventions, influence, masks, models, plots
 
 ROOT = Path(__file__).parents[2]
@@ -45,46 +47,31 @@ def report(title: str, times: dict[str, list[float]], baseline: str) -> None:
         print(f"  {name:45} {median(values):7.3f} s  ({spread})  × {median(ratios):.3f}")
 
 
-def peak_bytes(run) -> int:
-    """The most bytes that tensors took at once while ``run`` ran, above what they took before."""
-    with torch.profiler.profile(profile_memory=True, acc_events=True) as profile:
-        run()
-    with tempfile.TemporaryDirectory() as folder:
-        profile.export_chrome_trace(str(path := Path(folder) / "trace.json"))
-        events = [e for e in json.loads(path.read_text())["traceEvents"] if e.get("name") == "[memory]"]
-    level = highest = 0
-    for event in sorted(events, key=lambda event: event["ts"]):
-        level += event["args"]["Bytes"]
-        highest = max(highest, level)
-    assert highest > 0, "the profiler recorded no memory"
-    return highest
-
-
 def measure_influence() -> None:
     model, _ = models.load("minilm-bert")
     input_ids = torch.arange(2000, 2064)[None]
     keep = masks.documents([0] * 30 + [1] * 34)
-    given = {"attention_mask": conventions.to_hf(keep, model=model)}
+    attention_mask = {"attention_mask": conventions.to_hf(keep, model=model)}
     embeds = model.get_input_embeddings()(input_ids).detach()
     noise = torch.randn_like(embeds) * embeds.std()
 
     def loop():
         """What one would write without the helper: a forward for each input."""
         with torch.no_grad():
-            base = model(inputs_embeds=embeds, **given).last_hidden_state
+            base = model(inputs_embeds=embeds, **attention_mask).last_hidden_state
             for k in range(64):
                 changed = embeds.clone()
                 changed[:, k] += noise[:, k]
-                (model(inputs_embeds=changed, **given).last_hidden_state - base).abs().amax(-1)
+                (model(inputs_embeds=changed, **attention_mask).last_hidden_state - base).abs().amax(-1)
 
     runs = {
-        "the full map, batched": lambda: influence.influence(model, input_ids, **given),
+        "the full map, batched": lambda: influence.influence(model, input_ids, **attention_mask),
         "the full map, a loop of single forwards": loop,
-        "the check only, two documents": lambda: influence.assert_no_leaks(model, keep, input_ids, **given),
+        "the check only, two documents": lambda: influence.assert_no_leaks(model, keep, input_ids, **attention_mask),
     }
     report("Influence, MiniLM at 64 tokens", interleaved(runs, 9), "the full map, batched")
     for max_bytes in (2**24, influence.MAX_BYTES):
-        used = peak_bytes(lambda b=max_bytes: influence.influence(model, input_ids, max_bytes=b, **given))
+        used = peak_bytes(lambda b=max_bytes: influence.influence(model, input_ids, max_bytes=b, **attention_mask))
         print(f"  {'memory of the full map':45} {used / 2**20:7.1f} MiB of {max_bytes / 2**20:.0f} allowed")
 
 
@@ -106,20 +93,25 @@ TOGGLES = """async () => {
 }"""
 
 
+def launched(play):
+    """The Chromium that the tests drive too."""
+    executable = chromium.executable()
+    return play.chromium.launch(args=chromium.ARGUMENTS, **({"executable_path": executable} if executable else {}))
+
+
 def measure_redraw() -> None:
     """From a key to the frame in which the cell has changed; seaborn draws the same two maps for comparison."""
     from playwright.sync_api import sync_playwright
 
-    from tests.support import browser, widget_page
+    from tests.support import widget_page
     from utils.widgets import MaskLab
 
     print("\nMaskLab, from toggle to painted frame (a frame of 60 Hz is 16.7 ms)")
-    found = browser.executable()
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
-        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        browser = launched(play)
         for length in (16, 64, 256, 512, 1024):
             lab = MaskLab(torch.randn(length, length), masks.causal(length))
-            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.goto(widget_page.write(Path(folder) / "page.html", lab))
             page.wait_for_function("window.ready")
             times = page.evaluate(TOGGLES)
@@ -146,38 +138,22 @@ new MutationObserver((changes, observer) => {
 """
 
 
-def maps_of_two_texts(length: int = 128) -> tuple[list, list, torch.Tensor]:
-    """Before, after and keep: the 6 layers of MiniLM on two texts, as many real maps as a model of 12 layers has."""
-    model, tokenizer = models.load("minilm-bert", attn_implementation="eager")
-    words = (ROOT / "README.md").read_text().split()
-    keep = masks.documents([0] * 60 + [1] * (length - 60))
-    before, after = [], []
-    for start in (0, 100):
-        input_ids = tokenizer(" ".join(words[start : start + 150]), return_tensors="pt").input_ids[:, :length]
-        with torch.no_grad():
-            before += model(input_ids, output_attentions=True).attentions
-            given = conventions.to_hf(keep, model=model)
-            after += model(input_ids, attention_mask=given, output_attentions=True).attentions
-    return before, after, keep
-
-
 def measure_headgrid() -> None:
     """Bytes in a page and time to first paint, of 12 × 12 heads at 128 tokens, before and after together."""
     from playwright.sync_api import sync_playwright
 
-    from tests.support import browser, widget_page
+    from tests.support import widget_page
     from utils.widgets import HeadGrid
 
     print("\nHeadGrid, 12 × 12 real heads at 128 tokens, before and after")
     before, after, keep = maps_of_two_texts()
-    found = browser.executable()
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
-        chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+        browser = launched(play)
         path = Path(folder) / "page.html"
         address = widget_page.write(path, HeadGrid(before, after, keep=keep))
         times = []
         for _ in range(9):
-            page = chromium.new_page(viewport={"width": 1200, "height": 1000})
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
             page.add_init_script(PAINTED)
             page.goto(address)
             page.wait_for_function("window.painted")
@@ -212,8 +188,6 @@ def measure_site() -> None:
     """From executed lessons to a site, again with nothing changed, and from a page's address to living widgets."""
     from playwright.sync_api import sync_playwright
 
-    from tests.support import browser
-
     with tempfile.TemporaryDirectory() as folder:
         site.SITE, site.WORK = Path(folder) / "site", Path(folder) / "build"
         for lesson in source.files():
@@ -221,11 +195,11 @@ def measure_site() -> None:
         print("\nThe site, all lessons executed")
         print(f"  {'built from nothing':45} {seconds(site.build):7.1f} s")
         print(f"  {'again, nothing changed':45} {seconds(site.build):7.1f} s")
-        found, times = browser.executable(), []
+        times = []
         with sync_playwright() as play:
-            chromium = play.chromium.launch(args=browser.ARGUMENTS, **({"executable_path": found} if found else {}))
+            browser = launched(play)
             for lesson in source.files():
-                page = chromium.new_page(viewport={"width": 1400, "height": 900})
+                page = browser.new_page(viewport={"width": 1400, "height": 900})
                 page.goto((site.SITE / f"{lesson.stem}.html").as_uri(), wait_until="commit")
                 page.wait_for_selector("html[data-masks=ready]")
                 times.append(page.evaluate("performance.now()"))

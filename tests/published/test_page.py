@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import notebooks, for_readers, static_widgets
+from publish import for_readers, static_widgets
 from publish import page as single
 from tests.support.widget_page import settle
 

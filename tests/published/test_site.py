@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from publish import notebooks, for_readers, sheet, site
+from publish import for_readers, notebooks, sheet, site
 from tests.lessons.test_lessons import lesson as small_lesson
 from tests.published.test_page import try_widgets
 from tests.support import firefox

@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from playwright.sync_api import expect
 
-from publish import notebooks, for_readers, slides, static_widgets
+from publish import for_readers, slides, static_widgets
 from tests.published.test_page import try_widgets
 from tests.support.widget_page import settle
 

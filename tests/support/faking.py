@@ -334,17 +334,17 @@ def fails(source: str, namespace: dict, fake: str) -> bool:
 
 def faked(lesson: str) -> dict[str, bool]:
     """For each claim of a lesson: does one of its assertions fail when the claim is faked?"""
-    found: dict[str, bool] = {}
+    failed: dict[str, bool] = {}
     namespace: dict = {"__name__": "__main__"}
     for cell in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
         if cell.cell_type != "code":
             continue
         for claim in ledger.claimed(cell):
-            found.setdefault(claim, False)
-            if ledger.asserts(cell) and not found[claim]:
-                found[claim] = fails(cell.source, dict(namespace), FAKES[lesson][claim])
+            failed.setdefault(claim, False)
+            if ledger.asserts(cell) and not failed[claim]:
+                failed[claim] = fails(cell.source, dict(namespace), FAKES[lesson][claim])
         exec(cell.source, namespace)
-    return found
+    return failed
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Its cells are tagged ``also-4.57``. They run here as they stand, with the old li
 from importlib.metadata import version
 
 import jupytext
+import pytest
 import torch
 
 from publish import paths
@@ -30,6 +31,7 @@ ANSWERS = {
 }
 
 
+@pytest.mark.lesson
 def test_the_table_of_lesson_07():
     lesson = jupytext.read(paths.SOURCES / "07_bert_2d_masks.md", fmt="md:myst")
     cells = [cell.source for cell in lesson.cells if "also-4.57" in cell.metadata.get("tags", ())]

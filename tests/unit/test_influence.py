@@ -1,6 +1,5 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
-import time
 import warnings
 
 import pytest
@@ -9,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
-from tests.benchmarks.bench import peak_bytes
 from tests.support import tiny
+from tests.support.memory import peak_bytes
 from utils import conventions, masks, models
 from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
 
@@ -479,9 +478,12 @@ def test_sequences_of_a_batch_must_not_move_each_other(embeds):
                     assert_no_leaks(mixed, masks.full(2), inputs_embeds=torch.randn(batch, 2, 3))
 
 
-def test_a_bar_shows_when_it_takes_long_and_only_then(capsys):
+def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
+    seconds = [0.0]  # on a clock of our own, so that the machine may be as slow as it likes
+    monkeypatch.setattr("tqdm.std.time", lambda: seconds[0])
+
     def slow(x):
-        time.sleep(0.6)
+        seconds[0] += 0.6
         return x
 
     influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), max_copies=3)

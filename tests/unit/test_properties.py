@@ -1,7 +1,7 @@
 """Every converter against the library it converts for, on random masks, shapes and dtypes.
 
 The reference is ``attend`` in float32, which test_attention.py holds against plain loops. HYPOTHESIS_PROFILE=fuzz
-(``make fuzz``) runs 20,000 examples each instead of 1,000.
+(``make fuzz``) runs 20,000 examples each instead of 100, and ``make gate`` 1,000.
 """
 
 import warnings
@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import assume, given, reject
 from hypothesis import strategies as st
 from torch import nn
 
@@ -297,7 +297,7 @@ def test_describe_has_words_for_every_tensor(shape, dtype, chosen, api, implemen
         found = conventions.describe(mask, api, attn_implementation=implementation, num_heads=num_heads)
     except ValueError as error:
         if "mask: got" in str(error):  # a rank that this API has no meaning for
-            return
+            reject()
         raise
     assert found.api.startswith(api)
     assert str(found).count("\n") == len(found.rows()) == found._repr_html_().count("<tr>")
@@ -325,8 +325,7 @@ def test_patterns_never_claim_what_is_not_there(drawn):
 def test_find_leaks_against_a_loop(drawn, layers):
     keep, batch, heads, q_len, _ = drawn
     keep = keep[..., :q_len].expand(batch, heads, q_len, -1) if keep.shape[-1] >= q_len else None
-    if keep is None or keep.shape[-1] != q_len:
-        return
+    assume(keep is not None)
     measured = torch.rand(batch, q_len, q_len) * (torch.rand(batch, q_len, q_len) > 0.5)
     allowed = reach(keep, layers)
     found = find_leaks(measured, keep, layers)

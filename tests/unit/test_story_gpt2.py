@@ -126,6 +126,7 @@ def test_every_text_comes_back(story):
 # --- what the card says ------------------------------------------------------------------------------
 
 
+@pytest.mark.gate  # 20 seconds; what it measures changes with the data alone
 def test_the_card_says_what_is_measured(story, evaluate):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for line in evaluate["measured"]().splitlines():
@@ -227,6 +228,7 @@ def test_absolute_positions_need_position_ids(story, prompts):
     assert torch.equal((wrong - right).abs().amax(-1) < 1e-6, ~shorter)
 
 
+@pytest.mark.gate  # 15 seconds
 def test_rotary_positions_need_none(smollm2, prompts):
     """F11, the other half: the same 50 prompts, the same experiment."""
     model, tokenizer = smollm2

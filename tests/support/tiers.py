@@ -1,0 +1,48 @@
+"""Which tests belong to which tier, and which must run one after the other.
+
+``make quick`` runs what needs neither a browser nor a lesson, ``make test`` all but what is marked ``gate``, and
+``make check`` both that and the rest.
+"""
+
+import os
+import re
+
+import pytest
+
+#: Fixtures that start a browser, and fixtures that hold what the execution of lessons gave.
+BROWSERS = {"browser", "fox", "firefox"}
+EXECUTIONS = {"executed", "built", "pages", "decks", "lab"}
+#: One worker at a time has these: a second Firefox or JupyterLab would take a core and half a gigabyte.
+SHARED = {"lab": "jupyterlab", "fox": "firefox", "firefox": "firefox"}
+LESSON = re.compile(r"(?:solutions/)?(\d\d_\w+?)(?:\.ipynb)?")
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def marks(item) -> list:
+    """The marks of a test that follow from what it is, a property or not, and from the fixtures that it needs."""
+    fixtures = set(item.fixturenames)
+    derived = []
+    if fixtures & BROWSERS:
+        derived.append(pytest.mark.browser)
+    if fixtures & EXECUTIONS:
+        derived.append(pytest.mark.lesson)
+    if getattr(item.obj, "is_hypothesis_test", False):
+        derived.append(pytest.mark.property)
+    if group := _group(item, fixtures):
+        derived.append(pytest.mark.xdist_group(group))
+    return derived
+
+
+def _group(item, fixtures: set[str]) -> str | None:
+    """The name of the tests that one worker runs one after the other, or None for a test that any may run."""
+    for name in SHARED.keys() & fixtures:
+        return SHARED[name]
+    if "executed" in fixtures and hasattr(item, "callspec"):
+        for value in item.callspec.params.values():
+            if isinstance(value, str) and (lesson := LESSON.fullmatch(value)):
+                return lesson[1]
+    return None
