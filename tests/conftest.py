@@ -15,6 +15,8 @@ from publish import notebooks
 from tests.support import chromium, widget_page
 from utils import models
 
+pytest_plugins = ["tests.support.browsers"]  # stops a run that needs a browser which is not there
+
 # In CI the same 1,000 examples each time; `make fuzz` looks further, elsewhere each time.
 hypothesis.settings.register_profile("ci", max_examples=1000, deadline=None, derandomize=True, database=None)
 hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
