@@ -4,6 +4,8 @@
 USABLE := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
                       if $$name -c '$(USABLE)' 2>/dev/null; then echo $$name; exit; fi; done; echo python3)
+INSTALL = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and none is on the path."; exit 1; }; \
+           $(PYTHON) install.py
 VENV   := .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm
@@ -98,6 +100,7 @@ lint: $(VENV)/installed-dev node_modules/.package-lock.json
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/lesson.yml
 	$(NPM) run --silent lint
 	$(NPM) run --silent types
 
@@ -109,14 +112,14 @@ browser: $(VENV)/installed-dev
 
 # What `make lab` needs, what publishing needs, what tests need: each holds what stands before it.
 $(VENV)/installed-lab $(VENV)/installed-publish $(VENV)/installed-dev: $(VENV)/installed-%: install.py pyproject.toml constraints.txt
-	@$(PYTHON) install.py $(VENV) $*
+	$(INSTALL) $(VENV) $*
 
 # The tested versions, with those of constraints-$(OLD).txt in place of the newer ones.
 $(VENV_OLD)/installed-dev: install.py pyproject.toml constraints.txt constraints-$(OLD).txt
-	@$(PYTHON) install.py $(VENV_OLD) dev --constraint constraints.txt --constraint constraints-$(OLD).txt
+	$(INSTALL) $(VENV_OLD) dev --constraint constraints.txt --constraint constraints-$(OLD).txt
 
 $(VENV_NEW)/installed-dev: install.py pyproject.toml
-	@$(PYTHON) install.py $(VENV_NEW) dev --newest
+	$(INSTALL) $(VENV_NEW) dev --newest
 
 node_modules/.package-lock.json: package.json package-lock.json $(VENV)/installed-dev
 	$(NPM) ci --no-audit --no-fund

@@ -80,9 +80,9 @@ def torch_options() -> list[str]:
     if sys.platform != "linux" or has_nvidia_gpu() or "PIP_EXTRA_INDEX_URL" in os.environ:
         return []
     if not answers(TORCH_CPU + "/torch/"):
-        print(f"{TORCH_CPU} does not answer, so torch comes from where pip gets everything else.")
+        print(f"{TORCH_CPU} does not answer, so torch comes from where pip gets everything else.", flush=True)
         return []
-    print("No NVIDIA GPU here, so torch comes without CUDA.")
+    print("No NVIDIA GPU here, so torch comes without CUDA.", flush=True)
     return ["--extra-index-url", TORCH_CPU]
 
 
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(problem, file=sys.stderr)
         return 1
     environment = ROOT / options.environment
-    print(f"Setting up {options.environment} for {options.extra}: a few minutes, once.")
+    print(f"Setting up {options.environment} for {options.extra}: a few minutes, once.", flush=True)
     if not works(environment) and (status := run(sys.executable, "-m", "venv", "--clear", environment)):
         return status
     pins = environment / "constraints.txt"

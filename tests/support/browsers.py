@@ -71,11 +71,14 @@ def install_debian_packages(names: list[str], root: list[str]) -> None:
 
 
 def install_playwrights_builds(names: list[str], root: list[str] | None) -> None:
-    """Says what it fetches, and fetches it; with the libraries that these builds need, where it may install them."""
-    libraries = ["--with-deps"] if root is not None and shutil.which("apt-get") else []
-    also = " and installs the libraries that they need" if libraries else ""
+    """Says what it fetches, and fetches it; first the libraries that these builds need, where it may install them."""
+    playwright = [sys.executable, "-m", "playwright"]
+    with_libraries = root is not None and bool(shutil.which("apt-get"))
+    also = ", after the libraries that they need" if with_libraries else ""
     print(f"The browser tests need {' and '.join(names)}. Playwright fetches its own builds{also}.", flush=True)
-    subprocess.run([sys.executable, "-m", "playwright", "install", *libraries, *names])
+    if with_libraries:
+        subprocess.run([*root, *playwright, "install-deps", *names])
+    subprocess.run([*playwright, "install", *names])
 
 
 def main() -> int:
