@@ -196,7 +196,7 @@ def recipe(target):
     """What make would run for a target on a machine that has nothing yet."""
     command = ["make", "--dry-run", "VENV=no/such/folder", "PYTHON=python", target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return re.findall(r"^python install.py \S+ (\w+)|-m (tests\.support\.browsers)|jupyter (lab) ", done.stdout, re.M)
+    return re.findall(r"python install.py \S+ (\w+)|-m (tests\.support\.browsers)|jupyter (lab) ", done.stdout)
 
 
 def test_make_lab_installs_neither_browsers_nor_tools_for_tests():
