@@ -11,7 +11,7 @@ BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 ARGS   ?=
 
-# The order in which things are set up counts: tests need all that lessons need, and more.
+# Two recipes that set up one environment would be in each other's way.
 .NOTPARALLEL:
 
 # Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
@@ -59,35 +59,35 @@ lab: models
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."
 	$(BIN)/jupyter lab $(LAB_FLAGS) $(ARGS)
 
-test: browser models
+test: models browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest $(ARGS)
 
-test-matrix: $(VENV_OLD)/installed-dev models
+test-matrix: models $(VENV_OLD)/installed
 	HF_HUB_OFFLINE=1 $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
 
 # Lessons and all that needs no browser, with the newest libraries that the ranges in pyproject.toml allow.
-test-newest: $(VENV_NEW)/installed-dev
+test-newest: $(VENV_NEW)/installed
 	$(VENV_NEW)/bin/python -m utils.models
 	HF_HUB_OFFLINE=1 $(VENV_NEW)/bin/python -m pytest tests/unit tests/lessons -m "not browser" \
 		--deselect tests/unit/test_house.py::test_what_is_installed_is_what_is_tested $(ARGS)
 
-fuzz: $(VENV)/installed-dev models
+fuzz: models
 	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit/test_properties.py $(ARGS)
 
-bench: $(VENV)/installed-dev models
+bench: models
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.bench
 
-notebooks: $(VENV)/installed-publish models
+notebooks: models
 	$(BIN)/python -m publish notebooks $(ARGS)
 
-page slides: $(VENV)/installed-publish models
+page slides: models
 	$(BIN)/python -m publish $@ $(LESSON)
 
 # Buttons that open a lesson elsewhere need to know where it lives.
 SITE_FLAGS := $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(ADDRESS),--address $(ADDRESS)) \
               $(if $(JUPYTERHUB),--jupyterhub $(JUPYTERHUB))
 
-site: $(VENV)/installed-publish models
+site: models
 	$(BIN)/python -m publish site $(SITE_FLAGS)
 
 publish: site
@@ -104,22 +104,27 @@ lint: $(VENV)/installed-dev node_modules/.package-lock.json
 	$(NPM) run --silent lint
 	$(NPM) run --silent types
 
-models: $(VENV)/installed-lab
+# How much is installed follows from what was asked for: lab, publish and dev each hold the one before.
+EXTRA := $(if $(filter quick test gate check fuzz bench lint,$(MAKECMDGOALS)),dev,$(if \
+              $(filter notebooks page slides site publish,$(MAKECMDGOALS)),publish,lab))
+
+models: $(VENV)/installed-$(EXTRA)
 	@$(BIN)/python -m utils.models
 
 browser: $(VENV)/installed-dev
 	@$(BIN)/python -m tests.support.browsers
 
-# What `make lab` needs, what publishing needs, what tests need: each holds what stands before it.
 $(VENV)/installed-lab $(VENV)/installed-publish $(VENV)/installed-dev: $(VENV)/installed-%: install.py pyproject.toml constraints.txt
 	$(INSTALL) $(VENV) $*
 
 # The tested versions, with those of constraints-$(OLD).txt in place of the newer ones.
-$(VENV_OLD)/installed-dev: install.py pyproject.toml constraints.txt constraints-$(OLD).txt
+$(VENV_OLD)/installed: install.py pyproject.toml constraints.txt constraints-$(OLD).txt
 	$(INSTALL) $(VENV_OLD) dev --constraint constraints.txt --constraint constraints-$(OLD).txt
+	@touch $@
 
-$(VENV_NEW)/installed-dev: install.py pyproject.toml
+$(VENV_NEW)/installed: install.py pyproject.toml
 	$(INSTALL) $(VENV_NEW) dev --newest
+	@touch $@
 
 node_modules/.package-lock.json: package.json package-lock.json $(VENV)/installed-dev
 	$(NPM) ci --no-audit --no-fund

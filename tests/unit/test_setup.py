@@ -204,7 +204,11 @@ def test_make_lab_installs_neither_browsers_nor_tools_for_tests():
 
 
 def test_make_test_sets_up_everything_before_a_test_runs():
-    assert [*map("".join, recipe("test"))][:2] == ["dev", "tests.support.browsers"]
+    assert [*map("".join, recipe("test"))] == ["dev", "tests.support.browsers"]
+
+
+def test_publishing_needs_no_browser():
+    assert [*map("".join, recipe("site"))] == ["publish"]
 
 
 # Browsers
