@@ -1,13 +1,22 @@
 # make lab opens the lessons, make test runs every test. Each first sets up what it needs, once.
 
-PYTHON ?= python3
+# The first Python that is new enough and can make virtual environments; make PYTHON=... names another.
+USABLE := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+                      if $$name -c '$(USABLE)' 2>/dev/null; then echo $$name; exit; fi; done; echo python3)
+INSTALL = @command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and none is on the path."; exit 1; }; \
+           $(PYTHON) install.py
 VENV   := .venv
-BIN    := $(VENV)/bin
+BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+NPM    := PATH="$(CURDIR)/$(BIN):$$PATH" npm
 ARGS   ?=
+
+# Two recipes that set up one environment would be in each other's way.
+.NOTPARALLEL:
 
 # Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
 # lessons and tests take down to a third of the time. Alone it costs about a tenth, so benchmarks go without.
-lab quick test gate test-matrix fuzz notebooks page slides site: export OMP_WAIT_POLICY ?= passive
+lab quick test gate test-matrix test-newest fuzz notebooks page slides site: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
@@ -21,10 +30,13 @@ endif
 # The older transformers that people still run, in an environment of its own.
 OLD        := 4.57
 VENV_OLD   := $(VENV)-$(OLD)
+# The newest of everything, for the monthly job: what the lessons claim is bound to versions.
+VENV_NEW   := $(VENV)-newest
 OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab quick test gate check test-matrix fuzz bench notebooks page slides site publish lint models browser clean
+.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides site publish lint models \
+        browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +46,7 @@ help:
 	@echo "make check        run all there is: style, tests, those that take long, an older transformers"
 	@echo "make gate         only the tests that take long, which make check adds to those of make test"
 	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"
+	@echo "make test-newest  run what needs no browser with the newest libraries, as CI does every month"
 	@echo "make fuzz         the property tests with 20,000 examples each, about half an hour"
 	@echo "make notebooks    execute the lessons in notebooks/src and write their notebooks"
 	@echo "make site         build the whole site, with search and downloads"
@@ -41,7 +54,7 @@ help:
 	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
 	@echo "make publish      build the site and push it to the branch gh-pages of origin"
 	@echo "make bench        measure what people wait for, as ratios"
-	@echo "make lint         check the code's style"
+	@echo "make lint         check style, types and spelling, of Python and of JavaScript"
 	@echo "make clean        delete the virtual environments"
 
 lab: models
@@ -66,6 +79,12 @@ check: lint test gate test-matrix
 test-matrix: models $(VENV_OLD)/installed
 	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=gate $(VENV_OLD)/bin/python -m pytest $(OLD_TESTS) $(ARGS)
 
+# Lessons and all that needs no browser, with the newest libraries that the ranges in pyproject.toml allow.
+test-newest: $(VENV_NEW)/installed
+	$(VENV_NEW)/bin/python -m utils.models
+	HF_HUB_OFFLINE=1 $(VENV_NEW)/bin/python -m pytest tests/unit tests/lessons -m "not browser" \
+		--deselect tests/unit/test_house.py::test_what_is_installed_is_what_is_tested $(ARGS)
+
 fuzz: models
 	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit/test_properties.py $(ARGS)
 
@@ -89,39 +108,41 @@ publish: site
 	$(BIN)/ghp-import --no-jekyll --push --force --remote origin \
 		--message "The site of $$(git rev-parse --short HEAD)" dist/site
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed-dev node_modules/.package-lock.json
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/lesson.yml
+	$(NPM) run --silent lint
+	$(NPM) run --silent types
 
-models: $(VENV)/installed
+# How much is installed follows from what was asked for: lab, publish and dev each hold the one before.
+EXTRA := $(if $(filter quick test gate check fuzz bench lint,$(MAKECMDGOALS)),dev,$(if \
+              $(filter notebooks page slides site publish,$(MAKECMDGOALS)),publish,lab))
+
+models: $(VENV)/installed-$(EXTRA)
 	@$(BIN)/python -m utils.models
 
-browser: $(VENV)/installed
-	@$(BIN)/python -m tests.support.chromium
+browser: $(VENV)/installed-dev
+	@$(BIN)/python -m tests.support.browsers
 
-$(VENV)/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
-		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version). Try make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -c "import ensurepip" 2>/dev/null || \
-		{ echo "$(PYTHON) cannot make virtual environments. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
-	@echo "Setting up $(VENV): a few minutes, once."
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
-	@# A saved notebook keeps its widgets, so that they are there when it is opened again, before any cell has run.
-	@mkdir -p $(VENV)/share/jupyter/lab/settings
-	@echo '{"@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": true}}' > $(VENV)/share/jupyter/lab/settings/overrides.json
-	@# JupyterLab would ask everybody whether it may fetch news from the network.
-	@$(BIN)/jupyter labextension disable --level=sys_prefix "@jupyterlab/apputils-extension:announcements" >/dev/null 2>&1 || true
-	@touch $@
+$(VENV)/installed-lab $(VENV)/installed-publish $(VENV)/installed-dev: $(VENV)/installed-%: install.py pyproject.toml constraints.txt
+	$(INSTALL) $(VENV) $*
 
 # The tested versions, with those of constraints-$(OLD).txt in place of the newer ones.
-$(VENV_OLD)/installed: pyproject.toml constraints.txt constraints-$(OLD).txt
-	@echo "Setting up $(VENV_OLD): a few minutes, once."
-	$(PYTHON) -m venv $(VENV_OLD)
-	sed -n 's/==.*/==/p' constraints-$(OLD).txt > $(VENV_OLD)/replaced.txt
-	grep -vFf $(VENV_OLD)/replaced.txt constraints.txt | cat - constraints-$(OLD).txt > $(VENV_OLD)/constraints.txt
-	$(VENV_OLD)/bin/python -m pip install --disable-pip-version-check --constraint $(VENV_OLD)/constraints.txt --editable ".[dev]"
+$(VENV_OLD)/installed: install.py pyproject.toml constraints.txt constraints-$(OLD).txt
+	$(INSTALL) $(VENV_OLD) dev --constraint constraints.txt --constraint constraints-$(OLD).txt
+	@touch $@
+
+$(VENV_NEW)/installed: install.py pyproject.toml
+	$(INSTALL) $(VENV_NEW) dev --newest
+	@touch $@
+
+node_modules/.package-lock.json: package.json package-lock.json $(VENV)/installed-dev
+	$(NPM) ci --no-audit --no-fund
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV_OLD)
+	rm -rf $(VENV) $(VENV_OLD) $(VENV_NEW) node_modules

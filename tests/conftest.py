@@ -18,6 +18,8 @@ from tests.support import chromium, tiers, widget_page
 from tests.support.forks import Forks
 from utils import models
 
+pytest_plugins = ["tests.support.browsers"]  # stops a run that needs a browser which is not there
+
 # `make test` tries 100 examples of each property, `make gate` 1,000, the same each time. `make fuzz` looks further,
 # elsewhere each time.
 hypothesis.settings.register_profile("test", max_examples=100, deadline=None, derandomize=True, database=None)

@@ -1,11 +1,12 @@
-"""Firefox, driven through Marionette, its own protocol: Playwright drives a build of its own, which must be fetched."""
+"""The Firefox that tests drive through Marionette, its own protocol: Playwright can drive only a build of its own."""
 
 import os
-import shutil
 import warnings
 from contextlib import contextmanager
 
-NAMES = ("firefox-esr", "firefox")
+from tests.support import programs
+
+NAMES = ("firefox-esr", "firefox", "/Applications/Firefox.app/Contents/MacOS/firefox")
 PREFERENCES = {
     # No way out: what is asked for fails, and shows in the console.
     "network.proxy.type": 1,
@@ -24,16 +25,20 @@ return Services.console.getMessageArray()
 """
 
 
-def executable() -> str:
-    """The Firefox that the system has: FIREFOX names it, else the first one on the path.
+def executable() -> str | None:
+    """What FIREFOX names, else the first one that the system has, else Playwright's own; None if there is none."""
+    return os.environ.get("FIREFOX") or programs.first(NAMES) or programs.playwrights("firefox")
 
-    Raises:
-        FileNotFoundError: there is none.
-    """
-    found = os.environ.get("FIREFOX") or next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        raise FileNotFoundError("these tests drive Firefox: install it, or name it in FIREFOX")
-    return found
+
+def is_drivable() -> bool:
+    """Whether Marionette can drive the browser. Each real Firefox is; Playwright's own build is tried."""
+    if executable() != programs.playwrights("firefox"):
+        return True
+    try:
+        with started() as client:
+            return client.execute_script("return 1 + 1") == 2
+    except Exception:  # it stops, it never answers, it speaks another protocol
+        return False
 
 
 @contextmanager
