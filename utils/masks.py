@@ -193,7 +193,7 @@ class Preset(NamedTuple):
 
     Its names are q, k, q_len, k_len, the parameters, ``own`` (the position of the query among the keys: the last query
     is at the last key), ``document_q`` and ``document_k`` (the documents of both, if there are lengths). Its operators
-    are ``+ - * < <= > >= == & |``, with parentheses around each comparison.
+    are ``+ - * < <= > >= == & |`` and ``%`` of what is not negative, with parentheses around each comparison.
     """
     parameters: tuple[Parameter, ...] = ()
 
