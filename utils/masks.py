@@ -170,7 +170,11 @@ def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
 
 
 class Parameter(NamedTuple):
-    """A number, or a list of document lengths, that a mask of ``PRESETS`` needs."""
+    """A number, or a list of document lengths, that a mask of ``PRESETS`` needs.
+
+    References:
+        Lesson 00, where MaskLab shows an input for each.
+    """
 
     name: str
     label: str
@@ -183,7 +187,11 @@ class Parameter(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same."""
+    """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same.
+
+    References:
+        Lesson 00, where MaskLab offers each.
+    """
 
     key: str
     label: str
