@@ -170,7 +170,11 @@ def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
 
 
 class Parameter(NamedTuple):
-    """A number, or a list of document lengths, that a mask of ``PRESETS`` needs."""
+    """A number, or a list of document lengths, that a mask of ``PRESETS`` needs.
+
+    References:
+        Lesson 00, where MaskLab shows an input for each.
+    """
 
     name: str
     label: str
@@ -183,7 +187,11 @@ class Parameter(NamedTuple):
 
 
 class Preset(NamedTuple):
-    """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same."""
+    """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same.
+
+    References:
+        Lesson 00, where MaskLab offers each.
+    """
 
     key: str
     label: str
@@ -193,7 +201,7 @@ class Preset(NamedTuple):
 
     Its names are q, k, q_len, k_len, the parameters, ``own`` (the position of the query among the keys: the last query
     is at the last key), ``document_q`` and ``document_k`` (the documents of both, if there are lengths). Its operators
-    are ``+ - * < <= > >= == & |``, with parentheses around each comparison.
+    are ``+ - * < <= > >= == & |`` and ``%`` of what is not negative, with parentheses around each comparison.
     """
     parameters: tuple[Parameter, ...] = ()
 

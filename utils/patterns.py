@@ -15,7 +15,11 @@ from ._validation import as_4d
 
 
 class Pattern(NamedTuple):
-    """One part of a mask; the parts of a mask are combined with ``&``."""
+    """One part of a mask; the parts of a mask are combined with ``&``.
+
+    References:
+        Lesson 05.
+    """
 
     name: str
     """full, nothing, causal, sliding window, prefix, banded, future only, documents, padding, hidden keys,

@@ -188,7 +188,7 @@ def test_a_mask_is_recognised(q_len, k_len):
     rows, names_of_drawn = node.evaluate(
         MaskLab,
         """(values, drawn, Q, K) => [Object.keys(module.PRESETS).flatMap((name) => {
-          const parameter = module.PARAMETERS[name][0];
+          const parameter = module.PRESETS[name].parameters[0]?.name;
           return (parameter ? values[parameter] : [null]).map((value) => {
             const keep = module.presetKeep(name, { [parameter]: value }, Q, K);
             const recognised = module.recognise(keep, Q, K);

@@ -290,7 +290,6 @@ def test_views_agree_on_the_preset_and_its_parameters(open_widget):
     """After a choice, a number or a click in either view, and after Python: also where two presets make one mask."""
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), views=2)
     wanted = preset_masks(Q_LEN, K_LEN, real=5, window=3, prefix=3, lengths=[3, 4])
-    parameters = page.evaluate("module.PARAMETERS")
     texts = {"real": "5", "window": "3", "prefix": "3", "lengths": "3, 4"}
 
     def both(name, values, keep):
@@ -301,7 +300,7 @@ def test_views_agree_on_the_preset_and_its_parameters(open_widget):
 
     for n, (name, keep) in enumerate(wanted.items()):
         page.get_by_label("Mask", exact=True).nth(n % 2).select_option(name)
-        both(name, [texts[parameter] for parameter in parameters.get(name, [])], keep)
+        both(name, [texts[parameter.name] for parameter in masks.PRESETS[name].parameters], keep)
 
     page.get_by_label("Mask", exact=True).first.select_option("causal")
     page.get_by_label("Mask", exact=True).last.select_option("sliding_window")

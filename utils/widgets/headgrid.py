@@ -47,7 +47,8 @@ class HeadGrid(anywidget.AnyWidget):
         key_tokens: k_len labels; tokens if not given and q_len == k_len.
         keep: bool, True = may attend, broadcastable to (q_len, k_len): what the mask of ``after`` hides is hatched.
         names: what the two sides are called.
-        layer, head: which map is large at first, counted from 0.
+        layer: the layer whose map is large at first, counted from 0.
+        head: the head whose map is large at first, counted from 0.
         alt: what the picture shows, for those who cannot see it; made from the weights if not given.
         words: replaces words of the interface, for another language: see WORDS in js/headgrid/words.js.
 

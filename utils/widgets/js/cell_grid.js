@@ -2,18 +2,23 @@
 
 import { element } from "./dom.js";
 
+/** @import { WidgetView } from "./widget.js" */
+
 export class CellGrid {
   /**
-   * @param {string} id of the widget
-   * @param {string} name of the grid in it
+   * @param {WidgetView<any>} view
+   * @param {string} name of the grid in the widget
    * @param {Record<string, any>} attributes
+   * @param {() => [number, number, number, number] | null} position the active row and column, and how many there are
    * @param {...Node} maps what is seen of it; hidden from screen readers, since a grid may hold rows only
    */
-  constructor(id, name, attributes, ...maps) {
-    this.cell = element("div", { role: "gridcell", id: `${id}-${name}`, class: "masks-hidden" });
+  constructor(view, name, attributes, position, ...maps) {
+    this.position = position;
+    this.cell = element("div", { role: "gridcell", id: `${view.id}-${name}`, class: "masks-hidden" });
     this.row = element("div", { role: "row", class: "masks-hidden" }, this.cell);
     const fixed = { role: "grid", tabindex: "0", "aria-activedescendant": this.cell.id };
-    this.node = element("div", { ...fixed, "aria-describedby": `${id}-help`, ...attributes }, ...maps, this.row);
+    this.node = element("div", { ...fixed, "aria-describedby": view.help.id, ...attributes }, ...maps, this.row);
+    for (const event of ["focus", "blur"]) this.node.addEventListener(event, () => view.draw());
   }
 
   get focused() {
@@ -25,44 +30,33 @@ export class CellGrid {
   }
 
   /**
-   * Makes a cell the active one.
-   * @param {string} text what is read out
-   * @param {number} row
-   * @param {number} column
+   * Reads out the active cell.
+   * @param {string} text
    */
-  show(text, row, column) {
+  show(text) {
+    const [row, column, rows, columns] = this.position() ?? [0, 0, 0, 0];
     this.cell.textContent = text;
+    this.node.setAttribute("aria-rowcount", String(rows));
+    this.node.setAttribute("aria-colcount", String(columns));
     this.row.setAttribute("aria-rowindex", String(row + 1));
     this.cell.setAttribute("aria-colindex", String(column + 1));
   }
 
   /**
-   * @param {number} rows
-   * @param {number} columns
-   */
-  setSize(rows, columns) {
-    this.node.setAttribute("aria-rowcount", String(rows));
-    this.node.setAttribute("aria-colcount", String(columns));
-  }
-
-  /**
-   * Calls `draw` when the focus comes or goes, and `move` with the cell that a key leads to.
-   * @param {() => [number, number, number, number] | null} position row, column, rows, columns; null if there are none
-   * @param {(row: number, column: number) => void} move
+   * Follows the keys.
+   * @param {(row: number, column: number) => void} move to the cell that a key leads to
    * @param {(key: string) => boolean} press any other key; says whether it means something
-   * @param {() => void} draw
    */
-  listen(position, move, press, draw) {
+  listen(move, press) {
     this.node.addEventListener("keydown", (event) => {
-      const now = position();
-      if (!now) return;
-      const next = movedTo(event, ...now);
+      const position = this.position();
+      if (!position) return;
+      const next = movedTo(event, ...position);
       if (next) move(...next);
       else if (!press(event.key)) return;
       event.preventDefault();
       event.stopPropagation();
     });
-    for (const name of ["focus", "blur"]) this.node.addEventListener(name, draw);
   }
 }
 

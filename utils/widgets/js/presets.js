@@ -4,11 +4,6 @@ import { PRESETS } from "./masks.js";
 
 /** @import { Parameter, Parameters } from "./masks.js" */
 
-/** Names of the parameters of each preset. @type {Record<string, string[]>} */
-export const PARAMETERS = Object.fromEntries(
-  Object.entries(PRESETS).map(([name, { parameters }]) => [name, parameters.map((parameter) => parameter.name)]),
-);
-
 /**
  * The number of each key's document. Keys beyond the sum of the lengths are one more.
  * @param {number[]} lengths

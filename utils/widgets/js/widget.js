@@ -54,10 +54,8 @@ export class WidgetView {
     for (const node of [document.documentElement, document.body]) {
       themes.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
     }
-    this.endings.push(
-      () => resize.disconnect(),
-      () => themes.disconnect(),
-    );
+    this.endings.push(() => resize.disconnect());
+    this.endings.push(() => themes.disconnect());
     this.endings.push(() => dark.removeEventListener("change", draw));
   }
 

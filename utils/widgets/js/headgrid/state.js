@@ -78,6 +78,16 @@ export class GridState {
     return this.weights.after ? { before, after, change: this.words.change }[side] : this.words.only;
   }
 
+  /** @returns {[number, number, number, number] | null} */
+  headPosition() {
+    return this.loaded ? [this.layer, this.head, this.weights.layers, this.weights.heads] : null;
+  }
+
+  /** @returns {[number, number, number, number] | null} */
+  cellPosition() {
+    return this.loaded ? [this.active.q, this.active.k, this.weights.Q, this.weights.K] : null;
+  }
+
   // -- weights --
 
   /** Where the map of a layer and head begins among the bytes. */

@@ -18,7 +18,8 @@ export class Thumbs {
     this.view = view;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.title = element("figcaption");
-    this.grid = new CellGrid(view.id, "thumbs", { class: "headgrid-thumbs", "aria-label": "" }, this.canvas);
+    const attributes = { class: "headgrid-thumbs", "aria-label": "" };
+    this.grid = new CellGrid(view, "thumbs", attributes, () => view.state.headPosition(), this.canvas);
     this.node = element("figure", {}, this.title, this.grid.node);
     this.size = 0; // of a thumbnail
     this.image = new ImageData(1, 1); // the maps alone, at the screen's own resolution
@@ -97,8 +98,7 @@ export class Thumbs {
     const { layers, heads } = state.weights;
     this.title.textContent = words.thumbs(state.sideName(state.side), layers, heads);
     this.grid.node.setAttribute("aria-label", this.title.textContent);
-    this.grid.setSize(layers, heads);
-    this.grid.show(words.thumb(state.layer, state.head, state.moved()), state.layer, state.head);
+    this.grid.show(words.thumb(state.layer, state.head, state.moved()));
   }
 
   /**

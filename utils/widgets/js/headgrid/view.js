@@ -82,13 +82,8 @@ export class GridView extends WidgetView {
 
   showWords() {
     const { state, words } = this;
-    this.status.textContent = words.status(
-      state.layer,
-      state.head,
-      this.model.get("names"),
-      state.moved(),
-      state.nanRows(),
-    );
+    const { layer, head } = state;
+    this.status.textContent = words.status(layer, head, this.model.get("names"), state.moved(), state.nanRows());
     this.legend.replaceChildren(...legendParts(state, words));
   }
 
@@ -117,31 +112,23 @@ export class GridView extends WidgetView {
 
   /** Arrows move in both grids; Enter goes into the large map, Escape back out. */
   followKeys() {
-    const { state, thumbs, zoom } = this;
+    const { thumbs, zoom } = this;
     const leave = (/** @type {string[]} */ keys, /** @type {Thumbs | Zoom} */ other) => (/** @type {string} */ key) => {
       if (keys.includes(key)) other.grid.focus();
       return keys.includes(key);
     };
-    const announce = (/** @type {Thumbs | Zoom} */ part) =>
-      requestAnimationFrame(() => (this.live.textContent = part.grid.cell.textContent));
-    thumbs.grid.listen(
-      () => (state.loaded ? [state.layer, state.head, state.weights.layers, state.weights.heads] : null),
-      (layer, head) => {
-        setAndSave(this.model, { layer, head });
-        announce(thumbs);
-      },
-      leave(["Enter", " "], zoom),
-      () => this.draw(),
-    );
-    zoom.grid.listen(
-      () => (state.loaded ? [state.active.q, state.active.k, state.weights.Q, state.weights.K] : null),
-      (q, k) => {
-        this.moveTo(q, k);
-        announce(zoom);
-      },
-      leave(["Escape"], thumbs),
-      () => this.draw(),
-    );
+    const announce = (/** @type {Thumbs | Zoom} */ { grid }) =>
+      requestAnimationFrame(() => (this.live.textContent = grid.cell.textContent));
+    const chooseHead = (/** @type {number} */ layer, /** @type {number} */ head) => {
+      setAndSave(this.model, { layer, head });
+      announce(thumbs);
+    };
+    const chooseCell = (/** @type {number} */ q, /** @type {number} */ k) => {
+      this.moveTo(q, k);
+      announce(zoom);
+    };
+    thumbs.grid.listen(chooseHead, leave(["Enter", " "], zoom));
+    zoom.grid.listen(chooseCell, leave(["Escape"], thumbs));
   }
 
   end() {

@@ -33,7 +33,6 @@ export const WORDS = {
   keyColumn: "key",
   /** @type {(shown: number, all: number) => string} */
   onlyLargest: (shown, all) => `Shown are the ${shown} keys with most weight, of ${all}.`,
-  legend: "Colours",
   nan: "NaN",
   /** @type {(reason: string) => string} */
   broken: (reason) => `The attention maps could not be read: ${reason}`,

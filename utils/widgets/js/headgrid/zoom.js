@@ -22,7 +22,8 @@ export class Zoom {
     this.canvases = [0, 1].map(() => element("canvas", { "aria-hidden": "true" }));
     this.titles = [0, 1].map(() => element("div", { class: "masks-title" }));
     this.boxes = this.canvases.map((canvas, n) => element("div", { "aria-hidden": "true" }, this.titles[n], canvas));
-    this.grid = new CellGrid(view.id, "zoom", { class: "headgrid-zoom", "aria-label": view.words.zoom }, ...this.boxes);
+    const attributes = { class: "headgrid-zoom", "aria-label": view.words.zoom };
+    this.grid = new CellGrid(view, "zoom", attributes, () => view.state.cellPosition(), ...this.boxes);
     this.table = element("div");
     this.layout = /** @type {Layout} */ ({});
     /** @type {LabelledMap[]} */
@@ -57,22 +58,14 @@ export class Zoom {
     this.boxes[1].hidden = !after;
   }
 
-  /** @param {number} n */
-  hatched(n) {
-    const { state } = this.view;
-    return state.zoomSides[n] === "after" && state.weights.keep !== null;
-  }
-
   paint() {
     const { state } = this.view;
     const { keep } = state.weights;
     const from = state.start();
+    const hidden = (/** @type {number} */ cell) => keep !== null && !keep[cell];
     state.zoomSides.forEach((side, n) => {
       const { colour } = state.look(side);
-      this.maps[n].paint(
-        (cell) => colour(from + cell, cell),
-        (cell) => keep !== null && !keep[cell],
-      );
+      this.maps[n].paint((cell) => colour(from + cell, cell), hidden);
       this.titles[n].textContent = state.sideName(side);
     });
   }
@@ -85,7 +78,7 @@ export class Zoom {
         labels: this.labels,
         active: state.active,
         focused: this.grid.focused,
-        hatched: this.hatched(n),
+        hatched: side === "after" && state.weights.keep !== null,
         smooth: this.layout.cell < 1,
         number: (q, k) => this.number(side, q, k),
       });
@@ -112,12 +105,11 @@ export class Zoom {
   /** Reads out the active cell. */
   describe() {
     const { state, words } = this.view;
-    const { Q, K, queryTokens, keyTokens } = state.weights;
+    const { queryTokens, keyTokens } = state.weights;
     const { q, k } = state.active;
     const parts = state.sides.map((side) => words.value(state.sideName(side), twoDigits(state.value(side, q, k))));
     if (state.hides(q, k)) parts.push(words.hidden);
-    this.grid.setSize(Q, K);
-    this.grid.show(words.cell(short(queryTokens[q], 40), short(keyTokens[k], 40), parts.join(", ")), q, k);
+    this.grid.show(words.cell(short(queryTokens[q], 40), short(keyTokens[k], 40), parts.join(", ")));
   }
 
   /** Shows where the active query looks. */

@@ -66,7 +66,6 @@ function cellsBetween(from, to) {
 export function followKeys(view) {
   const { state, maps } = view;
   maps.grid.listen(
-    () => [state.active.q, state.active.k, state.Q, state.K],
     (q, k) => {
       view.moveTo(q, k);
       view.announce();
@@ -79,7 +78,6 @@ export function followKeys(view) {
       view.endDrawing();
       return true;
     },
-    () => view.draw(),
   );
   view.root.addEventListener("keydown", (event) => {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";

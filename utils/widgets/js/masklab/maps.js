@@ -20,8 +20,9 @@ export class LabMaps {
     this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), state.Q, state.K);
     this.left.canvas.setAttribute("aria-label", `${words.before}. ${state.Q} × ${state.K}.`);
     const attributes = { class: "masklab-grid", "aria-label": words.after, "aria-multiselectable": "true" };
-    this.grid = new CellGrid(view.id, "cell", attributes, this.right.canvas);
-    this.grid.setSize(state.Q, state.K);
+    /** @returns {[number, number, number, number]} */
+    const position = () => [state.active.q, state.active.k, state.Q, state.K];
+    this.grid = new CellGrid(view, "cell", attributes, position, this.right.canvas);
     const figure = (/** @type {string} */ title, /** @type {Node} */ content) =>
       element("figure", {}, element("figcaption", {}, title), content);
     const figures = [figure(words.before, this.left.canvas), figure(words.after, this.grid.node)];
@@ -105,7 +106,7 @@ export class LabMaps {
     const cell = q * state.K + k;
     const seen = state.hides(cell) ? words.hidden : words.visible;
     const [query, key] = [short(state.queryTokens[q], 40), short(state.keyTokens[k], 40)];
-    this.grid.show(words.cell(query, key, seen, formatNumber(state.after[cell])), q, k);
+    this.grid.show(words.cell(query, key, seen, formatNumber(state.after[cell])));
     this.grid.cell.setAttribute("aria-selected", String(!state.hides(cell)));
   }
 }
