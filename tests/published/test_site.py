@@ -194,6 +194,22 @@ def test_pages_and_shared_files_are_small(built):
         assert len(text.encode()) + sum(path.stat().st_size for path in figures) < 500_000, name
 
 
+def test_the_reference_shows_public_names_and_what_is_said_of_them(parsed, built):
+    shown = set()
+    for module in sphinx_source.MODULES:
+        page = parsed[built / "reference" / f"{module}.html"]
+        names = [entry["id"].removeprefix(f"utils.{module}.") for entry in page.select("dl.py > dt[id]")]
+        assert len(names) == len(set(names)) > 1, module
+        assert [name for name in names if name.startswith("_") or name.isupper() or name == "main"] == []
+        assert [entry["id"] for entry in page.select("dl.py > dt[id]") if "*args" in entry.get_text()] == []
+        text = page.select_one("article").get_text()
+        for remains in ("See:", "Alias for field number", str(paths.ROOT)):
+            assert remains not in text, module
+        shown |= {f"{module}.{name}" for name in names}
+    assert {"masks.causal", "conventions.describe", "influence.find_leaks", "plots.heatmap", "models.load"} <= shown
+    assert {f"widgets.{name}" for name in ("MaskLab", "HeadGrid", "Explorer")} <= shown
+
+
 def test_downloads_are_there(parsed, built):
     for name in LESSONS:
         links = {link.get_text(): link["href"] for link in parsed[built / f"{name}.html"].select(".about-page a")}
