@@ -123,4 +123,5 @@ def _joined(outputs: list) -> list:
 
 
 def _text(notebook: nbformat.NotebookNode) -> str:
+    """A notebook as the text of its file."""
     return nbformat.writes(notebook) + "\n"

@@ -17,20 +17,8 @@ from . import for_readers, ledger, paths, static_widgets
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
-#: Modules of the reference, in the order in which one meets them.
-MODULES = [
-    "masks",
-    "conventions",
-    "describe",
-    "attention",
-    "influence",
-    "patterns",
-    "plots",
-    "widgets",
-    "models",
-    "text",
-    "checks",
-]
+#: Modules of the reference, in the order in which one meets them; what describe.py holds is in conventions.
+MODULES = ["masks", "conventions", "patterns", "attention", "influence", "plots", "widgets", "models", "text", "checks"]
 FIGURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
@@ -90,6 +78,7 @@ def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
 
 
 def _write_if_changed(path: Path, data: bytes) -> None:
+    """Writes a file, unless that is what it holds."""
     if not path.exists() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -3,8 +3,7 @@
 // way, too, and look at globalThis.masksPage.
 
 (() => {
-  const page = { models: new Map(), ends: [], saves: 0, load };
-  const modules = new Map();
+  const page = { models: new Map(), modules: new Map(), ends: [], saves: 0, load };
 
   // A page from disk can import nothing but what it carries.
   function load(kind) {
@@ -36,9 +35,9 @@
     for (const mount of document.querySelectorAll(".masks-place")) {
       const id = mount.dataset.model;
       const { kind, state } = states[id];
-      if (!modules.has(kind)) modules.set(kind, load(kind));
+      if (!page.modules.has(kind)) page.modules.set(kind, load(kind));
       if (!page.models.has(id)) page.models.set(id, newModel(state)); // shown twice, one model
-      const { default: widget } = await modules.get(kind);
+      const { default: widget } = await page.modules.get(kind);
       const root = document.createElement("div");
       root.className = "masks-alive";
       mount.append(root);
@@ -49,5 +48,5 @@
   }
 
   globalThis.masksPage = page;
-  mountAll();
+  page.mounted = mountAll();
 })();

@@ -1,9 +1,12 @@
 """How Sphinx makes the site. ``sphinx_source.py`` writes what it reads; nothing here asks the network."""
 
+import inspect
 import json
 from datetime import date
 from html import escape
 from pathlib import Path
+
+from sphinx.util.inspect import stringify_signature
 
 from publish.document import without_empty_heads
 from publish.for_readers import WORDS_A_MINUTE
@@ -25,6 +28,8 @@ nb_merge_streams = True
 myst_enable_extensions = ["colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
+napoleon_use_rtype = False  # the type is in the signature already
+napoleon_use_ivar = True  # attributes as a list, not as entries beside those of the class
 copybutton_selector = "div.cell_input pre, div.highlight-python pre, div.highlight-bash pre"
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
@@ -83,7 +88,42 @@ def describe(app, name, template, context, doctree):
         context["body"] = without_empty_heads(context["body"])
 
 
+def is_internal(app, what, name, obj, skip, options):
+    """Whether the reference leaves out a member of a module: constants and the command line. None: as usual."""
+    if what == "module" and (name == "main" or not (inspect.isclass(obj) or inspect.isroutine(obj))):
+        return True
+    return None
+
+
+def signature(app, what, name, obj, options, arguments, returns):
+    """What a class takes, where its base hides it: a widget's arguments are those of its ``__init__``."""
+    if what == "class" and arguments and arguments.startswith("(*args"):
+        parameters = [*inspect.signature(obj.__init__).parameters.values()][1:]  # without self
+        return stringify_signature(inspect.Signature(parameters), unqualified_typehints=True), returns
+    return None
+
+
+#: Docstrings of attributes, as they were written.
+one_liners: dict[str, list[str]] = {}
+
+
+def remember_docstring(app, what, name, obj, options, lines):
+    """Remembers what is said of an attribute: napoleon takes what comes before a colon for its type."""
+    if what in ("attribute", "property", "data") and not any(line.endswith(":") for line in lines):
+        one_liners[name] = list(lines)
+
+
+def restore_docstring(app, what, name, obj, options, lines):
+    """Undoes what napoleon did to an attribute's docstring; of a named tuple's field, Python says only its number."""
+    lines[:] = [line for line in one_liners.pop(name, lines) if not line.startswith("Alias for field number")]
+
+
 def setup(app):
+    """Connects what is defined here; returns that pages may be read and written in parallel."""
     app.add_config_value("said_of_pages", "", "html")
     app.connect("html-page-context", describe)
+    app.connect("autodoc-skip-member", is_internal)
+    app.connect("autodoc-process-signature", signature)
+    app.connect("autodoc-process-docstring", remember_docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", restore_docstring, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

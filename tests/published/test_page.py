@@ -7,46 +7,25 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import for_readers, static_widgets
+from publish import for_readers, paths, source, static_widgets
 from publish import page as single
+from tests.support.living_widgets import try_widgets
+from tests.support.tiers import sweep
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in source.files()]
-every_lesson = pytest.mark.parametrize("name", LESSONS)
+LESSONS = [lesson.stem for lesson in source.files()]
+#: Lesson 00 holds both kinds of widgets.
+every_lesson = pytest.mark.parametrize("name", sweep(LESSONS, daily=["00_start_here"]))
 
 
 def committed(name):
     return nbformat.read(paths.FOLDER / f"{name}.ipynb", as_version=4)
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(single, "PAGES", folder)
-        written = list(single.build())
-    assert [path.stem for path in written] == [*LESSONS, "cheat_sheet_to_print", "what_tutorials_get_wrong"]
-    return {path.stem: path for path in written}
-
-
 @pytest.fixture
-def opened(pages, page):
-    """Opens a lesson with the network off; at the end, nothing was asked for and nothing was complained of."""
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-    def open_page(name):
-        page.context.set_offline(True)
-        page.goto(pages[name].as_uri())
-        page.wait_for_selector('html[data-masks="ready"]')
-        return page
-
-    yield open_page
-    assert [url for url in requests if not url.startswith(("blob:", "file:"))] == []
-    assert len([url for url in requests if url.startswith("file:")]) == 1
-    assert complaints == []
+def opened(page_file, open_offline):
+    """Opens the page of a lesson, which must be all there is."""
+    return lambda name: open_offline(page_file(name), as_alone=True)
 
 
 @every_lesson
@@ -61,37 +40,11 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     for picture in shown.locator("img").all():
         assert len((picture.get_attribute("alt") or "").split()) > 10
     # Every formula became MathML, and no dollar of one is left in the text.
-    formulas = [
-        found
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for found in for_readers.MATH.finditer(cell.source)
-    ]
-    wanted = sum(found["block"] is not None or found["inline"] is not None for found in formulas)
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    formulas = [match for text in texts for match in for_readers.MATH.finditer(text)]
+    wanted = sum(match["block"] is not None or match["inline"] is not None for match in formulas)
     assert shown.locator("math").count() == wanted
     assert "$" not in "".join(shown.locator(".text_cell").all_inner_texts())
-
-
-def try_widgets(shown, within="body"):
-    """Every widget within answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
-    for lab in shown.locator(f"{within} .masklab").all():
-        status, before = lab.locator(".masks-status"), lab.locator(".masks-status").inner_text()
-        flip = lab.get_by_role("button", name="Flip polarity")
-        flip.click()
-        expect(flip).to_have_attribute("aria-pressed", "true")
-        flip.click()
-        expect(status).to_have_text(before)
-        lab.get_by_role("grid").focus()
-        shown.keyboard.press("Control+Home")
-        shown.keyboard.press("Space")
-        expect(status).not_to_have_text(before)
-        shown.keyboard.press("Control+z")
-        expect(status).to_have_text(before)
-    for grid in shown.locator(f"{within} .headgrid").all():
-        for choice in grid.get_by_role("radio").all():
-            choice.check()
-            settle(shown)
-            expect(choice).to_be_checked()
 
 
 @every_lesson
@@ -110,12 +63,12 @@ def test_a_page_fits_the_window(name, opened):
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["00_start_here", "10_cheat_sheet"])
+@pytest.mark.parametrize("scheme", sweep(["light", "dark"], daily=["light"]))
+@pytest.mark.parametrize("name", sweep(["00_start_here", "10_cheat_sheet"], daily=["00_start_here"]))
 def test_axe_finds_nothing(name, scheme, page, opened):
     page.emulate_media(color_scheme=scheme)
-    found = Axe().run(opened(name))
-    assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in found.response["violations"]] == []
+    answer = Axe().run(opened(name)).response
+    assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in answer["violations"]] == []
 
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
@@ -133,10 +86,14 @@ def test_print_shows_pictures_in_place_of_widgets(opened):
     assert line.evaluate("pre => pre.scrollWidth <= pre.clientWidth"), "long lines are broken, not cut"
 
 
-def test_links_between_lessons_stay_among_the_pages(pages):
-    for path in pages.values():
+@pytest.mark.gate  # every day, a test of the site looks at the links of the pages that it brings
+def test_all_pages_are_written_and_links_between_lessons_stay_among_them(executed, tmp_path, monkeypatch):
+    monkeypatch.setattr(single, "PAGES", tmp_path)
+    written = list(single.build())
+    assert [path.stem for path in written] == [*LESSONS, "cheat_sheet_to_print", "what_tutorials_get_wrong"]
+    for path in written:
         for target in re.findall(r'href="(\d\d_\w+\.html)', path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name} → {target}"
+            assert (tmp_path / target).exists(), f"{path.name} → {target}"
 
 
 HOSTILE = '</script><script>window.hit = true</script><img src=x onerror="window.hit = true">'
@@ -159,7 +116,7 @@ def test_a_widget_without_its_state_is_named():
     notebook = committed("04_minus_infinity")
     notebook.metadata.pop("widgets")
     with pytest.raises(paths.LessonError, match=r"cell cell-\d+: the widget was saved without its state"):
-        static_widgets.place(notebook)
+        static_widgets.replace_views(notebook)
 
 
 def test_a_lesson_that_does_not_exist_is_named():

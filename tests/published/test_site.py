@@ -1,4 +1,4 @@
-"""The site as people meet it: from a disk, with no network, in Chromium and in Firefox."""
+"""The site as people meet it: from a disk, with no network, in Chromium, and its files; what builds it."""
 
 import re
 import runpy
@@ -15,24 +15,19 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from publish import for_readers, notebooks, sheet, site
-from tests.lessons.test_lessons import lesson as small_lesson
-from tests.published.test_page import try_widgets
-from tests.support import firefox
+from publish import for_readers, notebooks, paths, sheet, site, source, sphinx_source
+from publish.hosting import Hosting
+from tests.support import small_lesson
+from tests.support.living_widgets import try_widgets
+from tests.support.tiers import sweep
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in source.files()]
+LESSONS = [lesson.stem for lesson in source.files()]
 OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "reference", "404", "search", "genindex"]
-REFERENCE = [f"reference/{module}" for module in site.MODULES]
+REFERENCE = [f"reference/{module}" for module in sphinx_source.MODULES]
 PAGES = LESSONS + OTHERS + REFERENCE
 #: One of each kind.
-AXE = ["index", "04_minus_infinity", "what_tutorials_get_wrong", "reference/masks", "search", "404"]
-
-
-@pytest.fixture(scope="session")
-def built(executed):
-    """The site, in its own place: what a build before left is used again."""
-    return site.build()
+KINDS = ["index", "04_minus_infinity", "what_tutorials_get_wrong", "reference/masks", "search", "404"]
 
 
 @pytest.fixture(scope="session")
@@ -42,26 +37,9 @@ def parsed(built):
 
 
 @pytest.fixture
-def opened(built, page):
-    """Opens a page with the network off; at the end, nothing was asked for, failed or was complained of."""
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("requestfailed", lambda request: complaints.append(request.url))
-    page.on(
-        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
-    )
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
-    def open_page(name, query=""):
-        page.context.set_offline(True)
-        page.goto(f"{(built / f'{name}.html').as_uri()}{query}")
-        if page.locator(".masks-place").count():
-            page.wait_for_selector('html[data-masks="ready"]', timeout=10_000)
-        return page
-
-    yield open_page
-    assert [url for url in requests if not url.startswith(("blob:", "file:", "data:"))] == []
-    assert complaints == []
+def opened(built, open_offline):
+    """Opens a page of the site."""
+    return lambda name, query="": open_offline(built / f"{name}.html", query)
 
 
 def test_the_lists_above_are_complete(built):
@@ -73,7 +51,7 @@ def test_the_lists_above_are_complete(built):
     }
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", sweep(PAGES, daily=KINDS))
 def test_a_page_needs_nothing_is_whole_and_fits(name, opened):
     shown = opened(name)
     assert shown.locator("h1").count() == 1
@@ -84,7 +62,7 @@ def test_a_page_needs_nothing_is_whole_and_fits(name, opened):
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
 
 
-@pytest.mark.parametrize("name", ["index", *LESSONS])
+@pytest.mark.parametrize("name", sweep(["index", *LESSONS], daily=["index", "00_start_here"]))
 def test_widgets_live_by_mouse_and_keyboard(name, opened):
     shown = opened(name)
     assert shown.locator(".masks-place").count() == shown.locator(".masks-lives").count() > 0
@@ -99,9 +77,9 @@ def test_code_is_copied_without_its_output(opened):
 
 def test_search_finds_lessons_and_helpers(opened):
     shown = opened("search", "?q=left+padding")
-    found = shown.locator("#search-results li a")
-    expect(found.first).to_be_visible()
-    assert any("03_left_or_right" in link.get_attribute("href") for link in found.all())
+    results = shown.locator("#search-results li a")
+    expect(results.first).to_be_visible()
+    assert any("03_left_or_right" in link.get_attribute("href") for link in results.all())
     shown = opened("search", "?q=assert_no_leaks")
     expect(shown.locator('#search-results a[href*="influence"]').first).to_be_visible()
 
@@ -123,21 +101,22 @@ def test_dark_is_dark_for_page_widgets_and_figures(opened, page):
       canvas.fillRect(0, 0, 1, 1);
       return Math.max(...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3));
     }"""
-    for place in ("body", ".masklab", "div.cell_input div.highlight"):
-        assert shown.locator(place).first.evaluate(brightness) < 70, place
+    for selector in ("body", ".masklab", "div.cell_input div.highlight"):
+        assert shown.locator(selector).first.evaluate(brightness) < 70, selector
     # The switch in the page wins over the system, for the widgets too.
     shown.get_by_role("button", name="Color mode").click()
     shown.get_by_role("button", name="Light").click()
-    for place in ("body", ".masklab"):
-        assert shown.locator(place).first.evaluate(brightness) > 200, place
+    for selector in ("body", ".masklab"):
+        assert shown.locator(selector).first.evaluate(brightness) > 200, selector
 
 
+@pytest.mark.gate
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", AXE)
+@pytest.mark.parametrize("name", KINDS)
 def test_axe_finds_nothing(name, scheme, page, opened):
     page.emulate_media(color_scheme=scheme)
-    found = Axe().run(opened(name), options={"preload": False})  # it would fetch style sheets
-    assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in found.response["violations"]] == []
+    answer = Axe().run(opened(name), options={"preload": False}).response  # it would fetch style sheets
+    assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in answer["violations"]] == []
 
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
@@ -158,7 +137,7 @@ def test_html_is_strict(built):
     for path in built.rglob("*.html"):
         parser = html5lib.HTMLParser(strict=False)
         parser.parse(path.read_text(encoding="utf-8"))
-        assert [(place, code) for place, code, _ in parser.errors] == [], path
+        assert [(position, code) for position, code, _ in parser.errors] == [], path
 
 
 def test_titles_and_descriptions(parsed):
@@ -211,8 +190,24 @@ def test_pages_and_shared_files_are_small(built):
     assert not [path for path in shared if path.suffix == ".map"]
     for name in PAGES:
         text = (built / f"{name}.html").read_text(encoding="utf-8")
-        figures = {built / found for found in re.findall(r'_static/figures/[^"]+', text)}
+        figures = {built / address for address in re.findall(r'_static/figures/[^"]+', text)}
         assert len(text.encode()) + sum(path.stat().st_size for path in figures) < 500_000, name
+
+
+def test_the_reference_shows_public_names_and_what_is_said_of_them(parsed, built):
+    shown = set()
+    for module in sphinx_source.MODULES:
+        page = parsed[built / "reference" / f"{module}.html"]
+        names = [entry["id"].removeprefix(f"utils.{module}.") for entry in page.select("dl.py > dt[id]")]
+        assert len(names) == len(set(names)) > 1, module
+        assert [name for name in names if name.startswith("_") or name.isupper() or name == "main"] == []
+        assert [entry["id"] for entry in page.select("dl.py > dt[id]") if "*args" in entry.get_text()] == []
+        text = page.select_one("article").get_text()
+        for remains in ("See:", "Alias for field number", str(paths.ROOT)):
+            assert remains not in text, module
+        shown |= {f"{module}.{name}" for name in names}
+    assert {"masks.causal", "conventions.describe", "influence.find_leaks", "plots.heatmap", "models.load"} <= shown
+    assert {f"widgets.{name}" for name in ("MaskLab", "HeadGrid", "Explorer")} <= shown
 
 
 def test_downloads_are_there(parsed, built):
@@ -221,108 +216,32 @@ def test_downloads_are_there(parsed, built):
         assert {"Notebook", "Single page", "Slides"} <= set(links)
         assert (built / links["Notebook"]).stat().st_size > 10_000
     assert (built / "pages" / for_readers.PRINTED).read_text() == sheet.page()
-    said = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
-    assert said == "20 min to read, 25 to do"
-
-
-# --- Firefox -----------------------------------------------------------------------------------------
-
-READY = """
-return document.readyState === "complete"
-  && (!document.querySelector(".masks-place") || document.documentElement.dataset.masks === "ready");
-"""
-READY_DECK = "return Boolean(document.querySelector('.reveal.ready'))"
-#: Numbers of the slides that hold a widget.
-WIDGET_SLIDES = """
-const slides = [...document.querySelectorAll(".slides > section")];
-return slides.flatMap((slide, number) => (slide.querySelector(".masks-place") ? [number] : []));
-"""
-LIVING = "return ['place', 'lives'].map((name) => document.querySelectorAll(`.masks-${name}`).length)"
-HEIGHTS = "return [...document.querySelectorAll('math')].map((formula) => formula.getBoundingClientRect().height)"
-PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments.length - 1]))"
-
-
-def try_in_firefox(fox, within):
-    """Every widget within answers to Firefox's own mouse and keyboard; returns how many there are."""
-    from marionette_driver.keys import Keys
-
-    labs = fox.find_elements("css selector", f"{within} .masklab")
-    for lab in labs:
-
-        def status(lab=lab):
-            fox.execute_async_script(PAINTED)
-            return lab.find_element("css selector", ".masks-status").text
-
-        before, flip = status(), lab.find_element("xpath", ".//button[text()='Flip polarity']")
-        flip.click()
-        assert flip.get_attribute("aria-pressed") == "true"
-        assert status() != before
-        flip.click()
-        assert status() == before
-        grid = lab.find_element("css selector", "[role=grid]")
-        for keys in (Keys.CONTROL + Keys.HOME, Keys.SPACE):
-            grid.send_keys(keys)
-        assert status() != before
-        grid.send_keys(Keys.CONTROL + "z")
-        assert status() == before
-    grids = fox.find_elements("css selector", f"{within} .headgrid")
-    for grid in grids:
-        for choice in grid.find_elements("css selector", "input[type=radio]"):
-            choice.click()
-            fox.execute_async_script(PAINTED)
-            assert choice.get_property("checked")
-        box = grid.find_element("css selector", "input[type=checkbox]")
-        before = box.get_property("checked")
-        box.send_keys(Keys.SPACE)
-        assert box.get_property("checked") != before
-    return len(labs) + len(grids)
-
-
-@pytest.fixture(scope="module")
-def fox():
-    with firefox.started() as client:
-        yield client
-
-
-@pytest.mark.parametrize("folder", ["", "pages/", "slides/"])
-@pytest.mark.parametrize("name", LESSONS)
-def test_firefox_opens_it_and_widgets_live(name, folder, fox, built):
-    deck = folder == "slides/"
-    firefox.opened(fox, (built / folder / f"{name}.html").as_uri(), READY_DECK if deck else READY)
-    assert [url for url in fox.execute_script(firefox.ASKED) if not url.startswith(("file:", "blob:"))] == []
-    places, living = fox.execute_script(LIVING)
-    assert places == living > 0
-    if deck:
-        for number in fox.execute_script(WIDGET_SLIDES):
-            fox.execute_script(f"window.wrappedJSObject.Reveal.slide({number})")
-            fox.execute_async_script(PAINTED)
-            assert try_in_firefox(fox, ".present") > 0
-    else:
-        assert try_in_firefox(fox, "body") == places
-    assert firefox.complaints(fox) == []
-
-
-def test_firefox_draws_formulas_and_finds(fox, built):
-    firefox.opened(fox, (built / "04_minus_infinity.html").as_uri(), READY)
-    heights = fox.execute_script(HEIGHTS)
-    assert heights
-    assert min(heights) > 8
-    found = "return document.querySelectorAll('#search-results a[href*=\"05_causal\"]').length > 0"
-    firefox.opened(fox, (built / "search.html").as_uri() + "?q=future", found)
-    assert firefox.complaints(fox) == []
+    minutes = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
+    assert minutes == "20 min to read, 25 to do"
 
 
 # --- building ----------------------------------------------------------------------------------------
 
 
-def test_building_again_changes_nothing(built):
-    before = {path: path.stat().st_mtime_ns for path in built.rglob("*.*")}
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.gate
+def test_building_again_changes_nothing(built, tmp_path, monkeypatch):
+    """Sphinx writes no page again that has not changed, and what comes of it is the same to the byte."""
+    written = {path: path.stat().st_mtime_ns for path in (site.WORK / "html").glob("*_*.html")}
+    monkeypatch.setattr(site, "SITE", tmp_path / "site")
     site.build()
-    assert {path: path.stat().st_mtime_ns for path in built.rglob("*.*")} == before
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    assert len(written) > 10
+    before, after = contents(built), contents(tmp_path / "site")
+    assert set(before) == set(after)
+    assert [path for path in before if before[path] != after[path]] == []
 
 
 def test_a_lesson_that_fails_leaves_the_last_good_site(tmp_path, monkeypatch):
-    small_lesson(tmp_path, monkeypatch, "x = 1", "1 / 0")
+    small_lesson.write(tmp_path, monkeypatch, "x = 1", "1 / 0")
     monkeypatch.setattr(site, "SITE", tmp_path / "site")
     monkeypatch.setattr(site, "WORK", tmp_path / "build")
     (tmp_path / "site").mkdir()
@@ -333,18 +252,26 @@ def test_a_lesson_that_fails_leaves_the_last_good_site(tmp_path, monkeypatch):
     assert (tmp_path / "site" / "index.html").read_text() == "the last good one"
 
 
-def test_what_sphinx_warns_of_stops_the_build(built, tmp_path, monkeypatch):
+def test_what_sphinx_warns_of_stops_the_build(executed, tmp_path, monkeypatch):
     monkeypatch.setattr(site, "SITE", tmp_path / "site")
     monkeypatch.setattr(site, "WORK", tmp_path / "build")
-    shutil.copytree(site.WEBSITE, website := tmp_path / "website")
-    (website / "lessons.md").write_text(
-        "# Lessons\n\n[nowhere](no_such_page.md)\n\n:::{toctree}\n:hidden:\n\n{entries}\n:::\n"
-    )
-    monkeypatch.setattr(site, "WEBSITE", website)
+    shutil.copytree(sphinx_source.WEBSITE, website := tmp_path / "website")
+    (website / "lessons.md").write_text("# Lessons\n\n[nowhere](no_such_page.md)\n")
+    monkeypatch.setattr(sphinx_source, "WEBSITE", website)
+    monkeypatch.setattr(sphinx_source, "write", only_the_list_of_lessons)
     with pytest.raises(paths.LessonError, match=r"(?s)the site cannot be built.*lessons\.md.*no_such_page"):
         site.build()
     assert not (tmp_path / "site").exists()
     assert not (tmp_path / "build").exists()
+
+
+def only_the_list_of_lessons(lessons, claims, hosting, folder):
+    """The smallest site: a home page and the list of lessons."""
+    (folder / "_static").mkdir(parents=True)
+    (folder / "about.json").write_text("{}")
+    (folder / "index.md").write_text("# Home\n\n:::{toctree}\nlessons\n:::\n")
+    shutil.copy(sphinx_source.WEBSITE / "lessons.md", folder)
+    return False
 
 
 # --- where it lives ----------------------------------------------------------------------------------
@@ -352,24 +279,24 @@ def test_what_sphinx_warns_of_stops_the_build(built, tmp_path, monkeypatch):
 
 def test_without_an_address_nothing_is_launched(parsed):
     assert not [path for path, page in parsed.items() if page.select(".launch")]
-    assert site.Place().launches("03_left_or_right") == []
+    assert Hosting().launches("03_left_or_right") == []
 
 
 def test_with_an_address_lessons_can_be_launched():
-    place = site.Place("https://github.com/ada/masks.git", "https://ada.github.io/masks/", "https://hub.example.org/")
-    assert (place.repository, place.address) == ("https://github.com/ada/masks", "https://ada.github.io/masks")
-    assert dict(place.launches("03_left")) == {
+    hosting = Hosting("https://github.com/ada/masks.git", "https://ada.github.io/masks/", "https://hub.example.org/")
+    assert (hosting.repository, hosting.address) == ("https://github.com/ada/masks", "https://ada.github.io/masks")
+    assert dict(hosting.launches("03_left")) == {
         "Binder": "https://mybinder.org/v2/gh/ada/masks/main?urlpath=lab%2Ftree%2Fnotebooks%2F03_left.ipynb",
         "Colab": "https://colab.research.google.com/github/ada/masks/blob/gh-pages/downloads/03_left.ipynb",
         "JupyterHub": "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada%2Fmasks"
         "&branch=main&urlpath=lab%2Ftree%2Fmasks%2Fnotebooks%2F03_left.ipynb",
     }
-    elsewhere = site.Place("https://git.example.org/ada/masks")
+    elsewhere = Hosting("https://git.example.org/ada/masks")
     assert elsewhere.launches("03_left") == []
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("addresses", "says"),
     [
         ({"repository": "ada/masks"}, "repository: 'ada/masks' is not an address; wanted something like https://"),
         ({"repository": "https://github.com/ada"}, "repository: 'https://github.com/ada' has no owner and name"),
@@ -377,17 +304,17 @@ def test_with_an_address_lessons_can_be_launched():
         ({"jupyterhub": "javascript:alert(1)"}, "jupyterhub: .* is not an address"),
     ],
 )
-def test_a_place_that_is_none_is_refused(given, says):
+def test_an_address_that_is_none_is_refused(addresses, says):
     with pytest.raises(paths.LessonError, match=says):
-        site.Place(**given)
+        Hosting(**addresses)
 
 
 def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
-    made = list(notebooks.finished(source.chosen(["01"])[0]))
-    for (path, notebook), folder in zip(made, ("notebooks", "notebooks/solutions"), strict=True):
-        alone = site._to_run_alone(notebook, path, site.Place())
+    lesson_and_solutions = list(notebooks.finished(*source.chosen(["01"])))
+    for (path, notebook), folder in zip(lesson_and_solutions, ("notebooks", "notebooks/solutions"), strict=True):
+        alone = site._to_run_alone(notebook, path, Hosting())
         assert alone.cells[0].source.startswith("*This notebook needs the helpers")
-        fetching = site._to_run_alone(notebook, path, site.Place("https://github.com/ada/masks"))
+        fetching = site._to_run_alone(notebook, path, Hosting("https://github.com/ada/masks"))
         code = fetching.cells[0].source
         assert '"https://github.com/ada/masks", "attention-masks"' in code
         assert f'os.chdir("attention-masks/{folder}")' in code
@@ -402,7 +329,7 @@ def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
 @pytest.mark.parametrize(("address", "wanted"), [("", 0), ("https://ada.github.io/masks/", 1)])
 def test_with_an_address_the_page_not_found_works_anywhere(address, wanted, built):
     """It is shown at any depth, so its links must start from the top."""
-    describe = runpy.run_path(str(site.WEBSITE / "conf.py"))["describe"]
+    describe = runpy.run_path(str(sphinx_source.WEBSITE / "conf.py"))["describe"]
     app = SimpleNamespace(srcdir=site.WORK / "source", config=SimpleNamespace(html_baseurl=address))
     describe(app, "404", "page.html", context := {"body": ""}, None)
     assert context["metatags"].count(f'<base href="{address}">') == wanted

@@ -2,49 +2,32 @@
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from playwright.sync_api import expect
 
-from publish import for_readers, slides, static_widgets
-from tests.published.test_page import try_widgets
+from publish import for_readers, paths, slides, source, static_widgets
+from tests.support.living_widgets import try_widgets
+from tests.support.tiers import sweep
 from tests.support.widget_page import settle
 
-LESSONS = [source.stem for source in source.files()]
-every_lesson = pytest.mark.parametrize("name", LESSONS)
+LESSONS = [lesson.stem for lesson in source.files()]
+#: Lesson 00 holds both kinds of widgets.
+every_lesson = pytest.mark.parametrize("name", sweep(LESSONS, daily=["00_start_here"]))
 
 
 def lesson(name):
-    (source,) = source.chosen([name])
-    return for_readers.lesson(source)
-
-
-@pytest.fixture(scope="module")
-def decks(executed, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("slides")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slides, "SLIDES", folder)
-        written = list(slides.build())
-    assert [path.stem for path in written] == LESSONS
-    return {path.stem: path for path in written}
+    return for_readers.lesson(*source.chosen([name]))
 
 
 @pytest.fixture
-def opened(decks, page):
-    """Opens a deck with the network off; at the end, nothing was asked for and nothing was complained of."""
-    requests, complaints = [], []
-    page.context.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+def opened(deck_file, open_offline, page):
+    """Opens the deck of a lesson at a slide; the file must be all there is."""
 
     def open_deck(name, slide=0):
-        page.context.set_offline(True)
         page.set_viewport_size({"width": 1280, "height": 720})
-        page.goto(f"{decks[name].as_uri()}#/{slide}")
-        page.wait_for_selector(".reveal.ready")
-        return page
+        return open_offline(deck_file(name), f"#/{slide}", as_alone=True)
 
-    yield open_deck
-    assert [url for url in requests if not url.startswith(("blob:", "file:"))] == []
-    assert complaints == []
+    return open_deck
 
 
 #: The number of the first slide that holds such a thing.
@@ -67,10 +50,10 @@ MEASURED = """() => {
 @every_lesson
 def test_every_slide_fits_and_says_something(name, opened):
     shown = opened(name)
-    slides = shown.evaluate("Reveal.getTotalSlides()")
-    assert 8 <= slides <= 30
+    total = shown.evaluate("Reveal.getTotalSlides()")
+    assert 8 <= total <= 30
     headings, widgets = [], 0
-    for number in range(slides):
+    for number in range(total):
         if number:
             shown.keyboard.press("ArrowRight")
         shown.wait_for_function("number => Reveal.getIndices().h === number", arg=number)
@@ -78,14 +61,14 @@ def test_every_slide_fits_and_says_something(name, opened):
         if shown.locator(".present .masks-lives").count():
             shown.wait_for_function("!document.querySelector('.present [aria-busy]')")
             settle(shown)
-        found = shown.evaluate(MEASURED)
-        assert found["over"] <= 1, f"slide {number + 1}: {found}"
-        assert found["cut"] == 0, f"slide {number + 1}: {found}"
-        assert found["zoom"] >= 0.7, f"slide {number + 1} is too full: {found}"
-        assert found["heading"], f"slide {number + 1} has no heading"
-        assert found["text"] > 40 or found["pictures"], f"slide {number + 1}: {found}"
-        headings.append(found["heading"])
-        widgets += found["widgets"]
+        slide = shown.evaluate(MEASURED)
+        assert slide["over"] <= 1, f"slide {number + 1}: {slide}"
+        assert slide["cut"] == 0, f"slide {number + 1}: {slide}"
+        assert slide["zoom"] >= 0.7, f"slide {number + 1} is too full: {slide}"
+        assert slide["heading"], f"slide {number + 1} has no heading"
+        assert slide["text"] > 40 or slide["pictures"], f"slide {number + 1}: {slide}"
+        headings.append(slide["heading"])
+        widgets += slide["widgets"]
         try_widgets(shown, ".present")
         shown.evaluate("document.activeElement.blur()")
     assert headings[0] == for_readers.about(lesson(name)).title
@@ -94,12 +77,18 @@ def test_every_slide_fits_and_says_something(name, opened):
 
 
 @every_lesson
-def test_inputs_are_hidden_unless_they_are_asked_for(name, opened):
-    shown = opened(name)
-    tags = [set(cell.metadata.get("tags", ())) for cell in lesson(name).cells if cell.cell_type == "code"]
-    wanted = sum(bool(found & slides.SHOWN) and "show-code" in found for found in tags)
-    assert shown.locator(".slides .input_area").count() == wanted
-    assert shown.locator(".slides .code_cell").count() == sum(bool(found & slides.SHOWN) for found in tags)
+def test_inputs_are_hidden_unless_they_are_asked_for(name, deck_file):
+    deck = BeautifulSoup(deck_file(name).read_text(encoding="utf-8"), "html5lib")
+    cells = [cell for cell in lesson(name).cells if cell.cell_type == "code" and paths.tags(cell) & slides.SHOWN]
+    wanted = sum("show-code" in paths.tags(cell) for cell in cells)
+    assert len(deck.select(".slides .input_area")) == wanted
+    assert len(deck.select(".slides .code_cell")) == len(cells)
+
+
+@pytest.mark.gate
+def test_every_lesson_gets_a_deck(executed, tmp_path, monkeypatch):
+    monkeypatch.setattr(slides, "SLIDES", tmp_path)
+    assert [path.stem for path in slides.build()] == LESSONS
 
 
 def test_opened_in_the_middle_a_slide_with_a_widget_fits(opened):
@@ -111,9 +100,9 @@ def test_opened_in_the_middle_a_slide_with_a_widget_fits(opened):
     shown.wait_for_selector(".present .masks-lives")
     settle(shown)
     expect(shown.locator(".present .fit")).to_have_class("fit maps-only")
-    found = shown.evaluate(MEASURED)
-    assert found["over"] <= 1
-    assert found["zoom"] >= 0.7
+    slide = shown.evaluate(MEASURED)
+    assert slide["over"] <= 1
+    assert slide["zoom"] >= 0.7
 
 
 def on_the_widget(shown, kind=".masklab"):
@@ -166,8 +155,8 @@ def test_the_speaker_has_notes_and_a_clock(opened):
     expect(notes).to_contain_text(" ".join(wanted))
 
 
-def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(decks, page):
-    page.goto(f"{decks['04_minus_infinity'].as_uri()}?print-pdf")
+def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page):
+    page.goto(f"{deck_file('04_minus_infinity').as_uri()}?print-pdf")
     page.wait_for_selector(".reveal-print .pdf-page, .print-pdf .pdf-page")
     page.emulate_media(media="print")
     slides = page.locator(".slides section").count()
@@ -176,22 +165,22 @@ def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(decks, page):
     expect(page.locator(".masks-alive").first).to_be_hidden()
 
 
-# --- what is made of tags ----------------------------------------------------------------------------
+# --- what tags do --------------------------------------------------------------------------------------
 
 
 def tagged(*cells):
     """A small lesson: (text, tags) for Markdown, (code, output, tags) for code."""
     head = "# 42 · Test?\n\n*The misconception: none.*\n\n**After this you can**\n\n- test;\n- and\n  more.\n\nBegin."
-    made = [nbformat.v4.new_markdown_cell(head)]
+    lesson_cells = [nbformat.v4.new_markdown_cell(head)]
     for text, *output, tags in cells:
         if output:
-            said = [nbformat.v4.new_output("stream", text=output[0])]
-            cell = nbformat.v4.new_code_cell(text, outputs=said)
+            outputs = [nbformat.v4.new_output("stream", text=output[0])]
+            cell = nbformat.v4.new_code_cell(text, outputs=outputs)
         else:
             cell = nbformat.v4.new_markdown_cell(text)
         cell.metadata.tags = tags.split()
-        made.append(cell)
-    return nbformat.v4.new_notebook(cells=made)
+        lesson_cells.append(cell)
+    return nbformat.v4.new_notebook(cells=lesson_cells)
 
 
 def shown_of(notebook):
@@ -240,7 +229,7 @@ def test_code_is_shown_on_purpose_only():
 
 def test_a_deck_carries_only_the_widgets_it_shows():
     notebook = lesson("00_start_here")
-    assert len(static_widgets.place(lesson("00_start_here"))) > 1
+    assert len(static_widgets.replace_views(lesson("00_start_here"))) > 1
     for cell in notebook.cells[1:]:
         cell.metadata.tags = []
     notebook.cells[1].metadata.tags = ["slide"]

@@ -1,0 +1,82 @@
+"""The publisher's own house: which module imports which, and that functions fit a screen."""
+
+import ast
+
+import pytest
+
+from publish import paths
+
+#: Module → the modules that it imports. These are the edges that exist: one that goes must go here, too.
+EDGES = {
+    "__init__": set(),
+    "paths": set(),
+    "document": set(),
+    "normalise": {"paths"},
+    "source": {"normalise", "paths"},
+    "execute": {"normalise", "paths"},
+    "notebooks": {"execute", "normalise", "paths", "source"},
+    "ledger": {"normalise", "paths"},
+    "sheet": {"document", "paths"},
+    "static_widgets": {"paths"},
+    "for_readers": {"normalise", "notebooks", "paths", "sheet"},
+    "page": {"document", "for_readers", "ledger", "paths", "sheet", "source", "static_widgets"},
+    "slides": {"document", "for_readers", "paths", "source", "static_widgets"},
+    "hosting": {"paths"},
+    "sphinx_source": {"for_readers", "hosting", "ledger", "paths", "static_widgets"},
+    "site": {
+        "for_readers",
+        "hosting",
+        "ledger",
+        "normalise",
+        "notebooks",
+        "page",
+        "paths",
+        "sheet",
+        "slides",
+        "source",
+        "sphinx_source",
+    },
+    "__main__": {"hosting", "ledger", "normalise", "notebooks", "page", "paths", "sheet", "site", "slides"},
+}
+FILES = sorted(paths.HERE.glob("*.py"))
+every_file = pytest.mark.parametrize("path", [*FILES, paths.HERE / "website" / "conf.py"], ids=lambda path: path.stem)
+
+
+def imported(path) -> set[str]:
+    """The modules of the publisher that a file imports."""
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            modules |= {node.module} if node.module else {alias.name for alias in node.names}
+    return modules
+
+
+def test_imports_run_one_way():
+    assert {path.stem: imported(path) for path in FILES} == EDGES
+    order = list(EDGES)
+    assert [(one, other) for one in order for other in EDGES[one] if order.index(other) > order.index(one)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_imports_inside_are_relative_and_helpers_are_not_needed(path):
+    """Publishing knows lessons and files; what learners import it only hashes, and documents."""
+    libraries = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            libraries |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            libraries.add(node.module.split(".")[0])
+    assert not libraries & {"publish", "utils", "tests"}
+
+
+@every_file
+def test_every_function_fits_a_screen_and_says_what_it_returns(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    for node in functions:
+        docstring = node.body[0] if ast.get_docstring(node) else None
+        lines = node.end_lineno - node.lineno + 1
+        lines -= docstring.end_lineno - docstring.lineno + 1 if docstring else 0
+        assert lines <= 60, node.name
+        assert docstring, f"{node.name} says nothing of itself"

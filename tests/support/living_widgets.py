@@ -1,0 +1,80 @@
+"""Tries the widgets of a publication as a reader does: with mouse and keyboard, in Chromium and in Firefox."""
+
+from playwright.sync_api import expect
+
+from tests.support.widget_page import settle
+
+#: True when a publication is complete and every widget on it lives.
+READY = """
+document.readyState === "complete"
+  && (!document.querySelector(".masks-place") || document.documentElement.dataset.masks === "ready")
+  && (!document.querySelector(".reveal") || Boolean(document.querySelector(".reveal.ready")))
+"""
+PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments.length - 1]))"
+
+
+def try_widgets(page, within: str = "body") -> None:
+    """Every widget within answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
+    for lab in page.locator(f"{within} .masklab").all():
+        status, before = lab.locator(".masks-status"), lab.locator(".masks-status").inner_text()
+        flip = lab.get_by_role("button", name="Flip polarity")
+        flip.click()
+        expect(flip).to_have_attribute("aria-pressed", "true")
+        flip.click()
+        expect(status).to_have_text(before)
+        lab.get_by_role("grid").focus()
+        page.keyboard.press("Control+Home")
+        page.keyboard.press("Space")
+        expect(status).not_to_have_text(before)
+        page.keyboard.press("Control+z")
+        expect(status).to_have_text(before)
+    for grid in page.locator(f"{within} .headgrid").all():
+        for choice in grid.get_by_role("radio").all():
+            choice.check()
+            settle(page)
+            expect(choice).to_be_checked()
+
+
+def try_in_firefox(fox, within: str = "body") -> int:
+    """Every widget within answers to Firefox's own mouse and keyboard; returns how many there are."""
+    labs = fox.find_elements("css selector", f"{within} .masklab")
+    for lab in labs:
+        _try_lab_in_firefox(fox, lab)
+    grids = fox.find_elements("css selector", f"{within} .headgrid")
+    for grid in grids:
+        _try_grid_in_firefox(fox, grid)
+    return len(labs) + len(grids)
+
+
+def _try_lab_in_firefox(fox, lab) -> None:
+    from marionette_driver.keys import Keys
+
+    def status():
+        fox.execute_async_script(PAINTED)
+        return lab.find_element("css selector", ".masks-status").text
+
+    before, flip = status(), lab.find_element("xpath", ".//button[text()='Flip polarity']")
+    flip.click()
+    assert flip.get_attribute("aria-pressed") == "true"
+    assert status() != before
+    flip.click()
+    assert status() == before
+    grid = lab.find_element("css selector", "[role=grid]")
+    for keys in (Keys.CONTROL + Keys.HOME, Keys.SPACE):
+        grid.send_keys(keys)
+    assert status() != before
+    grid.send_keys(Keys.CONTROL + "z")
+    assert status() == before
+
+
+def _try_grid_in_firefox(fox, grid) -> None:
+    from marionette_driver.keys import Keys
+
+    for choice in grid.find_elements("css selector", "input[type=radio]"):
+        choice.click()
+        fox.execute_async_script(PAINTED)
+        assert choice.get_property("checked")
+    box = grid.find_element("css selector", "input[type=checkbox]")
+    before = box.get_property("checked")
+    box.send_keys(Keys.SPACE)
+    assert box.get_property("checked") != before
