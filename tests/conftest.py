@@ -27,7 +27,9 @@ hypothesis.settings.register_profile("gate", max_examples=1000, deadline=None, d
 hypothesis.settings.register_profile("fuzz", max_examples=20_000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
-expect.set_options(timeout=60_000)  # what passes passes at once; a busy machine may take its time
+#: Milliseconds that something in a browser may take. What passes passes at once; a busy machine takes its time.
+PATIENCE = 120_000
+expect.set_options(timeout=PATIENCE)
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its own worker, so more threads would only wait
     torch.set_num_threads(1)
@@ -117,6 +119,13 @@ def browser_type_launch_args(browser_type_launch_args):
         "args": chromium.ARGUMENTS,
         **({"executable_path": executable} if executable else {}),
     }
+
+
+@pytest.fixture
+def context(context):
+    """Playwright's, with patience for a busy machine."""
+    context.set_default_timeout(PATIENCE)
+    return context
 
 
 @pytest.fixture

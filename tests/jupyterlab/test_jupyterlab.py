@@ -332,6 +332,7 @@ class LabNotebook:
 @pytest.fixture(scope="module")
 def notebook(lab, browser):
     page = browser.new_page(viewport={"width": 1400, "height": 2400})
+    page.set_default_timeout(2 * MINUTE)
     requests = requests_outside(page)
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))

@@ -65,7 +65,7 @@ def opened(client, address: str, ready: str) -> None:
     with client.using_context("chrome"):
         client.execute_script("Services.console.reset()")
     client.navigate(address)
-    Wait(client, timeout=20).until(lambda _: client.execute_script(ready))
+    Wait(client, timeout=120).until(lambda _: client.execute_script(ready))
 
 
 def complaints(client) -> list[str]:

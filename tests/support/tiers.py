@@ -10,9 +10,10 @@ from collections.abc import Iterable
 
 import pytest
 
-#: Fixtures that start a browser, and fixtures that hold what the execution of lessons gave.
+#: Fixtures that start a browser, and the fixture and the rooms that need executed lessons.
 BROWSERS = {"browser", "fox", "firefox"}
-EXECUTIONS = {"executed", "built", "pages", "decks", "lab"}
+EXECUTIONS = {"executed"}
+ROOMS_OF_LESSONS = {"published", "jupyterlab"}
 #: One worker at a time has these: a second Firefox or JupyterLab would take a core and half a gigabyte.
 SHARED = {"lab": "jupyterlab", "fox": "firefox", "firefox": "firefox"}
 LESSON = re.compile(r"(?:solutions/)?(\d\d_\w+?)(?:\.ipynb)?")
@@ -24,12 +25,12 @@ def cores() -> int:
 
 
 def marks(item) -> list:
-    """The marks of a test that follow from what it is, a property or not, and from the fixtures that it needs."""
+    """The marks of a test that follow from the fixtures that it needs, its room, and whether it is a property."""
     fixtures = set(item.fixturenames)
     derived = []
     if fixtures & BROWSERS:
         derived.append(pytest.mark.browser)
-    if fixtures & EXECUTIONS:
+    if fixtures & EXECUTIONS or item.path.parent.name in ROOMS_OF_LESSONS:
         derived.append(pytest.mark.lesson)
     if getattr(item.obj, "is_hypothesis_test", False):
         derived.append(pytest.mark.property)

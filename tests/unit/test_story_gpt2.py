@@ -126,13 +126,14 @@ def test_every_text_comes_back(story):
 # --- what the card says ------------------------------------------------------------------------------
 
 
-@pytest.mark.gate  # 20 seconds; what it measures changes with the data alone
+@pytest.mark.gate  # 20 seconds; its numbers change with the data alone
 def test_the_card_says_what_is_measured(story, evaluate):
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     for line in evaluate["measured"]().splitlines():
         assert line in card, line
 
 
+@pytest.mark.gate  # 12 seconds, likewise
 def test_it_predicts_stories_that_it_has_not_seen(story, evaluate):
     model, tokenizer = story
     stories = (FOLDER / "held_out.txt").read_text(encoding="utf-8").split(evaluate["BREAK"])
