@@ -1,8 +1,8 @@
 """How checks talk: they run the learner's function, and say what is right or what is not.
 
-A check is a generator: from one possible mistake to the next it yields a pair, a wrong result (or whether the mistake has
-been made) and the words for it. ``exercise`` makes of it what learners call: it says the words of the first mistake that
-the learner's function shows, or that the answer is right.
+A check is a generator. From one possible mistake to the next it yields a pair: a wrong result, or whether the mistake
+has been made; and the words for it. ``exercise`` makes of it what learners call, which says the words of the first mistake
+that their function shows, or that the answer is right.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +22,7 @@ MEANS = {
     "tensor a (2) must match the size of tensor b (3)": "The padding lacks heads and queries: two None.",
 }
 NOT_TRIED = "Not tried yet. Write your answer in place of the ... and run the cell again."
+NOTHING = "your function returned nothing. Is a return missing?"
 
 Mistakes = Iterator[tuple[object, str]]
 
@@ -31,24 +32,32 @@ def yes(why: str) -> None:
     print(f"Right: {why}")
 
 
-def no(why: str) -> None:
+def no(why: object) -> None:
     """Says that the answer is not right yet."""
     print(f"Not yet: {why}")
 
 
 class Unsolved(Exception):
-    """There is no result to judge. The message is a complete verdict."""
+    """The answer is not right yet; the message says why."""
+
+
+class NotTried(Exception):
+    """The exercise is as it was."""
 
 
 class Attempt:
-    """The learner's function, and what it returned last.
+    """The learner's function, and how it went when it was last called.
 
     Args:
         function: what the learner hands in; a function, we hope.
+
+    Attributes:
+        result: what it returned, of the type that was wanted.
+        case: which of several cases that was, in words that begin the sentence about a mistake.
     """
 
     def __init__(self, function: Callable):
-        self.function, self.result, self.pairs = function, None, ()
+        self.function, self.result, self.case, self.pairs = function, None, "", []
 
     def __call__(self, *inputs, wanted: str, of=Tensor, shape: tuple = (), case: str = ""):
         """What the function returns, if it is of the right type.
@@ -58,17 +67,17 @@ class Attempt:
             wanted: what it should return, in words.
             of: the type of that, or a union of types. If not Tensor, a tensor of one element is read as its value.
             shape: that of the tensor that is wanted; empty if it is looked at later, with words of its own.
-            case: which of several cases this is, in words that begin the sentence.
+            case: which of several cases this is, in words that begin the sentence about a wrong type.
 
         Raises:
             Unsolved: it returned something else, or nothing, or raised.
+            NotTried: there is no function yet, or it is untouched.
         """
         result = self.run(*inputs)
         if of is not Tensor and isinstance(result, Tensor) and result.numel() == 1:
             result = bool(result) if of is bool else result.item()
         if not isinstance(result, of) or isinstance(result, bool) != (of is bool) or (shape and result.shape != shape):
-            words = f"{case} you returned {kind(result)}; wanted {wanted}.".strip()
-            raise Unsolved(f"Not yet: {words}")
+            raise Unsolved(f"{case} you returned {kind(result)}; wanted {wanted}.".strip())
         self.result = result
         return result
 
@@ -80,11 +89,12 @@ class Attempt:
 
         Raises:
             Unsolved: it returned nothing, or raised.
+            NotTried: there is no function yet, or it is untouched.
         """
         if self.function is None or self.function is ...:
-            raise Unsolved(NOT_TRIED)
+            raise NotTried
         if not callable(self.function):
-            raise Unsolved(f"Not yet: wanted your function itself, without calling it; got {kind(self.function)}.")
+            raise Unsolved(f"wanted your function itself, without calling it; got {kind(self.function)}.")
         copies = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
         self.pairs = list(zip(inputs, copies, strict=True))
         try:
@@ -94,17 +104,26 @@ class Attempt:
             hint = next((meaning for words, meaning in MEANS.items() if words in str(error)), "")
             shapes = ", ".join(str(tuple(value.shape)) for value in copies if isinstance(value, Tensor))
             received = f"inputs of shape {shapes}" if shapes else f"inputs {', '.join(map(str, inputs))}"
-            words = f"your function raised {type(error).__name__}: {error} ({received}). {hint}".strip()
-            raise Unsolved(f"Not yet: {words}") from None
+            why = f"your function raised {type(error).__name__}: {error} ({received}). {hint}"
+            raise Unsolved(why.strip()) from error
         if result is None or result is ...:
-            lost = "Not yet: your function returned nothing. Is a return missing?"
-            raise Unsolved(NOT_TRIED if untouched(self.function) else lost)
+            raise NotTried if untouched(self.function) else Unsolved(NOTHING)
         return result
 
     def changed(self, position: int | None = None) -> bool:
         """Whether the last call changed its inputs, or the one at a position."""
         pairs = self.pairs if position is None else [self.pairs[position]]
         return any(isinstance(value, Tensor) and not torch.equal(value, copy) for value, copy in pairs)
+
+    def shows(self, mistake) -> bool:
+        """Whether the last result shows a mistake.
+
+        Args:
+            mistake: a wrong result; or whether the mistake has been made, as a bool or a bool tensor without dimensions.
+        """
+        if isinstance(mistake, bool) or (isinstance(mistake, Tensor) and mistake.ndim == 0):
+            return bool(mistake)
+        return same(self.result, mistake)
 
 
 def exercise(right: str) -> Callable[[Callable[[Attempt], Mistakes]], Callable[[Callable], None]]:
@@ -118,12 +137,14 @@ def exercise(right: str) -> Callable[[Callable[[Attempt], Mistakes]], Callable[[
         def check(yours: Callable) -> None:
             attempt = Attempt(yours)
             try:
-                for wrong, words in mistakes(attempt):
-                    if wrong if isinstance(wrong, bool) else same(attempt.result, wrong):
-                        return no(words)
-            except Unsolved as verdict:
-                return print(verdict)
-            yes(right)
+                for mistake, words in mistakes(attempt):
+                    if attempt.shows(mistake):
+                        raise Unsolved(f"{attempt.case} {words}".strip())
+                yes(right)
+            except NotTried:
+                print(NOT_TRIED)
+            except Unsolved as why:
+                no(why)
 
         return update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
 

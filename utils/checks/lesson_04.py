@@ -38,8 +38,7 @@ def one_bias(yours: Attempt) -> Mistakes:
         yield bias.dtype == torch.bool, boolean
         other = f"your bias is {bias.dtype} and the scores are {dtype}: take scores.dtype for zeros and finfo."
         yield bias.dtype != dtype, other
-        nan = "there is NaN in your bias: 0 × ∞. Fill with masked_fill, do not multiply."
-        yield bool(bias.isnan().any()), nan
+        yield bias.isnan().any(), "there is NaN in your bias: 0 × ∞. Fill with masked_fill, do not multiply."
         yield from _mistakes_of_bias(bias, attention_mask[:, None, None, :] == 1, keep)
 
 
@@ -48,12 +47,12 @@ def _mistakes_of_bias(bias: Tensor, real: Tensor, keep: Tensor) -> Mistakes:
     visible, both, lowest = bias >= 0, (real & keep).expand_as(bias), torch.finfo(bias.dtype).min
     if torch.equal(bias, torch.zeros_like(bias).masked_fill(~both, lowest)):
         return
-    infinite, added = bias.isneginf().any().item(), "two biases were added, and the sum overflows. Combine while bool."
-    finite = bias.isfinite()[~visible].any().item()
+    infinite, added = bias.isneginf().any(), "two biases were added, and the sum overflows. Combine while bool."
+    finite = bias.isfinite()[~visible].any()
     yield infinite and finite, f"a key that both masks hide has -inf: {added}"
     positive = "there are positive numbers in your bias. It is added to scores: 0 keeps, a very negative number hides."
-    yield (bias > 0).any().item(), positive
-    yield visible.all().item(), "your bias is 0 everywhere, so it hides nothing."
+    yield (bias > 0).any(), positive
+    yield visible.all(), "your bias is 0 everywhere, so it hides nothing."
     either = "you hide a key only if both masks hide it. A key is visible if both let it be: use & on what is kept."
     mistakes = (
         (~both, "the polarity is flipped: your bias hides what both masks keep."),
@@ -93,10 +92,8 @@ def safe_softmax(yours: Attempt) -> Mistakes:
     def gradient_of(function: Callable[[Tensor], Tensor]) -> Tensor:
         with torch.enable_grad():
             leaf = scores.clone().requires_grad_()
-            weights = function(leaf)
-            if weights.requires_grad:
-                weights[[0, 2]].square().sum().backward()  # a loss that leaves the empty row out
-        return torch.zeros_like(scores) if leaf.grad is None else leaf.grad
+            loss = function(leaf)[[0, 2]].square().sum()  # leaves the empty row out
+            return torch.autograd.grad(loss + 0 * leaf.sum(), leaf)[0]
 
     words = "a tensor of shape (3, 4), one weight per query and key"
     weights = yours(scores, bias, wanted=words, shape=(3, 4))
@@ -111,7 +108,7 @@ def safe_softmax(yours: Attempt) -> Mistakes:
         "the weights are right, their gradient is NaN. A NaN that is replaced after the softmax is still inside it, and "
         "the way back goes through it. Let none arise: hide with a finite number."
     )
-    yield gradient.isnan().any().item(), nan
+    yield gradient.isnan().any(), nan
     other = not same(gradient, gradient_of(right))
     yield other, "the weights are right, but their gradient is not that of a softmax. Did you detach something?"
 
@@ -120,13 +117,12 @@ def _mistakes_of_weights(weights: Tensor, scores: Tensor, keep: Tensor, wanted: 
     """What wrong weights come from; the three rows see some keys, none and all."""
     late, first, empty = scores.softmax(dim=-1), weights[0], weights[1]
     nan = "a row that sees some keys has NaN, as 0 × ∞ is. Compare first, bias == 0, and then use masked_fill."
-    yield weights[[0, 2]].isnan().any().item(), nan
-    infinite = weights.isneginf().any().item()
-    yield infinite, "there are weights of -inf. The bias is added to the scores, before the softmax."
+    yield weights[[0, 2]].isnan().any(), nan
+    yield weights.isneginf().any(), "there are weights of -inf. The bias is added to the scores, before the softmax."
     if same(weights[[0, 2]], wanted[[0, 2]]):
         row = "the row that sees nothing"
         nan = f"{row} is NaN. Hidden with a finite number it would be uniform; what makes it 0?"
-        yield empty.isnan().any().item(), nan
+        yield empty.isnan().any(), nan
         uniform = same(empty, torch.full((4,), 0.25))
         yield uniform, f"{row} is uniform. All its keys are hidden, so their weights should be 0."
         alike = torch.allclose(empty, late[1], atol=1e-2)

@@ -28,7 +28,7 @@ def causal_with_cache(yours: Attempt) -> Mistakes:
             (k_len, k_len): "There is a row for each new token only.",
         }
         yield wrong_shape(keep, (q_len, k_len), hints, case=case)
-        negative = keep.dtype != torch.bool and bool((keep < 0).any())
+        negative = keep.dtype != torch.bool and (keep < 0).any()
         yield negative, f"your result is {keep.dtype} with negative values, to be added to scores. keep is bool."
         other = f"your result is {keep.dtype}; keep is bool: torch.ones(..., dtype=torch.bool)."
         yield keep.dtype != torch.bool, other

@@ -77,15 +77,14 @@ def to_4d(yours: Attempt) -> Mistakes:
             other = f"your mask is {mask.dtype}, wanted {dtype}: pass the dtype on to torch.zeros, and to finfo."
             yield mask.dtype != dtype, other
             yield wrong_shape(mask, shape, hints, case=case)
-            nan = "there is NaN in your mask: 0 × ∞. Fill with masked_fill, do not multiply."
-            yield mask.isnan().any().item(), nan
+            yield mask.isnan().any(), "there is NaN in your mask: 0 × ∞. Fill with masked_fill, do not multiply."
             ones = "0 and 1 as floats are added to the scores and hide nothing, under either implementation."
             yield torch.equal(mask, wanted.to(dtype)), ones
             polarity = "the polarity is flipped: your mask hides what keep lets through. Fill where ~keep."
             yield torch.equal(mask < 0, wanted), polarity
             places = f"{case} there are other numbers than 0 where keep is True, or 0 where it is False."
-            yield not torch.equal(mask < 0, ~wanted) or (mask > 0).any().item(), places
+            yield not torch.equal(mask < 0, ~wanted) or (mask > 0).any(), places
             infinite = "the right places, but with -inf: a query that sees nothing would be NaN under eager."
-            yield mask.isneginf().any().item(), f"{infinite} Wanted finfo.min."
+            yield mask.isneginf().any(), f"{infinite} Wanted finfo.min."
             filled, lowest = f"the right places, but filled with {mask.min().item():g}", torch.finfo(dtype).min
             yield not (mask[~wanted] == lowest).all(), f"{filled}; the lowest of {dtype} is {lowest:g}."

@@ -13,14 +13,10 @@ from .feedback import Attempt, Mistakes, exercise
 
 def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
     """What is reached in ``layers`` steps, walked from token to token; without ``itself``, nobody stays in place."""
-    reached = torch.zeros_like(keep)
-    steps = min(layers, len(keep)) if itself else layers  # further steps reach nothing new
-    for q in range(len(keep)):
-        tokens = {q}
-        for _ in range(steps):
-            seen = {k for token in tokens for k in range(len(keep)) if keep[token, k]}
-            tokens = tokens | seen if itself else seen
-        reached[q, list(tokens)] = True
+    stay = torch.eye(len(keep), dtype=torch.bool)
+    reached, step = stay, keep | stay if itself else keep
+    for _ in range(min(layers, len(keep)) if itself else layers):  # further steps reach nothing new
+        reached = (reached[:, :, None] & step).any(dim=1)
     return reached
 
 
@@ -44,8 +40,8 @@ def reach(yours: Attempt) -> Mistakes:
         other = f"{case} your result is {reached.dtype}; wanted bool: reached or not. Compare with > 0."
         yield reached.dtype != torch.bool, other
         if not torch.equal(reached, _walked(keep, layers)):
-            for wrong, words in _mistakes_of_reach(reached, keep, layers):
-                yield wrong, f"{case}: {words}"
+            yours.case = f"{case}:"
+            yield from _mistakes_of_reach(reached, keep, layers)
 
 
 def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
@@ -84,37 +80,23 @@ def _own_mean(x: Tensor) -> Tensor:
     return x + (keep / keep.sum(dim=1, keepdim=True)) @ x
 
 
-def _with(query: int, change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _leaking(query: int, leak: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The honest mean, with something added to one output."""
-
-    def function(x: Tensor) -> Tensor:
-        added = torch.zeros_like(x)
-        added[:, query] = change(x)
-        return _own_mean(x) + added
-
-    return function
+    row = torch.eye(len(DOCUMENTS))[query, :, None]
+    return lambda x: _own_mean(x) + row * leak(x)[:, None]
 
 
-def _rounded() -> Callable[[Tensor], Tensor]:
-    """Each call differs from the one before it by what rounding does."""
-    noise = cycle((1e-6, 0))
-    return lambda x: _own_mean(x) + next(noise)
-
-
-#: (what it is, makes a function of (1, length, dim), does it leak, what to say if the answer to that is wrong)
+#: What rounding does: each call differs from the one before it.
+NOISE = cycle((1e-6, 0.0))
+#: (what it is, a function of (1, length, dim), does it leak, what to say if the answer to that is wrong)
 LEAKS = (
-    ("a mean over a token's own text", lambda: _own_mean, False, MAY_MOVE),
-    ("a mean over the whole row", lambda: lambda x: x + x.mean(dim=1, keepdim=True), True, HIDDEN),
-    ("token 3 in output 0, its only leak", lambda: _with(0, lambda x: x[:, 3]), True, ANY_ROW),
-    ("token 0 in output 4, its only leak", lambda: _with(4, lambda x: x[:, 0]), True, ANY_ROW),
-    (
-        "token 5 in output 2, after a layer norm",
-        lambda: _with(2, lambda x: 3 * layer_norm(x[:, 5], (4,))),
-        True,
-        UNEVENLY,
-    ),
-    ("token 3 minus token 4 in output 0", lambda: _with(0, lambda x: x[:, 3] - x[:, 4]), True, OWN_WAY),
-    ("the mean over a token's own text, with rounding", _rounded, False, ROUNDING),
+    ("a mean over a token's own text", _own_mean, False, MAY_MOVE),
+    ("a mean over the whole row", lambda x: x + x.mean(dim=1, keepdim=True), True, HIDDEN),
+    ("token 3 in output 0, its only leak", _leaking(0, lambda x: x[:, 3]), True, ANY_ROW),
+    ("token 0 in output 4, its only leak", _leaking(4, lambda x: x[:, 0]), True, ANY_ROW),
+    ("token 5 in output 2, after a layer norm", _leaking(2, lambda x: 3 * layer_norm(x, (4,))[:, 5]), True, UNEVENLY),
+    ("token 3 minus token 4 in output 0", _leaking(0, lambda x: x[:, 3] - x[:, 4]), True, OWN_WAY),
+    ("the mean over a token's own text, with rounding", lambda x: _own_mean(x) + next(NOISE), False, ROUNDING),
 )
 
 
@@ -132,8 +114,8 @@ def has_leak(yours: Attempt) -> Mistakes:
     """
     x = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
     keep, most = masks.documents(DOCUMENTS), len(set(DOCUMENTS)) + 1
-    for what, make, leaks, words in LEAKS:
-        texts, function = [], make()
+    for what, function, leaks, words in LEAKS:
+        texts = []
 
         def counted(x: Tensor, texts=texts, function=function) -> Tensor:
             texts.extend(x)

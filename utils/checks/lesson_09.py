@@ -23,25 +23,21 @@ def break_even(yours: Attempt) -> Mistakes:
         wanted = tokens / (tokens + linear)
         if same(share, wanted):
             continue
-        mistakes = (
-            (1 - wanted, "That is the share of real tokens. Solve for w, not for 1 - w."),
-            (tokens / linear, "That is w / (1 - w), the pads for each real token. A share is of all places."),
-            (1 + tokens / linear, "That is the cost of the packed row. Which w makes 1 / (1 - w) as large?"),
-            (linear / tokens, "That is 1 / w - 1. Turn the fraction over, and solve for w."),
-            (tokens / (tokens + 6 * dim), "6d holds where f is 4d, and this model has another f."),
-            (
-                tokens / (tokens + 2 * linear),
-                "Two products go over the pairs, the scores and the weights times values.",
-            ),
-            (tokens / (tokens + wide), "Around attention are four linear layers more, which make the 2d."),
-            (tokens / (tokens + 2 * dim), "The feed-forward is missing, which makes the f."),
-            (100 * wanted, "A share lies between 0 and 1."),
-            (round(wanted, 2), "Do not round."),
-            (share, ""),
+        yours.case = (
+            f"for a row of {tokens} tokens, d = {dim} and f = {wide} you return {share:.3f}; wanted {wanted:.3f}."
         )
-        said = f"for a row of {tokens} tokens, d = {dim} and f = {wide} you return {share:.3f}; wanted {wanted:.3f}."
-        for wrong, words in mistakes:
-            yield wrong, f"{said} {words}".strip()
+        yield 1 - wanted, "That is the share of real tokens. Solve for w, not for 1 - w."
+        yield tokens / linear, "That is w / (1 - w), the pads for each real token. A share is of all places."
+        yield 1 + tokens / linear, "That is the cost of the packed row. Which w makes 1 / (1 - w) as large?"
+        yield linear / tokens, "That is 1 / w - 1. Turn the fraction over, and solve for w."
+        yield tokens / (tokens + 6 * dim), "6d holds where f is 4d, and this model has another f."
+        products = "Two products go over the pairs, the scores and the weights times values."
+        yield tokens / (tokens + 2 * linear), products
+        yield tokens / (tokens + wide), "Around attention are four linear layers more, which make the 2d."
+        yield tokens / (tokens + 2 * dim), "The feed-forward is missing, which makes the f."
+        yield 100 * wanted, "A share lies between 0 and 1."
+        yield round(wanted, 2), "Do not round."
+        yield True, ""
 
 
 @exercise(right="a block counts as soon as one pair in it is visible, at the edges too.")
@@ -72,14 +68,11 @@ def blocks_touched(yours: Attempt) -> Mistakes:
         blocks = [block for rows in keep.split(4) for block in rows.split(4, dim=1)]
         squares = sum(bool(block.any()) for block in blocks if block.shape == (4, 4))
         full = sum(bool(block.all()) for block in blocks)
-        mistakes = (
-            (squares, "Blocks at the edge may be smaller than the others, and count as well."),
-            (wanted / len(blocks), "That is a share; wanted the number."),
-            (len(blocks) - wanted, "Those are the blocks that can be skipped."),
-            (keep.sum().item(), "That is the number of visible pairs."),
-            (len(blocks), "That is the number of all blocks."),
-            (full, "Those are the full blocks. One True is enough: any."),
-            (number, ""),
-        )
-        for wrong, words in mistakes:
-            yield wrong, f"for {what}, in blocks of 4, you return {number:g}; wanted {wanted}. {words}".strip()
+        yours.case = f"for {what}, in blocks of 4, you return {number:g}; wanted {wanted}."
+        yield squares, "Blocks at the edge may be smaller than the others, and count as well."
+        yield wanted / len(blocks), "That is a share; wanted the number."
+        yield len(blocks) - wanted, "Those are the blocks that can be skipped."
+        yield keep.sum().item(), "That is the number of visible pairs."
+        yield len(blocks), "That is the number of all blocks."
+        yield full, "Those are the full blocks. One True is enough: any."
+        yield True, ""
