@@ -1,8 +1,8 @@
 """How checks talk: they run the learner's function, and say what is right or what is not.
 
-A check is a generator. From one possible mistake to the next it yields a pair: a wrong result, or whether the mistake
-has been made; and the words for it. ``exercise`` makes of it what learners call, which says the words of the first mistake
-that their function shows, or that the answer is right.
+A check is a generator. For one possible mistake after the other it yields a pair: a wrong result, or whether the
+mistake has been made; and the words for it. ``exercise`` makes of it what learners call, which says the words of the
+first mistake that their function shows, or that the answer is right.
 """
 
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Attempt:
     """
 
     def __init__(self, function: Callable):
-        self.function, self.result, self.case, self.pairs = function, None, "", []
+        self.function, self.result, self.case, self._inputs = function, None, "", []
 
     def __call__(self, *inputs, wanted: str, of=Tensor, shape: tuple = (), case: str = ""):
         """What the function returns, if it is of the right type.
@@ -96,7 +96,7 @@ class Attempt:
         if not callable(self.function):
             raise Unsolved(f"wanted your function itself, without calling it; got {kind(self.function)}.")
         copies = [value.clone() if isinstance(value, Tensor) else value for value in inputs]
-        self.pairs = list(zip(inputs, copies, strict=True))
+        self._inputs = list(zip(inputs, copies, strict=True))
         try:
             with torch.no_grad():
                 result = self.function(*copies)
@@ -112,14 +112,14 @@ class Attempt:
 
     def changed(self, position: int | None = None) -> bool:
         """Whether the last call changed its inputs, or the one at a position."""
-        pairs = self.pairs if position is None else [self.pairs[position]]
+        pairs = self._inputs if position is None else [self._inputs[position]]
         return any(isinstance(value, Tensor) and not torch.equal(value, copy) for value, copy in pairs)
 
     def shows(self, mistake) -> bool:
         """Whether the last result shows a mistake.
 
         Args:
-            mistake: a wrong result; or whether the mistake has been made, as a bool or a bool tensor without dimensions.
+            mistake: a wrong result; or whether the mistake has been made, as a bool or a tensor without dimensions.
         """
         if isinstance(mistake, bool) or (isinstance(mistake, Tensor) and mistake.ndim == 0):
             return bool(mistake)
@@ -146,7 +146,9 @@ def exercise(right: str) -> Callable[[Callable[[Attempt], Mistakes]], Callable[[
             except Unsolved as why:
                 no(why)
 
-        return update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        del check.__wrapped__  # help shows what learners call, not the generator
+        return check
 
     return decorate
 

@@ -20,8 +20,7 @@ def to_keep(yours: Attempt) -> Mistakes:
     """
     ignore = torch.tensor([[False, False, False, True], [False, True, True, True]])
     keep = yours(ignore, wanted="a bool tensor of shape (2, 1, 1, 4)")
-    not_bool = f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too."
-    yield keep.dtype != torch.bool, not_bool
+    yield keep.dtype != torch.bool, f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too."
     yield wrong_shape(keep, (2, 1, 1, 4), {(2, 4): "Two None between the batch and the keys do that."})
     polarity = "the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps."
     yield ignore[:, None, None], polarity

@@ -30,8 +30,7 @@ def one_bias(yours: Attempt) -> Mistakes:
     for dtype in (torch.float16, torch.float32):
         scores = torch.zeros(2, 2, 3, 5, dtype=dtype)  # as many heads as sequences, so that a missing None shows
         bias = yours(scores, attention_mask, keep, wanted="a tensor of shape (2, 1, 3, 5)")
-        changed = "one of the inputs was changed. Use masked_fill, not masked_fill_, and + in place of +=."
-        yield yours.changed(), changed
+        yield yours.changed(), "one of the inputs was changed. Use masked_fill, not masked_fill_, and + in place of +=."
         if bias.shape != (2, 2, 3, 5):
             yield wrong_shape(bias, (2, 1, 3, 5), hints)
         boolean = "you returned a bool mask. The last step is missing: numbers to add, 0 where it keeps."
@@ -47,23 +46,23 @@ def _mistakes_of_bias(bias: Tensor, real: Tensor, keep: Tensor) -> Mistakes:
     visible, both, lowest = bias >= 0, (real & keep).expand_as(bias), torch.finfo(bias.dtype).min
     if torch.equal(bias, torch.zeros_like(bias).masked_fill(~both, lowest)):
         return
+
+    def sees(wrong: Tensor) -> bool:
+        return torch.equal(visible, wrong.expand_as(visible))
+
     infinite, added = bias.isneginf().any(), "two biases were added, and the sum overflows. Combine while bool."
     finite = bias.isfinite()[~visible].any()
     yield infinite and finite, f"a key that both masks hide has -inf: {added}"
     positive = "there are positive numbers in your bias. It is added to scores: 0 keeps, a very negative number hides."
     yield (bias > 0).any(), positive
     yield visible.all(), "your bias is 0 everywhere, so it hides nothing."
+    yield sees(~both), "the polarity is flipped: your bias hides what both masks keep."
     either = "you hide a key only if both masks hide it. A key is visible if both let it be: use & on what is kept."
-    mistakes = (
-        (~both, "the polarity is flipped: your bias hides what both masks keep."),
-        (real | keep, either),
-        (~real & keep, "the padding is flipped: 1 in attention_mask means a real token, which stays visible."),
-        (real & ~keep, "keep is flipped: True means that the query may look."),
-        (real, "your bias has the padding in it, but not keep."),
-        (keep, "your bias has keep in it, but not the padding."),
-    )
-    for wrong, words in mistakes:
-        yield torch.equal(visible, wrong.expand_as(visible)), words
+    yield sees(real | keep), either
+    yield sees(~real & keep), "the padding is flipped: 1 in attention_mask means a real token, which stays visible."
+    yield sees(real & ~keep), "keep is flipped: True means that the query may look."
+    yield sees(real), "your bias has the padding in it, but not keep."
+    yield sees(keep), "your bias has keep in it, but not the padding."
     count = int((visible != both).sum())
     yield count > 0, f"{count} places differ from what both masks say. Compare with a small one by hand."
     places = "the right places, but"
@@ -95,18 +94,16 @@ def safe_softmax(yours: Attempt) -> Mistakes:
             loss = function(leaf)[[0, 2]].square().sum()  # leaves the empty row out
             return torch.autograd.grad(loss + 0 * leaf.sum(), leaf)[0]
 
-    words = "a tensor of shape (3, 4), one weight per query and key"
-    weights = yours(scores, bias, wanted=words, shape=(3, 4))
-    changed = "scores or bias was changed. Use masked_fill, not masked_fill_, and + in place of +=."
-    yield yours.changed(), changed
+    weights = yours(scores, bias, wanted="a tensor of shape (3, 4), one weight per query and key", shape=(3, 4))
+    yield yours.changed(), "scores or bias was changed. Use masked_fill, not masked_fill_, and + in place of +=."
     if not same(weights, right(scores)):
         yield from _mistakes_of_weights(weights.float(), scores, keep, right(scores))
     late = not same(yours.run(scores.masked_fill(~keep, 200.0), bias), right(scores))
     yield late, "right here, but a hidden score of 200 changes visible weights. Hide before the softmax, not after."
     gradient = Attempt(lambda scores: gradient_of(lambda leaf: yours.function(leaf, bias.clone()))).run(scores)
     nan = (
-        "the weights are right, their gradient is NaN. A NaN that is replaced after the softmax is still inside it, and "
-        "the way back goes through it. Let none arise: hide with a finite number."
+        "the weights are right, their gradient is NaN. A NaN that is replaced after the softmax is still inside "
+        "it, and the way back goes through it. Let none arise: hide with a finite number."
     )
     yield gradient.isnan().any(), nan
     other = not same(gradient, gradient_of(right))
@@ -121,8 +118,7 @@ def _mistakes_of_weights(weights: Tensor, scores: Tensor, keep: Tensor, wanted: 
     yield weights.isneginf().any(), "there are weights of -inf. The bias is added to the scores, before the softmax."
     if same(weights[[0, 2]], wanted[[0, 2]]):
         row = "the row that sees nothing"
-        nan = f"{row} is NaN. Hidden with a finite number it would be uniform; what makes it 0?"
-        yield empty.isnan().any(), nan
+        yield empty.isnan().any(), f"{row} is NaN. Hidden with a finite number it would be uniform; what makes it 0?"
         uniform = same(empty, torch.full((4,), 0.25))
         yield uniform, f"{row} is uniform. All its keys are hidden, so their weights should be 0."
         alike = torch.allclose(empty, late[1], atol=1e-2)

@@ -13,8 +13,8 @@ def causal_with_cache(yours: Attempt) -> Mistakes:
     """Says whether a causal keep is right where there are more keys than queries.
 
     Args:
-        yours: takes ``q_len`` and ``k_len``; returns (q_len, k_len) bool, True = may attend, whose last query sees every
-            key.
+        yours: takes ``q_len`` and ``k_len``; returns (q_len, k_len) bool, True = may attend, whose last query sees
+            every key.
 
     References:
         Lesson 05.
@@ -30,8 +30,7 @@ def causal_with_cache(yours: Attempt) -> Mistakes:
         yield wrong_shape(keep, (q_len, k_len), hints, case=case)
         negative = keep.dtype != torch.bool and (keep < 0).any()
         yield negative, f"your result is {keep.dtype} with negative values, to be added to scores. keep is bool."
-        other = f"your result is {keep.dtype}; keep is bool: torch.ones(..., dtype=torch.bool)."
-        yield keep.dtype != torch.bool, other
+        yield keep.dtype != torch.bool, f"your result is {keep.dtype}; keep is bool: torch.ones(..., dtype=torch.bool)."
         if torch.equal(keep, wanted):
             continue
         fixed = f"right for 3 queries and 5 keys, wrong {case}: compute the diagonal from q_len and k_len."
@@ -46,15 +45,14 @@ def _mistakes_of_triangle(keep: Tensor, wanted: Tensor) -> Mistakes:
     yield ones, "nothing is hidden, so the first new token sees the second."
     yield ~wanted, "the polarity is flipped: this is True for the future. keep is True where a query may look."
     corner = (
-        "the triangle begins in the upper left corner, as with is_causal of SDPA. The new tokens then see the beginning "
-        "of the text, and not themselves."
+        "the triangle begins in the upper left corner, as with is_causal of SDPA. The new tokens then see the "
+        "beginning of the text, and not themselves."
     )
     yield ones.tril(), corner
     yield ones.tril(1), "off by one: no query sees itself. Its own place is q + k_len - q_len."
     yield ones.tril(3), "off by one: each query also sees the token after it, the one that it is to predict."
     yield ones.triu(2), "each query sees itself and what comes later. triu keeps the upper triangle; you want tril."
-    upside_down = "the rows are upside down: query 0, the first new token, sees one key less than query 1."
-    yield wanted.flip(0), upside_down
+    yield wanted.flip(0), "the rows are upside down: query 0, the first new token, sees one key less than query 1."
     q, k = (keep != wanted).nonzero()[0].tolist()
     yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {seen(keep[q, k])}."
 

@@ -39,8 +39,7 @@ def attn_mask_3d(yours: Attempt) -> Mistakes:
         yield ~kept.repeat(heads, 1, 1), f"{order}repeat_interleave."
         polarity = "the order is right, the polarity is not: MultiheadAttention ignores where True."
         yield kept.repeat_interleave(heads, 0), polarity
-        both = "two things: True must mean ignore, and all heads of text 0 must come first."
-        yield kept.repeat(heads, 1, 1), both
+        yield kept.repeat(heads, 1, 1), "two things: True must mean ignore, and all heads of text 0 must come first."
         for n, ignored in enumerate(mask):
             wrong = not torch.equal(ignored, ~kept[n // heads])
             yield wrong, f"{case} mask {n} is wrong. It is for text {n // heads}, head {n % heads}."

@@ -1,6 +1,7 @@
 """Checks of lesson 07: each sentence by itself, and the additive form of any keep."""
 
 import torch
+from torch import Tensor
 
 from .. import masks
 from .feedback import Attempt, Mistakes, exercise, seen, wrong_shape
@@ -30,19 +31,19 @@ def own_sentence(yours: Attempt) -> Mistakes:
     no_pads = masks.padding(attention_mask).expand_as(keep)
     own, late = masks.documents(number), masks.documents(number + (input_ids == sep))
     first_two, right = masks.documents(number.clamp(max=1)) & no_pads, own & no_pads
-    mistakes = (
-        (torch.ones_like(keep), "nothing is hidden."),
-        (no_pads, "only the pads are hidden. Sentences still see each other."),
-        (~right, "the polarity is flipped: keep is True where a query may look."),
-        (own, "pads are visible to the sentence beside them. Hide them as keys: [:, None, :]."),
-        (late, "a [SEP] sees the next sentence. It ends its own: count those before a token. And hide the pads."),
-        (late & no_pads, "a [SEP] sees the sentence after it. It ends its own: count those before a token only."),
-        (first_two, "where there are three sentences, the last two see each other."),
-        (right.tril(), "later tokens of the own sentence are hidden. BERT looks to both sides."),
-    )
     real = no_pads.mT  # what pads see does not matter
-    for wrong, words in mistakes:
-        yield torch.equal(keep & real, wrong & real), words
+
+    def sees(wrong: Tensor) -> bool:
+        return torch.equal(keep & real, wrong & real)
+
+    yield sees(torch.ones_like(keep)), "nothing is hidden."
+    yield sees(no_pads), "only the pads are hidden. Sentences still see each other."
+    yield sees(~right), "the polarity is flipped: keep is True where a query may look."
+    yield sees(own), "pads are visible to the sentence beside them. Hide them as keys: [:, None, :]."
+    yield sees(late), "a [SEP] sees the next sentence. It ends its own: count those before a token. And hide the pads."
+    yield sees(late & no_pads), "a [SEP] sees the sentence after it. It ends its own: count those before a token only."
+    yield sees(first_two), "where there are three sentences, the last two see each other."
+    yield sees(right.tril()), "later tokens of the own sentence are hidden. BERT looks to both sides."
     for row, _, q, k in ((keep != right) & real).nonzero().tolist():
         yield True, f"row {row}, query {q} and key {k}: the query {seen(keep[row, 0, q, k])}."
 

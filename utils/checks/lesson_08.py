@@ -56,8 +56,7 @@ def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
     yield _walked(keep, layers + 1), "one layer too many: one layer is keep | identity itself."
     too_few = layers > 1 and torch.equal(reached, _walked(keep, layers - 1))
     yield too_few, "one layer too few: start from keep | identity, and multiply layers - 1 times."
-    one = "this is one layer. With each further one, a token also gets what those have that it sees."
-    yield _walked(keep, 1), one
+    yield _walked(keep, 1), "this is one layer. With each further one, a token also gets what those have that it sees."
     yield _walked(keep, len(keep)), "this is what any number of layers can reach. Stop after the given number."
     doubled = "the reach doubles each time: multiply with one layer's matrix, not with the result."
     yield _walked(keep, 2 ** (layers - 1)), doubled
@@ -67,6 +66,7 @@ def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
 
 
 DOCUMENTS = (0, 0, 1, 1, 1, 0)
+MOST = len(set(DOCUMENTS)) + 1  # calls: one for each distinct row of keep, and one with the unchanged text
 ANY_ROW = "Every distinct row of keep needs a run of its own, and all its queries a look."
 HIDDEN = "Change what a row of keep hides, ~row, and look at the queries with that row."
 MAY_MOVE = "Compare only the outputs whose row of keep hides what you changed: the others may move."
@@ -100,7 +100,7 @@ LEAKS = (
 )
 
 
-@exercise(right="seven functions, each with 3 calls or fewer, however long the text is.")
+@exercise(right=f"seven functions, each with {MOST} calls or fewer, however long the text is.")
 def has_leak(yours: Attempt) -> Mistakes:
     """Says whether leaks are found, with one call for each distinct row of keep and one more.
 
@@ -113,7 +113,7 @@ def has_leak(yours: Attempt) -> Mistakes:
         Lesson 08.
     """
     x = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
-    keep, most = masks.documents(DOCUMENTS), len(set(DOCUMENTS)) + 1
+    keep = masks.documents(DOCUMENTS)
     for what, function, leaks, words in LEAKS:
         texts = []
 
@@ -122,11 +122,10 @@ def has_leak(yours: Attempt) -> Mistakes:
             return function(x)
 
         says = yours(counted, x, keep, of=bool, wanted="True or False")
-        changed = "x or keep itself was changed, and your next comparison begins from it. Change a clone."
-        yield yours.changed(), changed
+        yield yours.changed(), "x or keep itself was changed, and your next comparison begins from it. Change a clone."
         yield says != leaks, f"you say {'yes' if says else 'no'} for {what}. {words}"
         way = "change all that a row hides at once, and let queries with equal rows share that run."
-        if len(texts) in (2 * most - 2, 2 * most - 1):
+        if len(texts) in (2 * MOST - 2, 2 * MOST - 1):
             way = "run the unchanged text once, before the loop."
-        read = f"right for {what}, but the function read {len(texts)} texts; {most} will do:"
-        yield len(texts) > most, f"{read} {way}"
+        read = f"right for {what}, but the function read {len(texts)} texts; {MOST} will do:"
+        yield len(texts) > MOST, f"{read} {way}"

@@ -11,8 +11,8 @@ def break_even(yours: Attempt) -> Mistakes:
     """Says whether the share of pads is right from which on packing takes fewer operations.
 
     Args:
-        yours: takes ``tokens``, how many are in the packed row, ``dim``, the size of a token's vector, and ``wide``, the
-            size inside the feed-forward; returns a number from 0 to 1.
+        yours: takes ``tokens``, how many are in the packed row, ``dim``, the size of a token's vector, and ``wide``,
+            the size inside the feed-forward; returns a number from 0 to 1.
 
     References:
         Lesson 09.
@@ -31,8 +31,7 @@ def break_even(yours: Attempt) -> Mistakes:
         yield 1 + tokens / linear, "That is the cost of the packed row. Which w makes 1 / (1 - w) as large?"
         yield linear / tokens, "That is 1 / w - 1. Turn the fraction over, and solve for w."
         yield tokens / (tokens + 6 * dim), "6d holds where f is 4d, and this model has another f."
-        products = "Two products go over the pairs, the scores and the weights times values."
-        yield tokens / (tokens + 2 * linear), products
+        yield tokens / (tokens + 2 * linear), "Two products go over the pairs, the scores and the weights times values."
         yield tokens / (tokens + wide), "Around attention are four linear layers more, which make the 2d."
         yield tokens / (tokens + 2 * dim), "The feed-forward is missing, which makes the f."
         yield 100 * wanted, "A share lies between 0 and 1."
@@ -61,8 +60,7 @@ def blocks_touched(yours: Attempt) -> Mistakes:
     )
     for keep, wanted, what in cases:
         number = yours(keep, 4, of=int | float, wanted="a number, how many blocks hold a True")
-        changed = "keep itself was changed. Work on a copy, for instance one from torch.nn.functional.pad."
-        yield yours.changed(), changed
+        yield yours.changed(), "keep itself was changed. Work on a copy, for instance one from torch.nn.functional.pad."
         if number == wanted:
             continue
         blocks = [block for rows in keep.split(4) for block in rows.split(4, dim=1)]
