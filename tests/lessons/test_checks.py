@@ -28,6 +28,10 @@ def picked(logits, m):
     return logits[torch.arange(len(m)), (m * torch.arange(m.shape[1])).argmax(1)]
 
 
+def picked_in_place(logits, m):
+    return logits[torch.arange(len(m)), m.mul_(-torch.arange(m.shape[1])).argmin(1)]
+
+
 @pytest.mark.parametrize(
     ("check", "answer", "says"),
     [
@@ -72,6 +76,7 @@ def picked(logits, m):
         (checks.labels_for_loss, lambda i, m: i.masked_fill(~m, -100), "Make a bool mask first"),
         (checks.labels_for_loss, lambda i, m: torch.where(m, i, -100), "Make a bool mask first"),
         (checks.to_keep, lambda m: ~m[:, None, None, :], "Right: polarity turned round"),
+        (checks.to_keep, lambda m: m.logical_not_()[:, None, None, :], "Right: polarity turned round"),
         (checks.to_keep, lambda m: m[:, None, None, :], "the polarity is not"),
         (checks.to_keep, lambda m: ~m, "Two None between the batch and the keys"),
         (checks.to_keep, lambda m: ~m[:, None], "wanted (2, 1, 1, 4)"),
@@ -94,6 +99,7 @@ def picked(logits, m):
         (checks.next_positions, lambda m, n: following(m, 3), "shape (3, 3); wanted (3, 2)"),
         (checks.next_positions, lambda m, n: [2, 3], "you returned a list"),
         (checks.last_real_logits, picked, "Right: the last real token"),
+        (checks.last_real_logits, picked_in_place, "Right: the last real token"),
         (checks.last_real_logits, lambda x, m: x[:, -1], "this is logits[:, -1]"),
         (checks.last_real_logits, lambda x, m: x[torch.arange(4), m.sum(1) - 1], "you counted the real tokens"),
         (checks.last_real_logits, lambda x, m: x[torch.arange(4), m.argmax(1)], "the first real token"),

@@ -1,16 +1,14 @@
 """Checks of lesson 00: from the mask of an API to keep, and a mask drawn by hand."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from .. import masks
-from .feedback import Unsolved, answer, kind, no, refuse, require_shape, seen, spoken, yes
+from .feedback import Attempt, Mistakes, exercise, kind, no, seen, wrong_shape, yes
 
 
-@spoken
-def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
+@exercise(right="polarity turned round, and a shape that broadcasts over heads and queries.")
+def to_keep(yours: Attempt) -> Mistakes:
     """Says whether a key padding mask becomes a keep.
 
     Args:
@@ -21,15 +19,13 @@ def to_keep(yours: Callable[[Tensor], Tensor]) -> None:
         Lesson 00.
     """
     ignore = torch.tensor([[False, False, False, True], [False, True, True, True]])
-    keep = answer(yours, ignore, wanted="a bool tensor of shape (2, 1, 1, 4)")
-    if keep.dtype != torch.bool:
-        no(f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too.")
-    require_shape(keep, (2, 1, 1, 4), {(2, 4): "Two None between the batch and the keys do that."})
-    if torch.equal(keep[:, 0, 0], ignore):
-        no("the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps.")
-    if not torch.equal(keep[:, 0, 0], ~ignore):
-        no(f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}.")
-    yes("polarity turned round, and a shape that broadcasts over heads and queries.")
+    keep = yours(ignore, wanted="a bool tensor of shape (2, 1, 1, 4)")
+    yield keep.dtype != torch.bool, f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too."
+    yield wrong_shape(keep, (2, 1, 1, 4), {(2, 4): "Two None between the batch and the keys do that."})
+    polarity = "the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps."
+    yield ignore[:, None, None], polarity
+    other = not torch.equal(keep[:, 0, 0], ~ignore)
+    yield other, f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}."
 
 
 def left_to_right(lab, real: int) -> None:
@@ -46,7 +42,6 @@ def left_to_right(lab, real: int) -> None:
     drawn(lab, masks.causal(length) & (torch.arange(length) < real))
 
 
-@spoken
 def drawn(lab, wanted: Tensor) -> None:
     """Says whether the mask that is drawn in a widget is the wanted one.
 
@@ -59,17 +54,15 @@ def drawn(lab, wanted: Tensor) -> None:
     """
     keep = getattr(lab, "keep", None)
     if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
-        no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {kind(lab)}.")
+        return no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {kind(lab)}.")
     if keep.all():
-        raise Unsolved("Not tried yet. Click cells of the map after the mask, then run this cell again.")
+        return print("Not tried yet. Click cells of the map after the mask, then run this cell again.")
     if torch.equal(keep, wanted):
         return yes(f"{int((~keep).sum())} of {keep.numel()} cells hidden, and just the right ones.")
-    exchanged = "rows and columns are exchanged. A row is a query, who looks; a column is a key, who is looked at."
-    refuse(
-        keep,
-        (~wanted, "you hid what should be visible, and the other way round."),
-        (wanted.mT, exchanged),
-    )
+    if torch.equal(keep, ~wanted):
+        return no("you hid what should be visible, and the other way round.")
+    if torch.equal(keep, wanted.mT):
+        return no("rows and columns are exchanged. A row is a query, who looks; a column is a key, who is looked at.")
     wrong = (keep != wanted).nonzero()
     query, key = wrong[0].tolist()
     names = f"query {query} ({lab.query_tokens[query]}) and key {key} ({lab.key_tokens[key]})"

@@ -1,15 +1,12 @@
 """Checks of lesson 03: where new tokens are, and where the last real one is."""
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor
 
-from .feedback import answer, close, no, refuse, require_shape, spoken, yes
+from .feedback import Attempt, Mistakes, exercise, same, wrong_shape
 
 
-@spoken
-def next_positions(yours: Callable[[Tensor, int], Tensor]) -> None:
+@exercise(right="new tokens go on counting from the real ones, wherever the pads are.")
+def next_positions(yours: Attempt) -> Mistakes:
     """Says whether new tokens after a cache get the right positions.
 
     Args:
@@ -21,27 +18,23 @@ def next_positions(yours: Callable[[Tensor, int], Tensor]) -> None:
     """
     attention_mask = torch.tensor([[0, 0, 0, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])  # left, none, right
     wanted = torch.tensor([[2, 3], [5, 6], [2, 3]])
-    places = answer(yours, attention_mask, 2, wanted="a tensor of shape (3, 2), a place for each new token")
-    if places.shape == (3, 1) and torch.equal(places, wanted[:, :1]):
-        no("right for one new token. There are two here: count on with torch.arange(new).")
-    hint = "keepdim=True keeps the dimension to count along."
-    require_shape(places, (3, 2), {(3,): hint, (2,): hint}, about=", a place for each new token")
-    if places.is_floating_point():
-        no(f"your places are {places.dtype}; the model looks them up in a table, so they must be integers.")
-    refuse(
-        places,
-        (torch.tensor([[5, 6]] * 3), "these places count the pads too. Two rows have only two real tokens."),
-        (wanted - 1, "one too low: n real tokens stand at the places 0 to n - 1, so the next one stands at n."),
-        (wanted + 1, "one too high: n real tokens stand at the places 0 to n - 1, so the next one stands at n."),
-    )
-    for n, mask in enumerate(attention_mask.tolist()):
-        if not torch.equal(places[n], wanted[n]):
-            no(f"row {n}, with the mask {mask}: got {places[n].tolist()}.")
-    yes("new tokens go on counting from the real ones, wherever the pads are.")
+    places = yours(attention_mask, 2, wanted="a tensor of shape (3, 2), a place for each new token")
+    yield wanted[:, :1], "right for one new token. There are two here: count on with torch.arange(new)."
+    flat = "keepdim=True keeps the dimension to count along."
+    yield wrong_shape(places, (3, 2), {(3,): flat, (2,): flat}, about=", a place for each new token")
+    numbers = f"your places are {places.dtype}; the model looks them up in a table, so they must be integers."
+    yield places.is_floating_point(), numbers
+    yield torch.tensor([[5, 6]] * 3), "these places count the pads too. Two rows have only two real tokens."
+    count = "n real tokens stand at the places 0 to n - 1, so the next one stands at n."
+    yield wanted - 1, f"one too low: {count}"
+    yield wanted + 1, f"one too high: {count}"
+    for n, row in enumerate(places):
+        mask = attention_mask[n].tolist()
+        yield not torch.equal(row, wanted[n]), f"row {n}, with the mask {mask}: got {row.tolist()}."
 
 
-@spoken
-def last_real_logits(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
+@exercise(right="the last real token of each row, with pads on the left, on the right and on both sides.")
+def last_real_logits(yours: Attempt) -> Mistakes:
     """Says whether the logits of the last real token are picked in each row.
 
     Args:
@@ -51,27 +44,22 @@ def last_real_logits(yours: Callable[[Tensor, Tensor], Tensor]) -> None:
     References:
         Lesson 03.
     """
-    logits = torch.arange(4 * 5 * 3.0).view(4, 5, 3)
+    logits, rows = torch.arange(4 * 5 * 3.0).view(4, 5, 3), torch.arange(4)
     attention_mask = torch.tensor([[0, 0, 0, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 0, 0]])
-    about = "one row of logits for each text"
-    picked = answer(yours, logits.clone(), attention_mask.clone(), wanted=f"a tensor of shape (4, 3), {about}")
-    if picked.shape == (4,):
-        no("your result has one number for each text; wanted the whole row of logits there, (4, 3).")
-    require_shape(picked, (4, 3), about=f", {about}")
-    rows, count = torch.arange(4), attention_mask.sum(1)
-    after = logits[rows, count.clamp(max=4)]
+    picked = yours(logits, attention_mask, wanted="a tensor of shape (4, 3), one row of logits for each text")
+    single = "your result has one number for each text; wanted the whole row of logits there, (4, 3)."
+    yield picked.shape == (4,), single
+    yield wrong_shape(picked, (4, 3), about=", one row of logits for each text")
+    yield logits[:, -1], "this is logits[:, -1]: right for pads on the left only. The last two rows end with pads."
+    counted = logits[rows, attention_mask.sum(1) - 1]
+    yield counted, "you counted the real tokens. That is the place only if the pads stand on the right."
     first = logits[rows, attention_mask.argmax(1)]
-    refuse(
-        picked,
-        (logits[:, -1], "this is logits[:, -1]: right for pads on the left only. The last two rows end with pads."),
-        (
-            logits[rows, count - 1],
-            "you counted the real tokens. That is the place only if the pads stand on the right.",
-        ),
-        (first, "these are the logits of the first real token. argmax takes the first of several largest values."),
-        (after, "one place too far: n tokens stand at the places 0 to n - 1."),
-    )
-    for n, last in enumerate((4, 4, 1, 2)):
-        if not close(picked[n], logits[n, last]):
-            no(f"row {n}, with the mask {attention_mask[n].tolist()}, has its last real token elsewhere.")
-    yes("the last real token of each row, with pads on the left, on the right and on both sides.")
+    yield first, "these are the logits of the first real token. argmax takes the first of several largest values."
+    after = logits[rows, attention_mask.sum(1).clamp(max=4)]
+    yield after, "one place too far: n tokens stand at the places 0 to n - 1."
+    for n, place in enumerate((4, 4, 1, 2)):
+        mask = attention_mask[n].tolist()
+        yield (
+            not same(picked[n], logits[n, place]),
+            f"row {n}, with the mask {mask}, has its last real token elsewhere.",
+        )

@@ -1,72 +1,60 @@
 """Checks of lesson 05: the triangle, and a look into the future."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm
+from torch.nn.functional import layer_norm, pad
 
 from .. import masks
-from .feedback import answer, no, refuse, require_shape, seen, spoken, yes
+from .feedback import Attempt, Mistakes, exercise, seen, wrong_shape
 
 
-@spoken
-def causal_with_cache(yours: Callable[[int, int], Tensor]) -> None:
+@exercise(right="the last query sees every key, each one before it one key less, with a cache and without.")
+def causal_with_cache(yours: Attempt) -> Mistakes:
     """Says whether a causal keep is right where there are more keys than queries.
 
     Args:
-        yours: takes ``q_len`` and ``k_len``; returns (q_len, k_len) bool, True = may attend, whose last query sees every
-            key.
+        yours: takes ``q_len`` and ``k_len``; returns (q_len, k_len) bool, True = may attend, whose last query sees
+            every key.
 
     References:
         Lesson 05.
     """
     for q_len, k_len in ((3, 5), (1, 4), (3, 3)):
         case, wanted = f"for {q_len} queries and {k_len} keys", masks.causal(q_len, k_len)
-        keep = answer(yours, q_len, k_len, wanted=f"a bool tensor of shape ({q_len}, {k_len})", case=case)
+        keep = yours(q_len, k_len, wanted=f"a bool tensor of shape {q_len, k_len}", case=case)
         hints = {
             (k_len, q_len): "Rows are queries, columns are keys.",
             (q_len, q_len): "The cached keys count too: there is a column for each key.",
             (k_len, k_len): "There is a row for each new token only.",
         }
-        require_shape(keep, (q_len, k_len), hints, case=case)
-        if keep.dtype != torch.bool and (keep < 0).any():
-            no(f"your result is {keep.dtype} with negative values, to be added to scores. keep is bool.")
-        if keep.dtype != torch.bool:
-            no(f"your result is {keep.dtype}; keep is bool: torch.ones(..., dtype=torch.bool).")
+        yield wrong_shape(keep, (q_len, k_len), hints, case=case)
+        negative = keep.dtype != torch.bool and (keep < 0).any()
+        yield negative, f"your result is {keep.dtype} with negative values, to be added to scores. keep is bool."
+        yield keep.dtype != torch.bool, f"your result is {keep.dtype}; keep is bool: torch.ones(..., dtype=torch.bool)."
         if torch.equal(keep, wanted):
             continue
-        if (q_len, k_len) != (3, 5):
-            no(f"right for 3 queries and 5 keys, wrong {case}: compute the diagonal from q_len and k_len.")
-        _explain_triangle(keep, wanted)
-    yes("the last query sees every key, each one before it one key less, with a cache and without.")
+        fixed = f"right for 3 queries and 5 keys, wrong {case}: compute the diagonal from q_len and k_len."
+        yield (q_len, k_len) != (3, 5), fixed
+        yield from _mistakes_of_triangle(keep, wanted)
 
 
-def _explain_triangle(keep: Tensor, wanted: Tensor) -> None:
-    """Ends the check with what a wrong keep of 3 queries and 5 keys comes from."""
+def _mistakes_of_triangle(keep: Tensor, wanted: Tensor) -> Mistakes:
+    """What a wrong keep of 3 queries and 5 keys comes from."""
     ones = torch.ones_like(wanted)
-    refuse(
-        keep,
-        (~ones, "nothing is visible. The diagonal moves to the right if it is positive."),
-        (ones, "nothing is hidden, so the first new token sees the second."),
-        (~wanted, "the polarity is flipped: this is True for the future. keep is True where a query may look."),
-        (
-            ones.tril(),
-            "the triangle begins in the upper left corner, as with is_causal of SDPA. The new tokens then see the "
-            "beginning of the text, and not themselves.",
-        ),
-        (ones.tril(1), "off by one: no query sees itself. Its own place is q + k_len - q_len."),
-        (ones.tril(3), "off by one: each query also sees the token after it, the one that it is to predict."),
-        (ones.triu(2), "each query sees itself and what comes later. triu keeps the upper triangle; you want tril."),
-        (wanted.flip(0), "the rows are upside down: query 0, the first new token, sees one key less than query 1."),
+    yield ~ones, "nothing is visible. The diagonal moves to the right if it is positive."
+    yield ones, "nothing is hidden, so the first new token sees the second."
+    yield ~wanted, "the polarity is flipped: this is True for the future. keep is True where a query may look."
+    corner = (
+        "the triangle begins in the upper left corner, as with is_causal of SDPA. The new tokens then see the "
+        "beginning of the text, and not themselves."
     )
+    yield ones.tril(), corner
+    yield ones.tril(1), "off by one: no query sees itself. Its own place is q + k_len - q_len."
+    yield ones.tril(3), "off by one: each query also sees the token after it, the one that it is to predict."
+    yield ones.triu(2), "each query sees itself and what comes later. triu keeps the upper triangle; you want tril."
+    yield wanted.flip(0), "the rows are upside down: query 0, the first new token, sees one key less than query 1."
     q, k = (keep != wanted).nonzero()[0].tolist()
-    no(f"for 3 queries and 5 keys, query {q} and key {k}: the query {seen(keep[q, k])}.")
-
-
-def _normed_next(x: Tensor) -> Tensor:
-    following = layer_norm(x, x.shape[-1:])[:, 1:]
-    return x + torch.cat([following, torch.zeros_like(x[:, :1])], 1)
+    yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {seen(keep[q, k])}."
 
 
 FROM_THERE_ON = "Outputs may move from the changed input on: compare those before it."
@@ -77,14 +65,18 @@ READERS = (
     ("a mean over the whole text", lambda x: x.mean(1, keepdim=True).expand_as(x), True, IN_TURN),
     ("a mean over what came before", lambda x: x.cumsum(1) / torch.arange(1, 6)[:, None], False, FROM_THERE_ON),
     ("each token by itself", torch.tanh, False, FROM_THERE_ON),
-    ("a look at the next token", lambda x: x + torch.cat([x[:, 1:], x[:, :1] * 0], 1), True, IN_TURN),
-    ("the next token after a layer norm", _normed_next, True, UNEVENLY),
+    ("a look at the next token", lambda x: x + _next(x), True, IN_TURN),
+    ("the next token after a layer norm", lambda x: x + _next(layer_norm(x, (3,))), True, UNEVENLY),
     ("token 2 in the first output", lambda x: torch.cat([x[:, :1] + x[:, 2:3], x[:, 1:]], 1), True, IN_TURN),
 )
 
 
-@spoken
-def sees_future(yours: Callable[[Callable, Tensor], bool]) -> None:
+def _next(x: Tensor) -> Tensor:
+    return pad(x[:, 1:], (0, 0, 0, 1))
+
+
+@exercise(right="six functions, and a look ahead is found wherever it is.")
+def sees_future(yours: Attempt) -> Mistakes:
     """Says whether looks ahead are found.
 
     Args:
@@ -95,9 +87,7 @@ def sees_future(yours: Callable[[Callable, Tensor], bool]) -> None:
         Lesson 05.
     """
     x = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
-    changed = "x itself was changed, and your next comparison begins from it. Change a clone."
     for what, function, looks, words in READERS:
-        says = answer(yours, function, x, of=bool, wanted="True or False", changed=changed)
-        if says != looks:
-            no(f"you say {'yes' if says else 'no'} for {what}. {words}")
-    yes("six functions, and a look ahead is found wherever it is.")
+        says = yours(function, x, of=bool, wanted="True or False")
+        yield yours.changed(), "x itself was changed, and your next comparison begins from it. Change a clone."
+        yield says != looks, f"you say {'yes' if says else 'no'} for {what}. {words}"

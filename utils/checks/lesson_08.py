@@ -8,24 +8,20 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from .. import masks
-from .feedback import answer, no, refuse, spoken, yes
+from .feedback import Attempt, Mistakes, exercise
 
 
 def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
     """What is reached in ``layers`` steps, walked from token to token; without ``itself``, nobody stays in place."""
-    reached = torch.zeros_like(keep)
-    steps = min(layers, len(keep)) if itself else layers  # further steps reach nothing new
-    for q in range(len(keep)):
-        tokens = {q}
-        for _ in range(steps):
-            seen = {k for token in tokens for k in range(len(keep)) if keep[token, k]}
-            tokens = tokens | seen if itself else seen
-        reached[q, list(tokens)] = True
+    stay = torch.eye(len(keep), dtype=torch.bool)
+    reached, step = stay, keep | stay if itself else keep
+    for _ in range(min(layers, len(keep)) if itself else layers):  # further steps reach nothing new
+        reached = (reached[:, :, None] & step).any(dim=1)
     return reached
 
 
-@spoken
-def reach(yours: Callable[[Tensor, int], Tensor]) -> None:
+@exercise(right="the boolean power of keep | identity, for few layers and for many.")
+def reach(yours: Attempt) -> Mistakes:
     """Says whether it is found who may reach whom through the layers.
 
     Args:
@@ -37,45 +33,40 @@ def reach(yours: Callable[[Tensor, int], Tensor]) -> None:
     """
     chain = torch.ones(9, dtype=torch.bool).diag(-1)  # each of ten sees the one before it, and not itself
     window = masks.sliding_window(6, 2)
-    changed = "keep itself was changed, and the model still needs it. Use | in place of |=."
     for keep, layers in ((chain, 4), (chain, 1), (chain, 2), (window, 3), (window, 40)):
         case, shape = f"for {len(keep)} tokens and layers={layers}", tuple(keep.shape)
-        wanted = f"a bool tensor of shape {shape}"
-        reached = answer(yours, keep, layers, wanted=wanted, shape=shape, changed=changed, case=case)
-        if reached.dtype != torch.bool:
-            no(f"{case} your result is {reached.dtype}; wanted bool: reached or not. Compare with > 0.")
+        reached = yours(keep, layers, wanted=f"a bool tensor of shape {shape}", shape=shape, case=case)
+        yield yours.changed(), "keep itself was changed, and the model still needs it. Use | in place of |=."
+        other = f"{case} your result is {reached.dtype}; wanted bool: reached or not. Compare with > 0."
+        yield reached.dtype != torch.bool, other
         if not torch.equal(reached, _walked(keep, layers)):
-            _explain_reach(reached, keep, layers, case)
-    yes("the boolean power of keep | identity, for few layers and for many.")
+            yours.case = f"{case}:"
+            yield from _mistakes_of_reach(reached, keep, layers)
 
 
-def _explain_reach(reached: Tensor, keep: Tensor, layers: int, case: str) -> None:
-    """Ends the check with what a wrong reach comes from; chains and windows tell the mistakes apart."""
+def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
+    """What a wrong reach comes from; chains and windows tell the mistakes apart."""
     wanted, itself = _walked(keep, layers), torch.eye(len(keep), dtype=torch.bool)
-    lost = not reached.diagonal().all() and torch.equal(reached | itself, wanted)
-    identity = "the identity is missing: who is reached stays reached, since the residual connection keeps it."
+    lost = torch.equal(reached | itself, wanted) and not torch.equal(reached | itself, reached)
+    yield lost, "a token does not reach itself. The residual connection carries it on, whatever keep says."
+    yield keep, "this is keep itself. A token always reaches itself, and layers add up."
+    power = _walked(keep, layers, itself=False)
+    yield power, "the identity is missing: who is reached stays reached, since the residual connection keeps it."
+    yield wanted.mT, "rows and columns are exchanged. A row is an output, a column an input."
+    yield _walked(keep, layers + 1), "one layer too many: one layer is keep | identity itself."
     too_few = layers > 1 and torch.equal(reached, _walked(keep, layers - 1))
-    one = "this is one layer. With each further one, a token also gets what those have that it sees."
+    yield too_few, "one layer too few: start from keep | identity, and multiply layers - 1 times."
+    yield _walked(keep, 1), "this is one layer. With each further one, a token also gets what those have that it sees."
+    yield _walked(keep, len(keep)), "this is what any number of layers can reach. Stop after the given number."
     doubled = "the reach doubles each time: multiply with one layer's matrix, not with the result."
-    refuse(
-        reached,
-        (lost, "a token does not reach itself. The residual connection carries it on, whatever keep says."),
-        (keep, "this is keep itself. A token always reaches itself, and layers add up."),
-        (_walked(keep, layers, itself=False), identity),
-        (wanted.mT, "rows and columns are exchanged. A row is an output, a column an input."),
-        (_walked(keep, layers + 1), "one layer too many: one layer is keep | identity itself."),
-        (too_few, "one layer too few: start from keep | identity, and multiply layers - 1 times."),
-        (_walked(keep, 1), one),
-        (_walked(keep, len(keep)), "this is what any number of layers can reach. Stop after the given number."),
-        (_walked(keep, 2 ** (layers - 1)), doubled),
-        case=f"{case}:",
-    )
+    yield _walked(keep, 2 ** (layers - 1)), doubled
     q, k = (reached != wanted).nonzero()[0].tolist()
     can = "cannot" if reached[q, k] else "can"
-    no(f"{case}: input {k} {can} reach output {q}. Walk it on paper, step by step.")
+    yield True, f"input {k} {can} reach output {q}. Walk it on paper, step by step."
 
 
 DOCUMENTS = (0, 0, 1, 1, 1, 0)
+MOST = len(set(DOCUMENTS)) + 1  # calls: one for each distinct row of keep, and one with the unchanged text
 ANY_ROW = "Every distinct row of keep needs a run of its own, and all its queries a look."
 HIDDEN = "Change what a row of keep hides, ~row, and look at the queries with that row."
 MAY_MOVE = "Compare only the outputs whose row of keep hides what you changed: the others may move."
@@ -89,42 +80,28 @@ def _own_mean(x: Tensor) -> Tensor:
     return x + (keep / keep.sum(dim=1, keepdim=True)) @ x
 
 
-def _with(query: int, change: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _leaking(query: int, leak: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The honest mean, with something added to one output."""
-
-    def function(x: Tensor) -> Tensor:
-        added = torch.zeros_like(x)
-        added[:, query] = change(x)
-        return _own_mean(x) + added
-
-    return function
+    row = torch.eye(len(DOCUMENTS))[query, :, None]
+    return lambda x: _own_mean(x) + row * leak(x)[:, None]
 
 
-def _rounded() -> Callable[[Tensor], Tensor]:
-    """Each call differs from the one before it by what rounding does."""
-    noise = cycle((1e-6, 0))
-    return lambda x: _own_mean(x) + next(noise)
-
-
-#: (what it is, makes a function of (1, length, dim), does it leak, what to say if the answer to that is wrong)
+#: What rounding does: each call differs from the one before it.
+NOISE = cycle((1e-6, 0.0))
+#: (what it is, a function of (1, length, dim), does it leak, what to say if the answer to that is wrong)
 LEAKS = (
-    ("a mean over a token's own text", lambda: _own_mean, False, MAY_MOVE),
-    ("a mean over the whole row", lambda: lambda x: x + x.mean(dim=1, keepdim=True), True, HIDDEN),
-    ("token 3 in output 0, its only leak", lambda: _with(0, lambda x: x[:, 3]), True, ANY_ROW),
-    ("token 0 in output 4, its only leak", lambda: _with(4, lambda x: x[:, 0]), True, ANY_ROW),
-    (
-        "token 5 in output 2, after a layer norm",
-        lambda: _with(2, lambda x: 3 * layer_norm(x[:, 5], (4,))),
-        True,
-        UNEVENLY,
-    ),
-    ("token 3 minus token 4 in output 0", lambda: _with(0, lambda x: x[:, 3] - x[:, 4]), True, OWN_WAY),
-    ("the mean over a token's own text, with rounding", _rounded, False, ROUNDING),
+    ("a mean over a token's own text", _own_mean, False, MAY_MOVE),
+    ("a mean over the whole row", lambda x: x + x.mean(dim=1, keepdim=True), True, HIDDEN),
+    ("token 3 in output 0, its only leak", _leaking(0, lambda x: x[:, 3]), True, ANY_ROW),
+    ("token 0 in output 4, its only leak", _leaking(4, lambda x: x[:, 0]), True, ANY_ROW),
+    ("token 5 in output 2, after a layer norm", _leaking(2, lambda x: 3 * layer_norm(x, (4,))[:, 5]), True, UNEVENLY),
+    ("token 3 minus token 4 in output 0", _leaking(0, lambda x: x[:, 3] - x[:, 4]), True, OWN_WAY),
+    ("the mean over a token's own text, with rounding", lambda x: _own_mean(x) + next(NOISE), False, ROUNDING),
 )
 
 
-@spoken
-def has_leak(yours: Callable[[Callable, Tensor, Tensor], bool]) -> None:
+@exercise(right=f"seven functions, each with {MOST} calls or fewer, however long the text is.")
+def has_leak(yours: Attempt) -> Mistakes:
     """Says whether leaks are found, with one call for each distinct row of keep and one more.
 
     Args:
@@ -137,21 +114,18 @@ def has_leak(yours: Callable[[Callable, Tensor, Tensor], bool]) -> None:
     """
     x = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
     keep = masks.documents(DOCUMENTS)
-    most = len(keep.unique(dim=0)) + 1
-    changed = "x or keep itself was changed, and your next comparison begins from it. Change a clone."
-    for what, make, leaks, words in LEAKS:
-        texts, function = [], make()
+    for what, function, leaks, words in LEAKS:
+        texts = []
 
         def counted(x: Tensor, texts=texts, function=function) -> Tensor:
             texts.extend(x)
             return function(x)
 
-        says = answer(yours, counted, x, keep, of=bool, wanted="True or False", changed=changed)
-        if says != leaks:
-            no(f"you say {'yes' if says else 'no'} for {what}. {words}")
-        if len(texts) > most:
-            way = "change all that a row hides at once, and let queries with equal rows share that run."
-            if len(texts) in (2 * most - 2, 2 * most - 1):
-                way = "run the unchanged text once, before the loop."
-            no(f"right for {what}, but the function read {len(texts)} texts; {most} will do: {way}")
-    yes(f"seven functions, each with {most} calls or fewer, however long the text is.")
+        says = yours(counted, x, keep, of=bool, wanted="True or False")
+        yield yours.changed(), "x or keep itself was changed, and your next comparison begins from it. Change a clone."
+        yield says != leaks, f"you say {'yes' if says else 'no'} for {what}. {words}"
+        way = "change all that a row hides at once, and let queries with equal rows share that run."
+        if len(texts) in (2 * MOST - 2, 2 * MOST - 1):
+            way = "run the unchanged text once, before the loop."
+        read = f"right for {what}, but the function read {len(texts)} texts; {MOST} will do:"
+        yield len(texts) > MOST, f"{read} {way}"
