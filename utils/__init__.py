@@ -14,7 +14,7 @@ __all__ = ["attention", "checks", "conventions", "influence", "masks", "models",
 def __getattr__(name: str):
     if name in __all__:
         return import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module 'utils' has no attribute {name!r}; it has {', '.join(__all__)}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
 
 
 def __dir__():

@@ -3,6 +3,8 @@
 The rest of the package calls these; nobody else needs to.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -23,22 +25,39 @@ def describe_tensor(value) -> str:
     return f"{article} {type(value).__name__}"
 
 
+def mismatch(name: str, value, wanted: str, hint: str = "") -> str:
+    """The words of an error: which argument, what it got, what was wanted, and the likely mistake."""
+    return f"{name}: got {describe_tensor(value)}, wanted {wanted}." + (f" {hint}" if hint else "")
+
+
+def fits_into(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """Whether a tensor of ``shape`` broadcasts to ``target`` without making that larger."""
+    try:
+        return torch.broadcast_shapes(shape, target) == tuple(target)
+    except RuntimeError:
+        return False
+
+
 def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
     """``value`` itself, if it is a non-empty tensor with one of ``dims`` ranks; a named error if not."""
-    hint = f" {hint}" if hint else ""
     if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name}: got {describe_tensor(value)}, wanted {wanted}.{hint or ' Wrap it in torch.tensor(...).'}"
-        )
+        raise TypeError(mismatch(name, value, wanted, hint or "Wrap it in torch.tensor(...)."))
     if value.is_nested:
         raise TypeError(
             f"{name}: got a nested tensor, whose rows differ in length; wanted {wanted}. A mask is rectangular: "
             "masks.lengths(...) says the same of a padded batch."
         )
     if value.ndim not in dims:
-        raise ValueError(f"{name}: got {describe_tensor(value)}, wanted {wanted}.{hint}")
+        raise ValueError(mismatch(name, value, wanted, hint))
     if value.numel() == 0:
         raise ValueError(f"{name}: got {describe_tensor(value)}, which is empty; wanted {wanted} with no size of 0.")
+    return value
+
+
+def require_float(value, name: str, dims: tuple[int, ...], wanted: str, hint: str) -> Tensor:
+    """``value`` itself, if it is a non-empty float tensor with one of ``dims`` ranks; ``hint`` if it is not float."""
+    if not require_tensor(value, name, dims, wanted).is_floating_point():
+        raise TypeError(mismatch(name, value, wanted, hint))
     return value
 
 
@@ -55,7 +74,7 @@ def require_keep(keep, name: str = "keep") -> Tensor:
             hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
         else:
             hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
-        raise TypeError(f"{name}: got {describe_tensor(keep)}, wanted {wanted}. {hint}")
+        raise TypeError(mismatch(name, keep, wanted, hint))
     one_d = isinstance(keep, Tensor) and keep.ndim == 1
     hint = "For one query write keep[None, :]." if one_d else ""
     return require_tensor(keep, name, (2, 3, 4), wanted, hint)
@@ -66,23 +85,17 @@ def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
     shape = tuple(shape)
     wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
     if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        raise TypeError(
-            f"keep: got {describe_tensor(keep)}, wanted {wanted}. From a 0/1 attention_mask: masks.padding(...); "
-            "from an additive mask: conventions.from_additive(...)."
-        )
+        hint = "From a 0/1 attention_mask: masks.padding(...); from an additive mask: conventions.from_additive(...)."
+        raise TypeError(mismatch("keep", keep, wanted, hint))
     require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
-    try:
-        fits = torch.broadcast_shapes(keep.shape, shape) == shape
-    except RuntimeError:
-        fits = False
-    if fits:
+    if fits_into(keep.shape, shape):
         return keep
     hint = ""
     if keep.ndim == 2 and len(shape) > 2 and keep.shape[-1] == shape[-1]:
-        hint = " If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
+        hint = "If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
     elif keep.ndim > len(shape) == 2:
-        hint = f" Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
-    raise ValueError(f"keep: got {describe_tensor(keep)}, wanted {wanted}.{hint}")
+        hint = f"Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
+    raise ValueError(mismatch("keep", keep, wanted, hint))
 
 
 def as_4d(keep: Tensor) -> Tensor:
@@ -117,7 +130,7 @@ def read_zero_one(values: Tensor, name: str) -> Tensor:
 def require_count(value, name: str, minimum: int = 1) -> int:
     """``value`` itself, if it is an int of at least ``minimum``; a named error if not."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: got {describe_tensor(value)}, wanted an int of at least {minimum}.")
+        raise TypeError(mismatch(name, value, f"an int of at least {minimum}"))
     if value < minimum:
         raise ValueError(f"{name}: got {value}, wanted an int of at least {minimum}.")
     return value

