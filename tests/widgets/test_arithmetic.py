@@ -30,7 +30,7 @@ def test_files_are_joined_once_each_before_those_that_import_them(tmp_path, monk
     files = {
         "a/a.js": 'import { b } from "../b.js";\nimport {\n  c,\n} from "./c.js";\nexport { b };\nexport default c;\n',
         "b.js": 'import { d } from "./a/d.js";\n/** @import { x } from "y" */\n\n/**\n * Twice d.\n */\n'
-        "export const b = 2 * d;\n",
+        "export const b =\n  /** @type {number} */ (2 * d);\n/** Nothing. */\n",
         "a/c.js": 'import { d } from "./d.js";\nexport function c() {\n  return d; // three\n}\n',
         "a/d.js": "export const d = 3;\n",
     }
@@ -38,7 +38,12 @@ def test_files_are_joined_once_each_before_those_that_import_them(tmp_path, monk
         path = tmp_path / "js" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    parts = ["const d = 3;", "\nconst b = 2 * d;", "function c() {\n  return d; // three\n}", "export { b };"]
+    parts = [
+        "const d = 3;",
+        "\nconst b =\n  /** @type {number} */ (2 * d);",
+        "function c() {\n  return d; // three\n}",
+        "export { b };",
+    ]
     assert _base.module_text("a") == "\n\n".join(parts) + "\nexport default c;\n"
     (tmp_path / "js" / "b.js").unlink()
     with pytest.raises(FileNotFoundError, match=r"a.js imports .*b.js, which is not there"):
@@ -383,7 +388,7 @@ def test_the_share_of_weight_that_moved():
 def test_a_map_leaves_a_margin_for_its_labels(room, cell):
     """With letters of 5 pixels: the widest label and 26 (24) pixels on the left (on top)."""
     layout = node.evaluate(
-        "layout.js",
+        "grid.js",
         """(room, queryTokens, keyTokens) => {
           const context = { measureText: (text) => ({ width: 5 * text.length }) };
           return module.mapLayout(context, room, { queryTokens, keyTokens, words: { query: "who", key: "whom" } });
@@ -399,6 +404,6 @@ def test_a_map_leaves_a_margin_for_its_labels(room, cell):
 def test_numbers_are_short_and_have_a_real_minus():
     values = [0, 0.5, -0.25, 123.456, 1e-9, -2e7, 1]
     written = node.evaluate(
-        "text.js", "(values) => [...values, NaN, Infinity, -Infinity].map(module.formatNumber)", values
+        "dom.js", "(values) => [...values, NaN, Infinity, -Infinity].map(module.formatNumber)", values
     )
     assert written == ["0.000", "0.500", "−0.250", "123.5", "1.0e−9", "−2.0e+7", "1.000", "NaN", "∞", "−∞"]

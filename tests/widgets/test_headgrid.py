@@ -39,7 +39,7 @@ def thumb_box(page, layer, head, heads=HEADS):
 
 
 def zoom_layout(page, side):
-    """Where the cells of a large map begin on its canvas, and their size: see mapLayout in layout.js."""
+    """Where the cells of a large map begin on its canvas, and their size: see mapLayout in grid.js."""
     width, height, label = (
         page.locator(".headgrid-zoom canvas")
         .nth(side)

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 IMPORTS = re.compile(r'^import [^;]*? from "(.+?)";\n', re.MULTILINE)
 #: What one text of many modules needs no more: the word export before a declaration, and comments about types.
-LEFT_OUT = re.compile(r"^export (?=async |class |const |function)|^ */\*\*.*?\*/\n", re.MULTILINE | re.DOTALL)
+LEFT_OUT = re.compile(r"^export (?=async |class |const |function)|^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 #: Names in a rule of ``PRESETS`` that follow from q and k.
 DERIVED = {"own": "q + k_len - q_len", "document_q": "document[q + k_len - q_len]", "document_k": "document[k]"}
 
@@ -53,13 +53,10 @@ def masks_text() -> str:
         names = ", ".join(parameter.name for parameter in row.parameters)
         used = [f"{name} = {value}" for name, value in DERIVED.items() if re.search(rf"\b{name}\b", row.rule)]
         sees = f"({{ {names} }}, q_len, k_len, document) => ({', '.join(['q', 'k', *used])}) => {row.rule}"
-        parameters = [
-            f"{{ name: {json.dumps(name)}, label: {json.dumps(label)}, least: {least}, kind: {json.dumps(kind)}, "
-            f"default: (k_len) => {default} }}"
-            for name, label, default, least, kind in row.parameters
-        ]
-        fields = f"label: {json.dumps(row.label)}, rule: {json.dumps(row.rule)}, parameters: [{', '.join(parameters)}]"
-        rows.append(f"  {row.key}: {{ {fields}, sees: {sees} }},\n")
+        firsts = ", ".join(f"{parameter.name}: {parameter.default}" for parameter in row.parameters)
+        parameters = [parameter._asdict() for parameter in row.parameters]
+        fields = json.dumps({"label": row.label, "rule": row.rule, "parameters": parameters})
+        rows.append(f"  {row.key}: {{ ...{fields}, firsts: (k_len) => ({{ {firsts} }}), sees: {sees} }},\n")
     return f"{{\n{''.join(rows)}}}"
 
 

@@ -6,7 +6,6 @@
  * @typedef {object} Parameter
  * @property {string} name
  * @property {string} label
- * @property {(k_len: number) => number} default
  * @property {number} least
  * @property {"count" | "lengths"} kind
  */
@@ -16,6 +15,7 @@
  * @property {string} label
  * @property {string} rule
  * @property {Parameter[]} parameters
+ * @property {(k_len: number) => Record<string, number>} firsts what the parameters are at first
  * @property {(values: Parameters, Q: number, K: number, document: number[]) => Rule} sees
  */
 

@@ -33,9 +33,11 @@ function ruleOf(name, parameters, Q, K) {
 export function defaults(K) {
   /** @type {Parameters} */
   const values = {};
-  for (const parameter of Object.values(PRESETS).flatMap(({ parameters }) => parameters)) {
-    const count = Math.min(K, Math.max(1, parameter.default(K)));
-    values[parameter.name] = parameter.kind === "lengths" ? [count, K - count].filter(Boolean) : count;
+  for (const { parameters, firsts } of Object.values(PRESETS)) {
+    for (const { name, kind } of parameters) {
+      const count = Math.min(K, Math.max(1, firsts(K)[name]));
+      values[name] = kind === "lengths" ? [count, K - count].filter(Boolean) : count;
+    }
   }
   return values;
 }

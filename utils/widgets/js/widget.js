@@ -1,8 +1,32 @@
-// What a view of any widget does: it follows its model, the page's width and colours, and ends when it is closed.
+// What a view of any widget does: it shares traits with Python, follows the page's width and colours, and ends.
 
 import { element, mergeWords, uniqueId } from "./dom.js";
 
-/** @import { Model } from "./model.js" */
+/**
+ * What anywidget gives: the traits that Python shares.
+ * @typedef {object} Model
+ * @property {(name: string) => any} get
+ * @property {(name: string, value: unknown) => void} set
+ * @property {() => void} save_changes
+ * @property {(event: string, listener: () => void) => void} on
+ * @property {(event: string, listener: () => void) => void} off
+ */
+
+/**
+ * The bytes of a trait, copied.
+ * @param {DataView<ArrayBuffer>} view
+ */
+export const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+
+/**
+ * Sets traits and sends them to Python.
+ * @param {Model} model
+ * @param {Record<string, unknown>} values
+ */
+export function setAndSave(model, values) {
+  for (const [name, value] of Object.entries(values)) model.set(name, value);
+  model.save_changes();
+}
 
 /** @template {Record<string, any>} Words */
 export class WidgetView {

@@ -1,11 +1,10 @@
 // HeadGrid's state: the weights, which head and which cell are chosen, and which side is shown.
 
 import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { changeColour, stretch } from "./change_colours.js";
-import { movedShare, NAN_CODE, percent, unpack } from "./values.js";
+import { changeColour, movedShare, NAN_CODE, percent, stretch, unpack } from "./weights.js";
 
-/** @import { Model } from "../model.js" */
-/** @import { Weights } from "./values.js" */
+/** @import { Model } from "../widget.js" */
+/** @import { Weights } from "./weights.js" */
 /** @import { WORDS } from "./words.js" */
 /** @typedef {"before" | "after" | "change"} Side */
 
@@ -90,9 +89,9 @@ export class GridState {
 
   // -- weights --
 
-  /** Where the map of a layer and head begins among the bytes. */
-  start(layer = this.layer, head = this.head) {
-    return (layer * this.weights.heads + head) * this.weights.Q * this.weights.K;
+  /** Where the chosen map begins among the bytes. */
+  get start() {
+    return (this.layer * this.weights.heads + this.head) * this.weights.Q * this.weights.K;
   }
 
   /**
@@ -105,7 +104,7 @@ export class GridState {
   value(side, q, k) {
     if (side === "change") return this.value("after", q, k) - this.value("before", q, k);
     const codes = /** @type {Uint8Array} */ (this.weights[side]);
-    return this.weights.levels[codes[this.start() + q * this.weights.K + k]];
+    return this.weights.levels[codes[this.start + q * this.weights.K + k]];
   }
 
   /**
@@ -121,13 +120,13 @@ export class GridState {
   /** How much of the chosen head's weight moved; null if there is only one side. */
   moved() {
     const { before, after, levels, Q, K } = this.weights;
-    return after && percent(movedShare(before, after, levels, this.start(), Q, K));
+    return after && percent(movedShare(before, after, levels, this.start, Q, K));
   }
 
   /** How many rows of the chosen head are NaN. */
   nanRows() {
     const { before, after, Q, K } = this.weights;
-    const rows = Array.from({ length: Q }, (_, q) => this.start() + q * K);
+    const rows = Array.from({ length: Q }, (_, q) => this.start + q * K);
     return rows.filter((from) => (after ?? before).subarray(from, from + K).includes(NAN_CODE)).length;
   }
 

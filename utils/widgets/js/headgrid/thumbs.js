@@ -2,11 +2,10 @@
 
 import { CellGrid } from "../cell_grid.js";
 import { contextOf, element } from "../dom.js";
-import { axisNames } from "../labelled_map.js";
-import { FONT, pointAt, sizeCanvas } from "../layout.js";
-import { setAndSave } from "../model.js";
+import { axisNames, FONT, pointAt, sizeCanvas } from "../grid.js";
+import { setAndSave } from "../widget.js";
 
-/** @import { GridView } from "./view.js" */
+/** @import { GridView } from "./headgrid.js" */
 
 const MARGIN = 34; // pixels on the left and on top
 const GAP = 3; // between two thumbnails

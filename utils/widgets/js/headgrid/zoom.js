@@ -1,17 +1,14 @@
 // HeadGrid's large maps of one head, before and after, and the table of one of its rows.
 
 import { CellGrid } from "../cell_grid.js";
-import { contextOf, element } from "../dom.js";
-import { LabelledMap } from "../labelled_map.js";
-import { mapLayout, sizeCanvas } from "../layout.js";
+import { contextOf, element, short, tokenName } from "../dom.js";
+import { LabelledMap, mapLayout, sizeCanvas } from "../grid.js";
 import { largestKeys, RowTable } from "../row_table.js";
-import { short, tokenName } from "../text.js";
-import { stretch } from "./change_colours.js";
-import { twoDigits } from "./values.js";
+import { stretch, twoDigits } from "./weights.js";
 
-/** @import { Layout } from "../layout.js" */
+/** @import { Layout } from "../grid.js" */
 /** @import { Side } from "./state.js" */
-/** @import { GridView } from "./view.js" */
+/** @import { GridView } from "./headgrid.js" */
 
 const SHOWN_KEYS = 8;
 
@@ -61,7 +58,7 @@ export class Zoom {
   paint() {
     const { state } = this.view;
     const { keep } = state.weights;
-    const from = state.start();
+    const from = state.start;
     const hidden = (/** @type {number} */ cell) => keep !== null && !keep[cell];
     state.zoomSides.forEach((side, n) => {
       const { colour } = state.look(side);

@@ -2,11 +2,11 @@
 
 import { button, choice, element, field, numberChoice } from "../dom.js";
 import { PRESETS } from "../masks.js";
-import { setAndSave } from "../model.js";
 import { DTYPES } from "../softmax.js";
+import { setAndSave } from "../widget.js";
 
 /** @import { Parameter } from "../masks.js" */
-/** @import { LabView } from "./view.js" */
+/** @import { LabView } from "./masklab.js" */
 
 const FILLS = { "-inf": "−∞", min: "finfo.min", "-1e9": "−1e9", "-1e4": "−1e4" };
 
@@ -29,7 +29,7 @@ export class LabControls {
       head: numberChoice(state.heads, model.get("head"), (head) => setAndSave(model, { head })),
     };
     this.flip = button(words.flip, () => setAndSave(model, { flipped: !model.get("flipped") }));
-    this.undo = button(words.undo, () => view.undo());
+    this.undo = button(words.undo, () => state.undo() && view.commit());
     const reset = button(words.reset, () => view.change(() => state.reset()));
     const { fill, dtype, head } = this.settings;
     const fields = [field(words.fill, fill), field(words.dtype, dtype), field(words.head, head)];
@@ -61,12 +61,14 @@ export class LabControls {
   }
 
   /** @param {Parameter} parameter */
-  input({ name, kind, least }) {
+  input(parameter) {
     const { view } = this;
     const { state } = view;
+    const { name, kind, least } = parameter;
     const onchange = () => {
-      const value = kind === "lengths" ? readLengths(input.value, state.K) : readCount(input.value, least, state.K);
-      if (String(value) === String(state.parameters[name]))
+      const value = readValue(input.value, parameter, state.K);
+      const same = String(value) === String(state.parameters[name]);
+      if (same)
         this.showParameters(); // in place of what was typed
       else view.change(() => state.apply(state.preset, { ...state.parameters, [name]: value }));
     };
@@ -79,17 +81,12 @@ export class LabControls {
 }
 
 /**
+ * The value that was typed, brought into its range.
  * @param {string} text
+ * @param {Parameter} parameter
  * @param {number} most
  */
-function readLengths(text, most) {
-  const lengths = text.split(/[^0-9]+/).filter(Boolean);
-  return lengths.map((length) => Math.min(most, Number(length)));
+function readValue(text, { kind, least }, most) {
+  if (kind === "count") return Math.min(most, Math.max(least, Math.round(Number(text) || 0)));
+  return (text.match(/[0-9]+/g) ?? []).map((length) => Math.min(most, Number(length)));
 }
-
-/**
- * @param {string} text
- * @param {number} least
- * @param {number} most
- */
-const readCount = (text, least, most) => Math.min(most, Math.max(least, Math.round(Number(text) || 0)));

@@ -1,6 +1,6 @@
 // How MaskLab is drawn on: with a pointer and with keys.
 
-/** @import { LabView } from "./view.js" */
+/** @import { LabView } from "./masklab.js" */
 
 /**
  * A stroke gives all of its cells the value that its first one gets; a click on the left selects a row.
@@ -17,10 +17,7 @@ export function followPointer(view) {
     event.preventDefault();
     maps.grid.focus();
     right.canvas.setPointerCapture(event.pointerId);
-    view.remember();
-    value = state.keep[q * state.K + k] ? 0 : 1;
-    state.active = { q, k };
-    view.setCell(q, k, value);
+    value = view.toggle(q, k);
     view.showStroke();
   });
   right.canvas.addEventListener("pointermove", (event) => {
@@ -72,9 +69,7 @@ export function followKeys(view) {
     },
     (key) => {
       if (key !== " " && key !== "Enter") return false;
-      const { q, k } = state.active;
-      view.remember();
-      view.setCell(q, k, state.keep[q * state.K + k] ? 0 : 1);
+      view.toggle(state.active.q, state.active.k);
       view.endDrawing();
       return true;
     },
@@ -83,6 +78,6 @@ export function followKeys(view) {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
     if (key !== "z" && key !== "y") return;
     event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
-    if (key === "z" && !event.shiftKey) view.undo();
+    if (key === "z" && !event.shiftKey && state.undo()) view.commit();
   });
 }

@@ -2,13 +2,11 @@
 
 import { CellGrid } from "../cell_grid.js";
 import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { contextOf, element } from "../dom.js";
-import { LabelledMap } from "../labelled_map.js";
-import { mapLayout, sizeCanvas } from "../layout.js";
-import { formatNumber, short } from "../text.js";
+import { contextOf, element, formatNumber, short } from "../dom.js";
+import { LabelledMap, mapLayout, sizeCanvas } from "../grid.js";
 
-/** @import { Layout } from "../layout.js" */
-/** @import { LabView } from "./view.js" */
+/** @import { Layout } from "../grid.js" */
+/** @import { LabView } from "./masklab.js" */
 
 export class LabMaps {
   /** @param {LabView} view */

@@ -1,13 +1,192 @@
 // MaskLab: attention weights before and after a mask, recomputed here, so that no kernel is needed.
 
 import { toCode } from "../as_code.js";
+import { element, setText } from "../dom.js";
 import { PRESETS } from "../masks.js";
 import { defaults, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
-import { LabView } from "./view.js";
+import { WidgetView } from "../widget.js";
+import { LabControls } from "./controls.js";
+import { followKeys, followPointer } from "./input.js";
+import { LabMaps } from "./maps.js";
+import { CodeBox, Pipeline } from "./panels.js";
+import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
-/** @import { Model } from "../model.js" */
+/** @import { Model } from "../widget.js" */
+
+/** @extends {WidgetView<typeof WORDS>} */
+export class LabView extends WidgetView {
+  /**
+   * @param {Model} model
+   * @param {HTMLElement} el
+   */
+  constructor(model, el) {
+    super("masklab", WORDS, model, el);
+    this.state = new LabState(model);
+    this.controls = new LabControls(this);
+    this.warning = element("p", { class: "masks-warning", role: "status" });
+    this.maps = new LabMaps(this);
+    this.pipeline = new Pipeline(this);
+    this.code = new CodeBox(this);
+    this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
+    this.root.append(this.pipeline.node, this.code.node, this.live);
+    this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
+    this.naming = 0;
+    followPointer(this);
+    followKeys(this);
+    this.follow(this.listeners());
+    this.measure();
+    this.controls.showParameters();
+    this.refresh();
+  }
+
+  /** What changes elsewhere: other views of the same model, and Python. */
+  listeners() {
+    const mask = () => {
+      if (this.state.sharing) return;
+      const rows = this.state.readKeep();
+      this.controls.showParameters();
+      this.refresh(rows);
+    };
+    const setting = () => this.refresh();
+    const scores = () => {
+      this.stale.before = true;
+      this.refresh();
+    };
+    const listeners = { keep_bytes: mask, preset: mask, fill: setting, flipped: setting };
+    return { ...listeners, dtype: scores, head: scores, scores_bytes: scores };
+  }
+
+  // -- showing --
+
+  measure() {
+    this.maps.measure();
+    this.draw();
+  }
+
+  draw() {
+    this.maps.draw();
+  }
+
+  /**
+   * Shows what has changed: a row at once, in the frame of the event itself; whatever is larger in the next one.
+   * @param {number[] | null} rows all if not given
+   */
+  refresh(rows = null) {
+    if (rows) for (const q of rows) this.stale.rows.add(q);
+    else this.stale.all = true;
+    if (rows && rows.length <= 1 && !this.stale.all) this.paintNow();
+    else this.askToPaint();
+  }
+
+  paint() {
+    const { state, stale } = this;
+    if (stale.before) state.computeBefore();
+    const rows = stale.all ? Array.from({ length: state.Q }, (_, q) => q) : [...stale.rows];
+    for (const q of rows) state.computeRow(q);
+    if (rows.length) this.maps.paint(rows);
+    state.count();
+    this.maps.draw(stale.all ? null : rows);
+    this.stale = { rows: new Set(), all: false, before: false };
+    this.showState();
+  }
+
+  showState() {
+    const { state, words, model } = this;
+    const { hidden, empty, nan } = state.counts;
+    setText(this.status, words.summary(hidden, state.Q * state.K, empty, nan));
+    setText(this.warning, model.get("flipped") ? words.flipped : "");
+    this.warning.hidden = !model.get("flipped");
+    this.controls.show();
+    this.maps.describeCell();
+    this.pipeline.show();
+    this.code.show();
+  }
+
+  /** Shows the cells of a stroke while it goes on; other views follow. */
+  showStroke() {
+    this.state.shareKeep();
+    this.paintNow();
+  }
+
+  announce() {
+    this.maps.describeCell();
+    this.live.textContent = this.maps.grid.cell.textContent;
+  }
+
+  // -- changing --
+
+  /** @param {() => void} edit of the state */
+  change(edit) {
+    this.state.remember(this.naming === 0);
+    edit();
+    this.commit();
+  }
+
+  commit() {
+    this.controls.showParameters();
+    this.state.shareKeep();
+    this.state.sharePreset();
+    this.refresh();
+  }
+
+  /**
+   * @param {number} q
+   * @param {number} k
+   */
+  moveTo(q, k) {
+    this.state.active = { q, k };
+    this.refresh([]);
+  }
+
+  /**
+   * Hides or shows a cell, with which a stroke may begin; returns its new value.
+   * @param {number} q
+   * @param {number} k
+   */
+  toggle(q, k) {
+    const { state } = this;
+    state.remember(this.naming === 0);
+    state.active = { q, k };
+    const value = state.keep[q * state.K + k] ? 0 : 1;
+    this.setCell(q, k, value);
+    return value;
+  }
+
+  /**
+   * @param {number} q
+   * @param {number} k
+   * @param {number} value
+   */
+  setCell(q, k, value) {
+    if (this.state.setCell(q, k, value)) this.stale.rows.add(q);
+  }
+
+  /**
+   * After a click, a stroke or a key. First the weights are shown: the mask's name, and Python, wait for that frame, or
+   * for those of a quick hand.
+   */
+  endDrawing() {
+    this.showStroke();
+    this.announce();
+    this.naming ||= window.setTimeout(() => this.nameDrawing(), 30);
+  }
+
+  nameDrawing() {
+    clearTimeout(this.naming);
+    this.naming = 0;
+    this.state.nameMask();
+    this.controls.showParameters();
+    this.state.sharePreset();
+    this.showState();
+  }
+
+  end() {
+    super.end();
+    if (this.naming) this.nameDrawing();
+  }
+}
 
 /** @param {{ model: Model, el: HTMLElement }} options */
 function render({ model, el }) {
@@ -16,5 +195,5 @@ function render({ model, el }) {
 }
 
 // For tests, which hold them against torch.
-export { PRESETS, WORDS, attendRow, defaults, fillValue, presetKeep, recognise, toBfloat16, toCode, toFloat16 };
+export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
 export default { render };

@@ -1,11 +1,11 @@
 // MaskLab's state: the mask that is drawn, what it is called, its history, and the weights before and after it.
 
 import { PRESETS } from "../masks.js";
-import { bytesOf } from "../model.js";
 import { defaults, isPreset, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue } from "../softmax.js";
+import { bytesOf } from "../widget.js";
 
-/** @import { Model } from "../model.js" */
+/** @import { Model } from "../widget.js" */
 
 export class LabState {
   /** @param {Model} model */

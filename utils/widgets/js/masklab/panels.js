@@ -1,10 +1,10 @@
-// MaskLab's table of one row: score, bias, exponential, weight.
+// What is below MaskLab's maps: one row step by step, and the mask as code.
 
-import { element, setText } from "../dom.js";
+import { APIS, toCode } from "../as_code.js";
+import { button, choice, element, formatNumber, setText, short, tokenName } from "../dom.js";
 import { largestKeys, RowTable } from "../row_table.js";
-import { formatNumber, short, tokenName } from "../text.js";
 
-/** @import { LabView } from "./view.js" */
+/** @import { LabView } from "./masklab.js" */
 
 const SHOWN_KEYS = 16;
 
@@ -39,5 +39,37 @@ export class Pipeline {
     for (let k = 0; k < K; k++) sum += after[from + k];
     const note = K > SHOWN_KEYS ? ` ${words.only_largest(SHOWN_KEYS, K)}` : "";
     setText(this.sum, words.row_sum(Number(sum.toFixed(3))) + note);
+  }
+}
+
+/** The mask as text for one of the APIs, with a button that copies it. */
+export class CodeBox {
+  /** @param {LabView} view */
+  constructor(view) {
+    const { words } = view;
+    this.view = view;
+    this.text = element("pre", { tabindex: "0", "aria-label": words.code });
+    this.api = choice(APIS, "sdpa", () => this.show());
+    this.api.setAttribute("aria-label", words.code);
+    const copy = button(words.copy, () => this.copy());
+    const summary = element("summary", {}, words.code);
+    const attributes = { class: "masklab-code", ontoggle: () => this.show() };
+    this.node = element("details", attributes, summary, element("div", {}, this.api, copy), this.text);
+  }
+
+  show() {
+    const { keep, preset, parameters, Q, K } = this.view.state;
+    if (this.node.open) this.text.textContent = toCode(this.api.value, keep, preset, parameters, Q, K);
+  }
+
+  async copy() {
+    const { live, words } = this.view;
+    try {
+      await navigator.clipboard.writeText(this.text.textContent ?? "");
+      live.textContent = words.copied;
+    } catch {
+      // Without permission, as in some embedded pages: leave it selected, for Ctrl+C.
+      getSelection()?.selectAllChildren(this.text);
+    }
   }
 }

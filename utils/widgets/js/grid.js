@@ -1,12 +1,138 @@
-// A map of weights: one cell for each query and key, with labels, numbers, hatching and frames.
+// Maps of weights with labelled rows and columns: layout, cells, numbers, hatching and frames.
 
 import { BLACK } from "./colours.js";
-import { contextOf, element } from "./dom.js";
-import { drawHatch, pixelMap } from "./hatch.js";
-import { FONT, pointAt } from "./layout.js";
-import { short } from "./text.js";
+import { contextOf, element, short } from "./dom.js";
 
-/** @import { Labels, Layout } from "./layout.js" */
+export const FONT = "12px system-ui, sans-serif";
+
+/**
+ * @typedef {object} Layout
+ * @property {number} left where the cells begin: labels take a margin on the left and on top
+ * @property {number} top
+ * @property {number} cell the side of a cell
+ * @property {number} width of all cells
+ * @property {number} height
+ * @property {number} outerWidth of the canvas
+ * @property {number} outerHeight
+ */
+
+/**
+ * What a map's margins say.
+ * @typedef {object} Labels
+ * @property {string[]} queryTokens
+ * @property {string[]} keyTokens
+ * @property {{ query: string, key: string }} words names of the axes
+ */
+
+/**
+ * @param {Pick<CanvasRenderingContext2D, "font" | "measureText">} context
+ * @param {number} room how wide the canvas may be
+ * @param {Labels} labels
+ * @returns {Layout}
+ */
+export function mapLayout(context, room, { queryTokens, keyTokens, words }, most = 48, tallest = 560) {
+  context.font = FONT;
+  const widthOf = (/** @type {string} */ text) => context.measureText(text).width;
+  const widest = (/** @type {string[]} */ tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
+  const [Q, K] = [queryTokens.length, keyTokens.length];
+  const many = Math.max(Q, K) > 40;
+  const left = many ? widthOf("0000") + 26 : widest(queryTokens) + 26; // many rows are numbered
+  const top = many ? widthOf("0000") + 24 : widest(keyTokens) + 24;
+  const cell = Math.min(most, (room - left - 2) / K, tallest / Q);
+  const [width, height] = [cell * K, cell * Q];
+  // Few cells leave no room for the names of the axes.
+  const edge = many ? 8 : 2; // of the last number
+  const outerWidth = left + Math.max(width, widthOf(words.key)) + edge;
+  const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
+  return { left, top, cell, width, height, outerWidth, outerHeight };
+}
+
+/**
+ * Gives a canvas its size in CSS pixels, at the screen's own resolution. It is empty then.
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} width
+ * @param {number} height
+ */
+export function sizeCanvas(canvas, width, height) {
+  const ratio = Math.min(3, window.devicePixelRatio || 1);
+  canvas.style.width = `${width}px`;
+  canvas.style.height = `${height}px`;
+  canvas.width = Math.round(width * ratio);
+  canvas.height = Math.round(height * ratio);
+  canvas.getContext("2d")?.setTransform(ratio, 0, 0, ratio, 0, 0);
+}
+
+/**
+ * Where on a canvas of this size an event points. Ratios of its box, since slides scale their pages.
+ * @param {MouseEvent} event
+ * @param {HTMLCanvasElement} canvas
+ * @param {number} width
+ * @param {number} height
+ */
+export function pointAt(event, canvas, width, height) {
+  const box = canvas.getBoundingClientRect();
+  return [((event.clientX - box.left) / box.width) * width, ((event.clientY - box.top) / box.height) * height];
+}
+
+/**
+ * An image of one pixel a cell, to be drawn enlarged.
+ * @typedef {ReturnType<typeof pixelMap>} PixelMap
+ * @param {number} columns
+ * @param {number} rows
+ */
+export function pixelMap(columns, rows) {
+  const small = element("canvas", { width: columns, height: rows });
+  const context = contextOf(small, { willReadFrequently: true });
+  const data = context.createImageData(columns, rows);
+  return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
+}
+
+/** @type {CanvasPattern | null} */
+let hatching = null;
+
+// Lines only: what is under them says what the cell is.
+function hatch() {
+  if (hatching) return hatching;
+  const tile = element("canvas", { width: 8, height: 8 });
+  const context = contextOf(tile);
+  context.strokeStyle = "#555555";
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const shift of [-8, 0, 8]) {
+    context.moveTo(shift, 8);
+    context.lineTo(shift + 8, 0);
+  }
+  context.stroke();
+  hatching = /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
+  return hatching;
+}
+
+/**
+ * Hatches those cells of a drawn map that are opaque in `veil`, at least between two heights of the canvas. The layer is
+ * no larger than that: each drawing copies it.
+ * @param {CanvasRenderingContext2D} context
+ * @param {HTMLCanvasElement} layer
+ * @param {PixelMap} veil
+ * @param {Layout} layout
+ * @param {number} from
+ * @param {number} to
+ */
+export function drawHatch(context, layer, veil, layout, from, to) {
+  const { left, top, width, height } = layout;
+  const ratio = context.getTransform().a;
+  const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
+  const first = Math.max(0, Math.floor(((from - top) / height) * rows));
+  const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
+  Object.assign(layer, { width: columns, height: last - first }); // also clears it
+  const over = contextOf(layer);
+  over.imageSmoothingEnabled = false;
+  over.translate(0, -first);
+  over.drawImage(veil.small, 0, 0, columns, rows);
+  over.globalCompositeOperation = "source-in";
+  over.fillStyle = hatch();
+  over.fillRect(0, first, columns, last - first);
+  context.drawImage(layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
+}
 
 /**
  * How a map is drawn.
