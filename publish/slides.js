@@ -1,11 +1,11 @@
 // Starts the deck. A slide that is too tall for the window's 16:9 is made smaller until it fits: fonts differ between
 // machines, and nothing may be cut.
 
-(() => {
-  const WIDTH = 1280, HEIGHT = 720, ROOM = 690; // below it stand the number and the arrows
+{
+  const WIDTH = 1280, HEIGHT = 720, ROOM = 690; // below it are the number and the arrows
   const SMALLEST = 18; // px of code and prints; a longer line is broken
 
-  function fit(slide, most = 1) {
+  const fit = (slide, most = 1) => {
     const box = slide.querySelector(".fit");
     for (const pre of box.querySelectorAll("pre:not(.masks-widget *)")) {
       pre.classList.remove("broken");
@@ -29,7 +29,7 @@
       else high = middle;
     }
     fits(low);
-  }
+  };
 
   const tooTall = (box) => box.getBoundingClientRect().height > ROOM * Reveal.getScale() + 1;
   // A widget is drawn when its slide is shown, and then has its height.
@@ -45,7 +45,7 @@
 
   const inWidget = (element) => element?.closest?.(".masks-widget");
 
-  for (const place of document.querySelectorAll(".masks-place")) place.dataset.preventSwipe = "";
+  for (const mount of document.querySelectorAll(".masks-place")) mount.dataset.preventSwipe = "";
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && inWidget(event.target) && !event.defaultPrevented) {
       event.target.blur();
@@ -74,4 +74,4 @@
   Reveal.on("slidechanged", fitCurrent);
   Reveal.on("resize", fitCurrent);
   Reveal.on("pdf-ready", () => Reveal.getSlides().forEach((slide) => fit(slide)));
-})();
+}
