@@ -164,7 +164,7 @@ def test_the_readmes_picture_is_the_first_figure():
 
 
 def test_every_line_of_the_cheat_sheet_is_run():
-    """Code in tables 3 to 5 stands in a code cell too, spaces, line breaks and quotation marks aside."""
+    """Code in tables 3 to 5 is in a code cell too, spaces, line breaks and quotation marks aside."""
     cells = committed("10_cheat_sheet.ipynb").cells
 
     def bare(code):
