@@ -19,10 +19,12 @@ def parser() -> argparse.ArgumentParser:
     single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
     deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
-    whole = commands.add_parser("site", help="write the complete site, to dist/site")
-    whole.add_argument("--repository", default="", metavar="URL", help="for buttons that launch a lesson elsewhere")
-    whole.add_argument("--address", default="", metavar="URL", help="where the site will be")
-    whole.add_argument("--jupyterhub", default="", metavar="URL", help="a JupyterHub with nbgitpuller")
+    everything = commands.add_parser("site", help="write the complete site, to dist/site")
+    everything.add_argument(
+        "--repository", default="", metavar="URL", help="for buttons that launch a lesson elsewhere"
+    )
+    everything.add_argument("--address", default="", metavar="URL", help="where the site will be")
+    everything.add_argument("--jupyterhub", default="", metavar="URL", help="a JupyterHub with nbgitpuller")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     return parser

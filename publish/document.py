@@ -1,4 +1,4 @@
-"""One shell for every file of HTML that stands alone: it opens from a disk and asks for nothing.
+"""One shell for every self-contained file of HTML: it opens from a disk and asks for nothing.
 
 Its Content-Security-Policy forbids what it does not need: every request.
 """
@@ -11,6 +11,7 @@ import nbformat
 from traitlets.config import Config
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: Tag of a cell that shows its output only.
 HIDDEN_CODE = "hidden-code"
 
@@ -63,6 +64,11 @@ def _exporter(code: bool, anchors: bool):
         exclude_output_prompt=True,
         config=Config({"TagRemovePreprocessor": {"enabled": True, "remove_input_tags": {HIDDEN_CODE}}}),
     )
+
+
+def without_links(markdown: str) -> str:
+    """Markdown whose links to other files of the collection are words: on a slide and on paper they lead nowhere."""
+    return LINK.sub(r"\1", markdown)
 
 
 def highlighted(style: str) -> str:

@@ -8,6 +8,7 @@ execute it once: the second waits for the first.
 import hashlib
 import os
 import platform
+import re
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -98,19 +99,27 @@ def _earlier(cached: Path, key: str) -> nbformat.NotebookNode | None:
 
 
 def _key(code: list[nbformat.NotebookNode]) -> str:
-    """A hash of what makes their outputs: the code, the package, its data, and the versions of what is installed."""
+    """A hash of what makes their outputs: the code, the package, its data, and the versions of what they need."""
     return hashlib.sha256("\0".join([surroundings(), *(cell.source for cell in code)]).encode()).hexdigest()
 
 
 @cache
 def surroundings() -> str:
-    """A hash of all that a lesson depends on, its own text aside: package, data, and every installed version."""
-    installed = sorted(f"{each.name}=={each.version}" for each in metadata.distributions())
-    digest = hashlib.sha256(f"{platform.python_version()} {OFFLINE} {installed}".encode())
-    data = paths.PACKAGE.parent / "data"
+    """A hash of all that a lesson depends on, its own text aside.
+
+    That is the package, its data, the versions of what it imports, and the tested versions of all the rest: a tool that
+    somebody installs for development changes no lesson.
+    """
+    needed = [line for line in metadata.requires("attention-masks") or () if "extra ==" not in line]
+    names = [re.match(r"[\w.-]+", line)[0] for line in needed]
+    versions = [f"{name}=={metadata.version(name)}" for name in sorted(names)]
+    digest = hashlib.sha256(f"{platform.python_version()} {OFFLINE} {versions}".encode())
+    root = paths.PACKAGE.parent
+    data = root / "data"
     not_read = {paths.README_PICTURE, data / "claims.yml", data / "README.md"}
     files = {path for folder in (paths.PACKAGE, data) for path in folder.rglob("*") if path.is_file()}
+    files.add(root / "constraints.txt")
     for path in sorted(path for path in files - not_read if "__pycache__" not in path.parts):
-        name = path.relative_to(paths.PACKAGE.parent).as_posix()
+        name = path.relative_to(root).as_posix()
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -3,7 +3,6 @@
 It consists of the cells of lesson 10 up to its line "End of the sheet", without code. The proof stays in the notebook.
 """
 
-import re
 from pathlib import Path
 
 import nbformat
@@ -29,8 +28,8 @@ def page() -> str:
     notebook.cells = notebook.cells[: ends[0] + 1]
     last = notebook.cells[-1]
     last.source = last.source[: last.source.index(END)].rstrip()
-    for cell in notebook.cells:  # on paper, and alone in a folder, a link leads nowhere
-        cell.source = re.sub(r"\[([^\]]+)\]\(\w+\.(?:ipynb|html)[^)]*\)", r"\1", cell.source)
+    for cell in notebook.cells:
+        cell.source = document.without_links(cell.source)
     notebook.metadata.pop("widgets", None)
     return document.document(
         "Attention masks: cheat sheet",

@@ -7,6 +7,7 @@ makes again only those that changed. All of it works from a disk and asks the ne
 
 import copy
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -80,7 +81,12 @@ def _run_sphinx(hosting: Hosting) -> None:
     unwatched = (sphinx_source.WEBSITE / "conf.py", WORK / "source" / "about.json")  # are in every page
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in unwatched)).hexdigest()
     options += ["-D", f"said_of_pages={digest}"]
-    done = subprocess.run([sys.executable, "-m", "sphinx", *options, *folders], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *options, *folders],
+        env={**os.environ, "PYTHONHASHSEED": "0"},  # the search index lists sets
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         complaint = re.sub(r"\x1b\[[\d;]*m", "", done.stderr).strip()
         raise paths.LessonError(f"the site cannot be built; Sphinx says:\n{complaint}")

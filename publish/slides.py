@@ -108,7 +108,7 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
         if tags & SHOWN:
             slides[-1].cells.append(_for_slide(cell))
         elif cell.cell_type == "markdown" and not cell.source.startswith("<details"):
-            notes.append(_plain(cell.source.removeprefix(section[0]) if section else cell.source))
+            notes.append(document.without_links(cell.source.removeprefix(section[0]) if section else cell.source))
     if len(slides) == 1:
         raise paths.LessonError(f"{name}: no cell is tagged slide")
     closing = CLOSING if goals else CLOSING_WITHOUT_GOALS
@@ -136,15 +136,10 @@ def _for_slide(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A cell as a slide shows it: without links that lead away, code hidden unless it is asked for."""
     cell = nbformat.from_dict(cell)
     if cell.cell_type == "markdown":
-        cell.source = _plain(cell.source)
+        cell.source = document.without_links(cell.source)
     elif "show-code" not in cell.metadata.tags:
         cell.metadata.tags = [*cell.metadata.tags, document.HIDDEN_CODE]
     return cell
-
-
-def _plain(markdown: str) -> str:
-    """Markdown whose links to other lessons are words."""
-    return re.sub(r"\[([^\]]+)\]\((?:solutions/)?\w+\.ipynb[^)]*\)", r"\1", markdown)
 
 
 def _markdown(cell_id: str, text: str) -> nbformat.NotebookNode:

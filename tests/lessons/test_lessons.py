@@ -5,7 +5,6 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -165,7 +164,7 @@ def test_the_readmes_picture_is_the_first_figure():
 
 
 def test_every_line_of_the_cheat_sheet_is_run():
-    """Code in tables 3 to 5 stands in a code cell too, spaces, line breaks and quotation marks aside."""
+    """Code in tables 3 to 5 is in a code cell too, spaces, line breaks and quotation marks aside."""
     cells = committed("10_cheat_sheet.ipynb").cells
 
     def bare(code):
@@ -321,7 +320,8 @@ def test_what_was_executed_is_not_executed_again_until_something_changes(tmp_pat
 
 def test_what_surrounds_a_lesson_is_its_package_data_and_versions_but_not_publishing(tmp_path, monkeypatch):
     package, data, publisher = tmp_path / "utils", tmp_path / "data", tmp_path / "publish"
-    for path in (package / "masks.py", data / "story.txt", publisher / "page.py", data / "claims.yml"):
+    constraints = tmp_path / "constraints.txt"
+    for path in (package / "masks.py", data / "story.txt", publisher / "page.py", data / "claims.yml", constraints):
         path.parent.mkdir(exist_ok=True)
         path.write_text("one")
     monkeypatch.setattr(paths, "PACKAGE", package)
@@ -334,16 +334,17 @@ def test_what_surrounds_a_lesson_is_its_package_data_and_versions_but_not_publis
     for path in (publisher / "page.py", data / "claims.yml"):
         path.write_text("two")
     assert surroundings() == before
-    for path in (package / "masks.py", data / "story.txt"):
+    for path in (package / "masks.py", data / "story.txt", constraints):
         path.write_text("two")
         assert surroundings() != before
         before = surroundings()
-    installed = [SimpleNamespace(name="torch", version="99")]
-    monkeypatch.setattr(execute.metadata, "distributions", lambda: installed)
-    with_99 = surroundings()
-    assert with_99 != before
-    installed[0].version = "100"
-    assert surroundings() != with_99
+    installed = {}
+    genuine = execute.metadata.version
+    monkeypatch.setattr(execute.metadata, "version", lambda name: installed.get(name) or genuine(name))
+    installed["ruff"] = "99"  # a tool for development
+    assert surroundings() == before
+    installed["torch"] = "99"
+    assert surroundings() != before
     monkeypatch.undo()
     execute.surroundings.cache_clear()
 
