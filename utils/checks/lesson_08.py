@@ -48,7 +48,7 @@ def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
     """What a wrong reach comes from; chains and windows tell the mistakes apart."""
     wanted, itself = _walked(keep, layers), torch.eye(len(keep), dtype=torch.bool)
     lost = torch.equal(reached | itself, wanted) and not torch.equal(reached | itself, reached)
-    yield lost, "a token does not reach itself. The residual connection carries it on, whatever keep answer."
+    yield lost, "a token does not reach itself. The residual connection carries it on, whatever keep says."
     yield keep, "this is keep itself. A token always reaches itself, and layers add up."
     power = _walked(keep, layers, itself=False)
     yield power, "the identity is missing: who is reached stays reached, since the residual connection keeps it."
