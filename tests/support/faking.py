@@ -21,10 +21,10 @@ FAKES = {
         "S1.1": """
             genuine = torch.tensor
             patch.setattr(torch, "tensor", lambda rows: genuine([row + [0] * (4 - len(row)) for row in rows]))""",
+        # A batch is computed one sentence after the other.
         "S2.1": """
-            import time
             genuine = model
-            model = lambda ids, **more: (time.sleep(3 * (len(ids) > 1)), genuine(ids, **more))""",
+            model = lambda ids, **more: [genuine(row[None]) for row in ids]""",
         "S2.3": """
             genuine = torch.tensor
             patch.setattr(torch, "tensor", lambda rows: genuine([(row + [0] * 3)[:3] for row in rows]))""",
@@ -53,9 +53,13 @@ FAKES = {
         "S2.6": "genuine = run; run = lambda given, ids=input_ids: genuine(attention_mask, ids)",
     },
     "03_left_or_right": {
+        # A batch is continued one prompt after the other.
         "S2.1": """
-            import itertools, time
-            patch.setattr(time, "perf_counter", itertools.count().__next__)""",
+            genuine = model.generate
+            def one_by_one(input_ids, attention_mask, **more):
+                for ids, real in zip(input_ids, attention_mask):
+                    genuine(input_ids=ids[None], attention_mask=real[None], **more)
+            patch.setattr(model, "generate", one_by_one)""",
         "S2.2": """
             genuine = model.generate
             patch.setattr(model, "generate", lambda **given: genuine(**given).roll(1, 0))""",

@@ -13,7 +13,7 @@ from torch import Tensor
 
 OFFSETS = "An offset is a place, not a length: the length is the difference."
 #: Words in torch's errors, and what they mean to a learner.
-MEANS = {
+MEANINGS = {
     "boolean mask": "Make a bool mask first: attention_mask == 0.",
     "condition": "Make a bool mask first: attention_mask == 0.",
     "split_with_sizes": OFFSETS,
@@ -59,13 +59,13 @@ class Attempt:
     def __init__(self, function: Callable):
         self.function, self.result, self.case, self._inputs = function, None, "", []
 
-    def __call__(self, *inputs, wanted: str, of=Tensor, shape: tuple = (), case: str = ""):
+    def __call__(self, *inputs, wanted: str, result_type=Tensor, shape: tuple = (), case: str = ""):
         """What the function returns, if it is of the right type.
 
         Args:
             inputs: what the function is called with; it gets copies of tensors.
             wanted: what it should return, in words.
-            of: the type of that, or a union of types. If not Tensor, a tensor of one element is read as its value.
+            result_type: the type of that, or a union; unless it is Tensor, a tensor of one element is read as a value.
             shape: that of the tensor that is wanted; empty if it is looked at later, with words of its own.
             case: which of several cases this is, in words that begin the sentence about a wrong type.
 
@@ -74,9 +74,10 @@ class Attempt:
             NotTried: there is no function yet, or it is untouched.
         """
         result = self.run(*inputs)
-        if of is not Tensor and isinstance(result, Tensor) and result.numel() == 1:
-            result = bool(result) if of is bool else result.item()
-        if not isinstance(result, of) or isinstance(result, bool) != (of is bool) or (shape and result.shape != shape):
+        if result_type is not Tensor and isinstance(result, Tensor) and result.numel() == 1:
+            result = bool(result) if result_type is bool else result.item()
+        right_type = isinstance(result, result_type) and isinstance(result, bool) == (result_type is bool)
+        if not right_type or (shape and result.shape != shape):
             raise Unsolved(f"{case} you returned {kind(result)}; wanted {wanted}.".strip())
         self.result = result
         return result
@@ -101,7 +102,7 @@ class Attempt:
             with torch.no_grad():
                 result = self.function(*copies)
         except Exception as error:
-            hint = next((meaning for words, meaning in MEANS.items() if words in str(error)), "")
+            hint = next((meaning for words, meaning in MEANINGS.items() if words in str(error)), "")
             shapes = ", ".join(str(tuple(value.shape)) for value in copies if isinstance(value, Tensor))
             received = f"inputs of shape {shapes}" if shapes else f"inputs {', '.join(map(str, inputs))}"
             why = f"your function raised {type(error).__name__}: {error} ({received}). {hint}"
@@ -186,6 +187,6 @@ def kind(value) -> str:
     return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
 
 
-def seen(visible) -> str:
+def fault(visible) -> str:
     """What is wrong with a pair, after "the query": it sees the key and should not, or the other way round."""
     return "may see it and should not" if visible else "should see it and may not"

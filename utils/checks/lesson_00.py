@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .. import masks
-from .feedback import Attempt, Mistakes, exercise, kind, no, seen, wrong_shape, yes
+from .feedback import Attempt, Mistakes, exercise, fault, kind, no, wrong_shape, yes
 
 
 @exercise(right="polarity turned round, and a shape that broadcasts over heads and queries.")
@@ -67,4 +67,4 @@ def drawn(lab, wanted: Tensor) -> None:
     query, key = wrong[0].tolist()
     names = f"query {query} ({lab.query_tokens[query]}) and key {key} ({lab.key_tokens[key]})"
     cells = "cell differs" if len(wrong) == 1 else "cells differ"
-    no(f"{len(wrong)} {cells}. The first: {names}. The query {seen(keep[query, key])}.")
+    no(f"{len(wrong)} {cells}. The first: {names}. The query {fault(keep[query, key])}.")

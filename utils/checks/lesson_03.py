@@ -18,17 +18,17 @@ def next_positions(yours: Attempt) -> Mistakes:
     """
     attention_mask = torch.tensor([[0, 0, 0, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])  # left, none, right
     wanted = torch.tensor([[2, 3], [5, 6], [2, 3]])
-    places = yours(attention_mask, 2, wanted="a tensor of shape (3, 2), a place for each new token")
+    positions = yours(attention_mask, 2, wanted="a tensor of shape (3, 2), a place for each new token")
     yield wanted[:, :1], "right for one new token. There are two here: count on with torch.arange(new)."
     flat = "keepdim=True keeps the dimension to count along."
-    yield wrong_shape(places, (3, 2), {(3,): flat, (2,): flat}, about=", a place for each new token")
-    numbers = f"your places are {places.dtype}; the model looks them up in a table, so they must be integers."
-    yield places.is_floating_point(), numbers
+    yield wrong_shape(positions, (3, 2), {(3,): flat, (2,): flat}, about=", a place for each new token")
+    numbers = f"your places are {positions.dtype}; the model looks them up in a table, so they must be integers."
+    yield positions.is_floating_point(), numbers
     yield torch.tensor([[5, 6]] * 3), "these places count the pads too. Two rows have only two real tokens."
     count = "n real tokens stand at the places 0 to n - 1, so the next one stands at n."
     yield wanted - 1, f"one too low: {count}"
     yield wanted + 1, f"one too high: {count}"
-    for n, row in enumerate(places):
+    for n, row in enumerate(positions):
         mask = attention_mask[n].tolist()
         yield not torch.equal(row, wanted[n]), f"row {n}, with the mask {mask}: got {row.tolist()}."
 
@@ -57,9 +57,6 @@ def last_real_logits(yours: Attempt) -> Mistakes:
     yield first, "these are the logits of the first real token. argmax takes the first of several largest values."
     after = logits[rows, attention_mask.sum(1).clamp(max=4)]
     yield after, "one place too far: n tokens stand at the places 0 to n - 1."
-    for n, place in enumerate((4, 4, 1, 2)):
-        mask = attention_mask[n].tolist()
-        yield (
-            not same(picked[n], logits[n, place]),
-            f"row {n}, with the mask {mask}, has its last real token elsewhere.",
-        )
+    for n, last in enumerate((4, 4, 1, 2)):
+        mask, other = attention_mask[n].tolist(), not same(picked[n], logits[n, last])
+        yield other, f"row {n}, with the mask {mask}, has its last real token elsewhere."

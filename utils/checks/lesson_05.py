@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, pad
 
 from .. import masks
-from .feedback import Attempt, Mistakes, exercise, seen, wrong_shape
+from .feedback import Attempt, Mistakes, exercise, fault, wrong_shape
 
 
 @exercise(right="the last query sees every key, each one before it one key less, with a cache and without.")
@@ -54,7 +54,7 @@ def _mistakes_of_triangle(keep: Tensor, wanted: Tensor) -> Mistakes:
     yield ones.triu(2), "each query sees itself and what comes later. triu keeps the upper triangle; you want tril."
     yield wanted.flip(0), "the rows are upside down: query 0, the first new token, sees one key less than query 1."
     q, k = (keep != wanted).nonzero()[0].tolist()
-    yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {seen(keep[q, k])}."
+    yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {fault(keep[q, k])}."
 
 
 FROM_THERE_ON = "Outputs may move from the changed input on: compare those before it."
@@ -87,7 +87,7 @@ def sees_future(yours: Attempt) -> Mistakes:
         Lesson 05.
     """
     x = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
-    for what, function, looks, words in READERS:
-        says = yours(function, x, of=bool, wanted="True or False")
+    for what, function, truth, words in READERS:
+        answer = yours(function, x, result_type=bool, wanted="True or False")
         yield yours.changed(), "x itself was changed, and your next comparison begins from it. Change a clone."
-        yield says != looks, f"you say {'yes' if says else 'no'} for {what}. {words}"
+        yield answer != truth, f"you say {'yes' if answer else 'no'} for {what}. {words}"

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from .. import masks
-from .feedback import Attempt, Mistakes, exercise, seen, wrong_shape
+from .feedback import Attempt, Mistakes, exercise, fault, wrong_shape
 
 
 @exercise(right="two sentences or three, pads on either side: each token sees its own sentence and no pad.")
@@ -45,7 +45,7 @@ def own_sentence(yours: Attempt) -> Mistakes:
     yield sees(first_two), "where there are three sentences, the last two see each other."
     yield sees(right.tril()), "later tokens of the own sentence are hidden. BERT looks to both sides."
     for row, _, q, k in ((keep != right) & real).nonzero().tolist():
-        yield True, f"row {row}, query {q} and key {k}: the query {seen(keep[row, 0, q, k])}."
+        yield True, f"row {row}, query {q} and key {k}: the query {fault(keep[row, 0, q, k])}."
 
 
 @exercise(right="two, three or four dimensions, and numbers that eager adds and SDPA adds too.")
@@ -61,8 +61,8 @@ def to_4d(yours: Attempt) -> Mistakes:
         Lesson 07.
     """
     generator = torch.Generator().manual_seed(0)
-    whole = torch.rand(3, 3, 4, 5, generator=generator) > 0.4  # as many heads as sequences, so that a wrong None shows
-    for keep, wanted in ((whole[0, 0], whole[:1, :1]), (whole[:, 0], whole[:, :1]), (whole, whole)):
+    four_d = torch.rand(3, 3, 4, 5, generator=generator) > 0.4  # as many heads as sequences, so that a wrong None shows
+    for keep, wanted in ((four_d[0, 0], four_d[:1, :1]), (four_d[:, 0], four_d[:, :1]), (four_d, four_d)):
         case, shape = f"for a keep of shape {tuple(keep.shape)}", tuple(wanted.shape)
         as_heads = "As it is, the sequences are read as heads: the missing dimension comes after the batch."
         hints = {(1, *keep.shape): as_heads} if keep.ndim == 3 else {}
@@ -73,8 +73,8 @@ def to_4d(yours: Attempt) -> Mistakes:
                 "you returned a bool mask: right under sdpa, and under eager it hides nothing. Wanted numbers to add."
             )
             yield mask.dtype == torch.bool, boolean
-            whole_numbers = f"your mask is {mask.dtype}, which leaks under eager and is refused under sdpa."
-            yield not mask.is_floating_point(), f"{whole_numbers} Wanted numbers to add."
+            integers = f"your mask is {mask.dtype}, which leaks under eager and is refused under sdpa."
+            yield not mask.is_floating_point(), f"{integers} Wanted numbers to add."
             other = f"your mask is {mask.dtype}, wanted {dtype}: pass the dtype on to torch.zeros, and to finfo."
             yield mask.dtype != dtype, other
             yield wrong_shape(mask, shape, hints, case=case)

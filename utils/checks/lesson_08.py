@@ -22,7 +22,7 @@ def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
 
 @exercise(right="the boolean power of keep | identity, for few layers and for many.")
 def reach(yours: Attempt) -> Mistakes:
-    """Says whether it is found who may reach whom through the layers.
+    """Says whether the reach through the layers is right.
 
     Args:
         yours: takes ``keep``, (length, length) bool, True = may attend, and ``layers``; returns (length, length) bool,
@@ -114,16 +114,16 @@ def has_leak(yours: Attempt) -> Mistakes:
     """
     x = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
     keep = masks.documents(DOCUMENTS)
-    for what, function, leaks, words in LEAKS:
+    for what, function, truth, words in LEAKS:
         texts = []
 
         def counted(x: Tensor, texts=texts, function=function) -> Tensor:
             texts.extend(x)
             return function(x)
 
-        says = yours(counted, x, keep, of=bool, wanted="True or False")
+        answer = yours(counted, x, keep, result_type=bool, wanted="True or False")
         yield yours.changed(), "x or keep itself was changed, and your next comparison begins from it. Change a clone."
-        yield says != leaks, f"you say {'yes' if says else 'no'} for {what}. {words}"
+        yield answer != truth, f"you say {'yes' if answer else 'no'} for {what}. {words}"
         way = "change all that a row hides at once, and let queries with equal rows share that run."
         if len(texts) in (2 * MOST - 2, 2 * MOST - 1):
             way = "run the unchanged text once, before the loop."

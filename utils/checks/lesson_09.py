@@ -18,7 +18,7 @@ def break_even(yours: Attempt) -> Mistakes:
         Lesson 09.
     """
     for tokens, dim, wide in ((512, 384, 1536), (922, 384, 1536), (100, 64, 128), (4000, 64, 256)):
-        share = yours(tokens, dim, wide, of=int | float, wanted="a number from 0 to 1")
+        share = yours(tokens, dim, wide, result_type=int | float, wanted="a number from 0 to 1")
         linear = 2 * dim + wide
         wanted = tokens / (tokens + linear)
         if same(share, wanted):
@@ -59,7 +59,7 @@ def blocks_touched(yours: Attempt) -> Mistakes:
         (masks.causal(3), 1, "the causal mask of 3 tokens, less than a block"),
     )
     for keep, wanted, what in cases:
-        number = yours(keep, 4, of=int | float, wanted="a number, how many blocks hold a True")
+        number = yours(keep, 4, result_type=int | float, wanted="a number, how many blocks hold a True")
         yield yours.changed(), "keep itself was changed. Work on a copy, for instance one from torch.nn.functional.pad."
         if number == wanted:
             continue
