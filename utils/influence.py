@@ -37,23 +37,37 @@ TOKENS_WITH_GRADIENTS = TOKENS // 8
 
 
 class Leak(NamedTuple):
-    """One input that moves an output from which it should be hidden."""
+    """One input that moves an output from which it should be hidden.
+
+    Attributes:
+        query: position of the output.
+        key: position of the input.
+        amount: how much the key moves the query's output, as ``influence`` measured it.
+        sequence: which sequence of the batch.
+
+    References:
+        Lesson 08.
+    """
 
     query: int
     key: int
     amount: float
-    """How much the key moves the query's output, as ``influence`` measured it."""
     sequence: int = 0
-    """Which sequence of the batch."""
 
 
 class Checked(NamedTuple):
-    """What ``assert_no_leaks`` did to be sure."""
+    """What ``assert_no_leaks`` did to be sure.
+
+    Attributes:
+        forwards: how many changed copies of the input the model ran on.
+        noise_floor: outputs that moved by no more than this count as not moved.
+
+    References:
+        Lesson 08.
+    """
 
     forwards: int
-    """How many changed copies of the input the model ran on."""
     noise_floor: float
-    """Outputs that moved by no more than this count as not moved."""
 
 
 def influence(
@@ -70,7 +84,7 @@ def influence(
 
     Args:
         model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
-            ``query=(batch, q_len, dim)`` is given), ``nn.TransformerEncoder`` or one of its layers, or any
+            ``query=`` (batch, q_len, dim) comes with it), ``nn.TransformerEncoder`` or one of its layers, or any
             callable that takes (batch, k_len, dim) and returns (batch, q_len, features).
         input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
         inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
@@ -79,17 +93,26 @@ def influence(
             reports the largest change in each output. ``"gradient"`` reports the length of the gradient of
             each output, projected on one random direction; exact zeros, but blind to what a step hides, and NaN
             where a hidden row makes the gradient NaN.
-        max_bytes: what the copies of one batch may take; there is always room for one.
-        max_copies: how many copies run at once at most; 1 for a callable that takes its own batch size only.
+        batch_size: how many copies of the input run at once, unchanged ones included; 1 for a callable that takes
+            its own batch size only. If not given, as many as make about 2,048 tokens (256 with gradients), but at
+            least 4. Memory grows with it: where it runs out, name a smaller one.
         return_floor: also return the noise floor.
         **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated
             for the copies.
+
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
         moved by more than the noise floor; NaN in rows whose output is NaN. With return_floor, also the floor:
         what unchanged copies in the same batches differ by, times 4 (0 for gradients).
+
     Raises:
-        TypeError, ValueError: inputs that the model cannot take, or active dropout, which would look like reach.
+        TypeError: a model that cannot be called, inputs that it cannot take, or max_bytes and max_copies, which
+            batch_size replaces.
+        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features),
+            or active dropout, which would look like reach.
+
+    References:
+        Lesson 08; https://arxiv.org/abs/1311.2901 (occlusion) and https://arxiv.org/abs/1312.6034 (gradients)
     """
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
@@ -106,9 +129,17 @@ def reach(keep: Tensor, layers: int = 1) -> Tensor:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Heads are joined: one
             that sees a key is enough.
         layers: number of layers, at least 1. More than one needs q_len == k_len.
+
     Returns:
         bool (batch, q_len, k_len): the boolean power of (keep | identity), since the residual stream carries
         every position to itself. Where q_len != k_len, keep itself.
+
+    Raises:
+        TypeError: keep is no bool tensor, or layers no int.
+        ValueError: layers below 1, or several layers where q_len != k_len.
+
+    References:
+        Lesson 08; https://arxiv.org/abs/2005.00928 (attention rollout)
     """
     require_count(layers, "layers")
     one = _joined(keep)
@@ -138,10 +169,16 @@ def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
         measured: float (q_len, k_len) or (batch, q_len, k_len), from ``influence``: anything above 0 is reach.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         layers: layers that the measured model has; reach grows with each.
+
     Returns:
         Leaks in the order of sequences, queries and keys; empty if there is none.
+
     Raises:
+        TypeError: measured is no float tensor, or keep no bool tensor.
         ValueError: shapes that do not fit, or NaN in measured, which proves nothing.
+
+    References:
+        Lesson 08.
     """
     measured, allowed = _measured_and_allowed(measured, keep, layers)
     leaking = ((measured > 0) & ~allowed).nonzero().tolist()
@@ -152,10 +189,20 @@ def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[
     """The other mistake: inputs that ``keep`` lets through, but that move nothing.
 
     Args:
-        measured, keep, layers: as for ``find_leaks``. With several layers only direct attention is looked at,
-            since longer ways can be too faint to measure.
+        measured: float (q_len, k_len) or (batch, q_len, k_len), from ``influence``.
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+        layers: layers that the measured model has. With several only direct attention is looked at, since longer
+            ways can be too faint to measure.
+
     Returns:
         (sequence, query, key) of each, in that order.
+
+    Raises:
+        TypeError: measured is no float tensor, or keep no bool tensor.
+        ValueError: shapes that do not fit, or NaN in measured.
+
+    References:
+        Lesson 08.
     """
     measured, _ = _measured_and_allowed(measured, keep, layers)
     direct = _joined(keep).to(measured.device).expand_as(measured)
@@ -183,19 +230,30 @@ def assert_no_leaks(
     matter. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
-        model, input_ids, inputs_embeds, max_bytes, max_copies, model_kwargs: as for ``influence``.
+        model: as for ``influence``.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
-            do, causality included, not the mask that it is given.
+            do, causality included, not the mask that it gets.
+        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models; or
+        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float.
         layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.
         queries: bool (q_len,) or (batch, q_len): the queries that are read later. Others, such as padding,
             may hold anything and are not looked at; all are if not given.
         tokens: k_len labels for the message; or
         tokenizer: makes them from input_ids.
+        batch_size: how many copies run at once, as for ``influence``.
+        **model_kwargs: passed on to the model, such as attention_mask.
+
     Returns:
         ``Checked(forwards, noise_floor)``.
+
     Raises:
         AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
-        ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
+        TypeError: keep is no bool tensor, and what ``influence`` refuses.
+        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, and what
+            ``influence`` refuses.
+
+    References:
+        Lesson 08.
     """
     probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
     keep = _keep_for(probe, keep)
@@ -307,7 +365,7 @@ class _Probe:
         return output.unflatten(0, (copies, self.batch))
 
     def _run_ids(self, delta: Tensor, copies: int, kwargs: dict):
-        """The ids go in as they are, so that positions and padding come out as usual; a hook adds delta."""
+        """The ids go in as they are, so positions and padding are what they would be; a hook adds delta."""
         calls = []
 
         def add(module, args, output):

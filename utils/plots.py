@@ -1,6 +1,6 @@
 """Heatmaps of attention weights, with alt text (first used in lesson 00).
 
-Rows are queries, query 0 on top; columns are keys. Weights stand on a fixed 0 to 1 scale. Three things
+Rows are queries, query 0 on top; columns are keys. Weights have a fixed scale from 0 to 1. Three things
 that must not be confused look different in kind: a hidden key is hatched, a weight of 0 is the darkest
 colour of the scale, NaN is a red cross on white. Beyond 64 rows or columns hidden is grey and NaN red.
 """
@@ -13,6 +13,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,6 +21,11 @@ from torch import Tensor
 
 from ._validation import mismatch, require_keep_for, require_tensor
 from .attention import attend
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
@@ -47,9 +53,16 @@ class Picture:
     Attributes:
         figure: the ``matplotlib.figure.Figure``, for changes and ``savefig``.
         alt: what the figure shows, in words.
+
+    Args:
+        figure: a finished ``matplotlib.figure.Figure``.
+        alt: what it shows, in words.
+
+    References:
+        Lesson 00; https://www.w3.org/WAI/tutorials/images/
     """
 
-    def __init__(self, figure, alt: str):
+    def __init__(self, figure: "Figure", alt: str):
         self.figure = figure
         self.alt = alt
 
@@ -100,14 +113,20 @@ def heatmap(
         key_tokens: k_len column labels.
         keep: bool, broadcastable to (q_len, k_len); cells where it is False are hatched.
         alt: required: what the figure shows, as a sentence that states the finding.
-        title: stands above the figure.
+        title: written above the figure.
         value_name: what a cell is, written beside the colour scale.
         limits: ends of the colour scale; None takes those of the finite values.
         diverging: for differences: a map centred at 0, with limits made symmetric.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
-        TypeError, ValueError: shapes, tokens or alt text that do not fit, each named.
+        TypeError: matrix or keep is no tensor, keep is not bool, or tokens are no lists of strings.
+        ValueError: shapes, tokens, limits or alt text that do not fit, each named.
+
+    References:
+        Lesson 00; https://seaborn.pydata.org/generated/seaborn.heatmap.html
     """
     values = _matrix(matrix, "matrix")
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
@@ -141,8 +160,16 @@ def before_after(
         alt: required: what the figure shows, as a sentence that states the finding.
         titles: of the left and the right panel.
         fill: what is added to hidden scores, as in ``attention.attend``.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
+    Raises:
+        TypeError: scores or keep is no tensor, keep is not bool, or tokens are no lists of strings.
+        ValueError: shapes, tokens, titles, fill or alt text that do not fit, each named.
+
+    References:
+        Lesson 00; https://seaborn.pydata.org/generated/seaborn.heatmap.html
     """
     values = _matrix(scores, "scores")
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
@@ -185,8 +212,15 @@ def head_grid(
         keep: bool, True = may attend, broadcastable to (q_len, k_len); what ``after`` hides is grey.
         alt: required: what the figure shows, as a sentence that states the finding.
         titles: of the left and the right side.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
+    Raises:
+        ValueError: no alt text.
+
+    References:
+        Lesson 07; https://github.com/jessevig/bertviz shows the same maps one by one
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -224,11 +258,16 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         keeps: name → bool (q_len, k_len), True = may attend, at most 16 × 16; one picture each, in this order.
             A line break in a name begins a new line above the picture.
         alt: required: what the pictures show, as a sentence that states the finding.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
         TypeError: a keep that is no bool tensor.
         ValueError: no keeps, one that is not 2D or larger than 16 × 16, or no alt text.
+
+    References:
+        Lesson 10.
     """
     from matplotlib.figure import Figure
 
@@ -275,7 +314,7 @@ def cost(
     """Cost against length, both on log axes: a straight line of slope 2 is a square.
 
     Each line joins the medians; the band around it goes from the smallest to the largest measurement. A line's name
-    stands at its right end. What theory says is dashed, in the colour of the line of the same name.
+    is at its right end. What theory says is dashed, in the colour of the line of the same name.
 
     Args:
         measured: name of a line → {length: all measurements at it}, all positive.
@@ -283,11 +322,17 @@ def cost(
         theory: name → {length: cost}.
         x_name: what a length is.
         y_name: what is measured, with its unit.
-        title: stands above the figure.
+        title: written above the figure.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
-        ValueError: no lines, an empty line, or something that is not positive, which log axes cannot show.
+        ValueError: no lines, an empty line, something that is not positive, which log axes cannot show, or no alt
+            text.
+
+    References:
+        Lesson 09.
     """
     from matplotlib.figure import Figure
 
