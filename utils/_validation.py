@@ -61,6 +61,15 @@ def require_float(value, name: str, dims: tuple[int, ...], wanted: str, hint: st
     return value
 
 
+def _require_bool(keep, name: str, wanted: str) -> None:
+    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
+        if keep.is_floating_point():
+            hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
+        else:
+            hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
+        raise TypeError(mismatch(name, keep, wanted, hint))
+
+
 def require_keep(keep, name: str = "keep") -> Tensor:
     """``keep`` itself, if it is a bool tensor of 2 to 4 dimensions; an error that names the mistake if not.
 
@@ -69,25 +78,17 @@ def require_keep(keep, name: str = "keep") -> Tensor:
         ValueError: a rank other than 2, 3 or 4, or a size of 0.
     """
     wanted = "a bool tensor, True = may attend, broadcastable to (batch, heads, q_len, k_len)"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        if keep.is_floating_point():
-            hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
-        else:
-            hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
-        raise TypeError(mismatch(name, keep, wanted, hint))
-    one_d = isinstance(keep, Tensor) and keep.ndim == 1
-    hint = "For one query write keep[None, :]." if one_d else ""
+    _require_bool(keep, name, wanted)
+    hint = "For one query write keep[None, :]." if getattr(keep, "ndim", 2) == 1 else ""
     return require_tensor(keep, name, (2, 3, 4), wanted, hint)
 
 
-def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
+def require_keep_for(keep, shape: Sequence[int], name: str = "keep") -> Tensor:
     """``keep`` itself, if it is bool and broadcasts to ``shape`` (..., q_len, k_len); a named error if not."""
     shape = tuple(shape)
     wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        hint = "From a 0/1 attention_mask: masks.padding(...); from an additive mask: conventions.from_additive(...)."
-        raise TypeError(mismatch("keep", keep, wanted, hint))
-    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
+    _require_bool(keep, name, wanted)
+    require_tensor(keep, name, tuple(range(1, 65)), wanted)
     if fits_into(keep.shape, shape):
         return keep
     hint = ""
@@ -95,7 +96,7 @@ def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
         hint = "If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
     elif keep.ndim > len(shape) == 2:
         hint = f"Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
-    raise ValueError(mismatch("keep", keep, wanted, hint))
+    raise ValueError(mismatch(name, keep, wanted, hint))
 
 
 def as_4d(keep: Tensor) -> Tensor:

@@ -410,22 +410,15 @@ class _Probe:
         if name in ("attn_mask", "mask", "src_mask"):  # torch's names: 2D is (q_len, k_len), 3D (batch * heads, …)
             is_3d = value.ndim == 3 and isinstance(self.model, TORCH_MODULES)
             per_sequence = value.shape[0] % self.batch == 0 if is_3d else per_sequence and value.ndim > 2
-        if not per_sequence:
-            return value
-        if len(value) == 1:
-            return value.expand(copies, *value.shape[1:])
-        return value.repeat(copies, *[1] * (value.ndim - 1))
+        return value.repeat(copies, *[1] * (value.ndim - 1)) if per_sequence else value
 
 
 def _first_tensor(output) -> Tensor:
-    for name in ("logits", "last_hidden_state"):
-        if isinstance(getattr(output, name, None), Tensor):
-            return getattr(output, name)
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise TypeError(f"model: it returned {describe_tensor(output)}, wanted a tensor (batch, q_len, features).")
-    return output
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    for candidate in (getattr(output, "logits", None), getattr(output, "last_hidden_state", None), first):
+        if isinstance(candidate, Tensor):
+            return candidate
+    raise TypeError(f"model: it returned {describe_tensor(first)}, wanted a tensor (batch, q_len, features).")
 
 
 def _refuse_dropout(model) -> None:

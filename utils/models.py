@@ -113,7 +113,8 @@ SOURCES = {
         },
         licence="gpt2.MIT.txt",
         has_weights=False,
-        tokenizer={"model_max_length": 1024},
+        # There is no config.json from which the class could be told.
+        tokenizer={"tokenizer_type": "gpt2", "model_max_length": 1024},
     ),
     "smollm2": Source(
         title="SmolLM2-135M-Instruct, a pretrained Llama-style model (269 MB)",
@@ -218,14 +219,11 @@ def load_tokenizer(name: str, **kwargs):
         Lesson 02; https://huggingface.co/docs/transformers/main_classes/tokenizer
     """
     location, pinned = _location(name, weights=False)
-    if name == "gpt2":
-        # The class by name: the local copy has no config.json from which Auto could tell it.
-        from transformers import GPT2TokenizerFast as Tokenizer
-    else:
-        from transformers import AutoTokenizer as Tokenizer
+    from transformers import AutoTokenizer
+
     ours = SOURCES[name].tokenizer if name in SOURCES else {}
     with _quiet(), _hub_errors(name):
-        return Tokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
+        return AutoTokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
 
 
 def fetch(name: str) -> Path:

@@ -23,6 +23,7 @@ from ._validation import mismatch, require_keep_for, require_tensor
 from .attention import attend
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
@@ -134,7 +135,8 @@ def heatmap(
     alt = _alt(alt)
     figure, (axes,) = _canvas(values.shape, panels=1)
     low, high = _limits(values, limits, diverging)
-    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, low, high, "vlag" if diverging else CMAP)
+    cmap = "vlag" if diverging else CMAP
+    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, vmin=low, vmax=high, cmap=cmap)
     axes.set_title(title)
     _colour_scale(figure, mesh, value_name)
     return Picture(figure, alt)
@@ -186,7 +188,7 @@ def before_after(
     figure, panels = _canvas(values.shape, panels=2)
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
-        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, 0.0, 1.0, CMAP)
+        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, vmin=0.0, vmax=1.0, cmap=CMAP)
         axes.set_title(title)
     panels[1].set_ylabel("")
     _colour_scale(figure, mesh, "attention weight")
@@ -389,34 +391,25 @@ def _canvas(shape: tuple[int, int], panels: int):
     return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
-def _colour_scale(figure, mesh, label: str, **options) -> None:
+def _colour_scale(figure: "Figure", mesh, label: str, **options) -> None:
     """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
     width, height = figure.get_size_inches()
     shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
     figure.colorbar(mesh, ax=figure.axes, label=label, **shape, **options)
 
 
-def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
+def _draw(
+    axes: "Axes", values: np.ndarray, hidden: np.ndarray, query_tokens: list[str], key_tokens: list[str], **scale
+):
+    """One map with its labels; returns the mesh that a colour scale describes."""
     import seaborn
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = np.vectorize(_number)(values) if few else False
-    seaborn.heatmap(
-        values,
-        mask=(hidden & (values == 0)) | np.isnan(values),
-        vmin=low,
-        vmax=high,
-        cmap=cmap,
-        annot=numbers,
-        fmt="",
-        annot_kws={"fontsize": 7.5},
-        square=True,
-        cbar=False,
-        linewidths=0.5 if few else 0,
-        linecolor="white",
-        ax=axes,
-    )
+    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": 7.5}} if few else {}
+    lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
+    blank = (hidden & (values == 0)) | np.isnan(values)
+    seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
     many = max(q_len, k_len) > MAX_CELLS
     if many:
         _fill(axes, hidden & (values == 0), "#d9d9d9")
@@ -472,7 +465,7 @@ def _mosaic(weights: Tensor, keep, scale) -> np.ndarray:
     return tiles.flatten(2, 3).flatten(0, 1).numpy()
 
 
-def _fill(axes, where: np.ndarray, colour: str) -> None:
+def _fill(axes: "Axes", where: np.ndarray, colour: str) -> None:
     """Colours many cells at once, where a patch for each would take minutes."""
     from matplotlib.colors import ListedColormap
 
@@ -514,21 +507,16 @@ def _fewer_colours(png: bytes) -> bytes:
 # --- checks ----------------------------------------------------------------------------------------
 
 
-def _matrix(matrix, name: str) -> np.ndarray:
-    wanted = "a (q_len, k_len) tensor"
-    if isinstance(matrix, np.ndarray):
-        matrix = torch.from_numpy(matrix)
-    if not isinstance(matrix, Tensor):
-        raise TypeError(mismatch(name, matrix, wanted))
-    if matrix.ndim != 2:
-        hint = "Pick one sequence and head first: weights[0, 0]." if matrix.ndim in (3, 4) else ""
-        raise ValueError(mismatch(name, matrix, wanted, hint))
-    if matrix.numel() == 0 or matrix.is_complex():
-        raise ValueError(mismatch(name, matrix, "real numbers and no size of 0"))
+def _matrix(matrix: Tensor | np.ndarray, name: str) -> np.ndarray:
+    matrix = torch.from_numpy(matrix) if isinstance(matrix, np.ndarray) else matrix
+    hint = "Pick one sequence and head first: weights[0, 0]." if getattr(matrix, "ndim", 2) in (3, 4) else ""
+    require_tensor(matrix, name, (2,), "a (q_len, k_len) tensor", hint)
+    if matrix.is_complex():
+        raise ValueError(mismatch(name, matrix, "real numbers"))
     return matrix.detach().double().cpu().numpy()
 
 
-def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
+def _tokens(query_tokens, key_tokens, shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
     sides = ("query_tokens", query_tokens, shape[0], "row"), ("key_tokens", key_tokens, shape[1], "column")
     for name, tokens, count, what in sides:
         if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
@@ -541,15 +529,14 @@ def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
     return list(query_tokens), list(key_tokens)
 
 
-def _hidden(keep, shape) -> np.ndarray:
+def _hidden(keep: Tensor | np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     if keep is None:
         return np.zeros(shape, dtype=bool)
-    if isinstance(keep, np.ndarray):
-        keep = torch.from_numpy(keep)
+    keep = torch.from_numpy(keep) if isinstance(keep, np.ndarray) else keep
     return ~require_keep_for(keep, shape).cpu().expand(shape).numpy()
 
 
-def _alt(alt) -> str:
+def _alt(alt: str) -> str:
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(
             f"alt: got {alt!r}, wanted a sentence that states what the figure shows, for readers who do not see it."
@@ -557,7 +544,7 @@ def _alt(alt) -> str:
     return " ".join(alt.split())
 
 
-def _limits(values: np.ndarray, limits, diverging: bool) -> tuple[float, float]:
+def _limits(values: np.ndarray, limits: tuple[float, float] | None, diverging: bool) -> tuple[float, float]:
     if limits is None:
         finite = values[np.isfinite(values)]
         limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
