@@ -4,6 +4,7 @@ The rest of the package calls these; nobody else needs to.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 HIDDEN_BELOW = -1e3
 
 
-def describe_tensor(value) -> str:
+def describe_tensor(value: Any) -> str:
     """What ``value`` is, for error messages: ``an int64 tensor of shape (2, 5)`` or ``a list``."""
     if isinstance(value, Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
@@ -25,7 +26,7 @@ def describe_tensor(value) -> str:
     return f"{article} {type(value).__name__}"
 
 
-def mismatch(name: str, value, wanted: str, hint: str = "") -> str:
+def mismatch(name: str, value: Any, wanted: str, hint: str = "") -> str:
     """The words of an error: which argument, what it got, what was wanted, and the likely mistake."""
     return f"{name}: got {describe_tensor(value)}, wanted {wanted}." + (f" {hint}" if hint else "")
 
@@ -38,7 +39,7 @@ def fits_into(shape: Sequence[int], target: Sequence[int]) -> bool:
         return False
 
 
-def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
+def require_tensor(value: Any, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
     """``value`` itself, if it is a non-empty tensor with one of ``dims`` ranks; a named error if not."""
     if not isinstance(value, Tensor):
         raise TypeError(mismatch(name, value, wanted, hint or "Wrap it in torch.tensor(...)."))
@@ -54,14 +55,14 @@ def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: s
     return value
 
 
-def require_float(value, name: str, dims: tuple[int, ...], wanted: str, hint: str) -> Tensor:
+def require_float(value: Any, name: str, dims: tuple[int, ...], wanted: str, hint: str) -> Tensor:
     """``value`` itself, if it is a non-empty float tensor with one of ``dims`` ranks; ``hint`` if it is not float."""
     if not require_tensor(value, name, dims, wanted).is_floating_point():
         raise TypeError(mismatch(name, value, wanted, hint))
     return value
 
 
-def _require_bool(keep, name: str, wanted: str) -> None:
+def _require_bool(keep: Any, name: str, wanted: str) -> None:
     if isinstance(keep, Tensor) and keep.dtype != torch.bool:
         if keep.is_floating_point():
             hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
@@ -70,7 +71,7 @@ def _require_bool(keep, name: str, wanted: str) -> None:
         raise TypeError(mismatch(name, keep, wanted, hint))
 
 
-def require_keep(keep, name: str = "keep") -> Tensor:
+def require_keep(keep: Any, name: str = "keep") -> Tensor:
     """``keep`` itself, if it is a bool tensor of 2 to 4 dimensions; an error that names the mistake if not.
 
     Raises:
@@ -83,7 +84,7 @@ def require_keep(keep, name: str = "keep") -> Tensor:
     return require_tensor(keep, name, (2, 3, 4), wanted, hint)
 
 
-def require_keep_for(keep, shape: Sequence[int], name: str = "keep") -> Tensor:
+def require_keep_for(keep: Any, shape: Sequence[int], name: str = "keep") -> Tensor:
     """``keep`` itself, if it is bool and broadcasts to ``shape`` (..., q_len, k_len); a named error if not."""
     shape = tuple(shape)
     wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
@@ -128,7 +129,7 @@ def read_zero_one(values: Tensor, name: str) -> Tensor:
     return values == 1
 
 
-def require_count(value, name: str, minimum: int = 1) -> int:
+def require_count(value: Any, name: str, minimum: int = 1) -> int:
     """``value`` itself, if it is an int of at least ``minimum``; a named error if not."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(mismatch(name, value, f"an int of at least {minimum}"))
@@ -137,6 +138,7 @@ def require_count(value, name: str, minimum: int = 1) -> int:
     return value
 
 
-def require_side(value) -> None:
+def require_side(value: Any) -> None:
+    """Raises a named error unless ``value`` is a side on which padding can be."""
     if value not in ("right", "left"):
-        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding stands).')
+        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding is).')

@@ -8,6 +8,7 @@ Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (
 """
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ from ._validation import (
 )
 from .describe import Description, describe, read_block_mask
 from .patterns import recognise
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 __all__ = [
     "Description",
@@ -180,7 +184,7 @@ def to_hf(
     attn_implementation: str | None = None,
     dtype: torch.dtype | None = None,
     *,
-    model=None,
+    model: Any = None,
     ndim: int | None = None,
 ) -> Tensor:
     """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
@@ -242,7 +246,7 @@ def to_hf(
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
 
 
-def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
+def _hf_model(model: Any, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
     """(implementation, dtype, hides the future by itself) of a model, or the arguments, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
@@ -274,13 +278,13 @@ def _shows_future(keep: Tensor) -> bool:
     return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
 
 
-def _keeps_its_own_causality(model) -> bool:
+def _keeps_its_own_causality(model: Any) -> bool:
     """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
     triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
     return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
-def to_flex(keep: Tensor, q_len: int | None = None):
+def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
     """``block_mask`` for ``torch.nn.attention.flex_attention.flex_attention``.
 
     Args:
@@ -308,7 +312,7 @@ def to_flex(keep: Tensor, q_len: int | None = None):
             f"q_len: got {q_len} beside a keep of shape {tuple(keep.shape)}; wanted {rows}, or leave it out."
         )
 
-    def mask_mod(b, h, q, k):
+    def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
         # A size of 1 stands for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
@@ -360,32 +364,36 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
         Lesson 06; https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
-    if attn_mask is None and key_padding_mask is None:
-        raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
-    keep = None
-    if attn_mask is not None:
-        wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
-        require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
-        keep = _from_ignore_or_additive(attn_mask, "attn_mask")
-        if keep.ndim == 3:
-            if keep.shape[0] % num_heads:
-                raise ValueError(
-                    f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
-                    f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
-                )
-            keep = keep.unflatten(0, (-1, num_heads))
-        keep = as_4d(keep)
-    if key_padding_mask is not None:
-        wanted = "(batch, k_len), bool (True = ignore) or additive float"
-        require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
-        visible = _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
-        if keep is not None and (keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0])):
+    if attn_mask is None:
+        if key_padding_mask is None:
+            raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
+        return _from_key_padding(key_padding_mask)
+    wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
+    require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
+    keep = _from_ignore_or_additive(attn_mask, "attn_mask")
+    if keep.ndim == 3:
+        if keep.shape[0] % num_heads:
             raise ValueError(
-                f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
-                f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
+                f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
+                f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
             )
-        keep = visible if keep is None else keep & visible
-    return keep
+        keep = keep.unflatten(0, (-1, num_heads))
+    keep = as_4d(keep)
+    if key_padding_mask is None:
+        return keep
+    visible = _from_key_padding(key_padding_mask)
+    if keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0]):
+        raise ValueError(
+            f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
+            f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
+        )
+    return keep & visible
+
+
+def _from_key_padding(key_padding_mask: Tensor) -> Tensor:
+    wanted = "(batch, k_len), bool (True = ignore) or additive float"
+    require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
+    return _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
 
 
 def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor:
@@ -428,7 +436,7 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
     return from_additive(attention_mask, name="attention_mask")
 
 
-def from_flex(block_mask) -> Tensor:
+def from_flex(block_mask: Any) -> Tensor:
     """``keep`` from the ``BlockMask`` of ``flex_attention``.
 
     Args:

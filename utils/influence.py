@@ -6,7 +6,7 @@ reached. Masks that look right and hide nothing show here.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +78,7 @@ def influence(
     method: str = "perturb",
     batch_size: int | None = None,
     return_floor: bool = False,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Tensor | tuple[Tensor, float]:
     """How much each input moves each output, measured on the model as it is.
 
@@ -218,9 +218,9 @@ def assert_no_leaks(
     layers: int | None = None,
     queries: Tensor | None = None,
     tokens: Sequence[str] | None = None,
-    tokenizer=None,
+    tokenizer: Any = None,
     batch_size: int | None = None,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Checked:
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
@@ -282,7 +282,14 @@ def assert_no_leaks(
         )
     amounts, _ = _perturbations(probe)
     leaks = find_leaks(amounts.masked_fill(~judged[..., None], 0.0), keep[:, None], layers)
-    raise AssertionError(_message(leaks, bad.nonzero()[0].tolist(), keep, allowed, layers, tokens, probe, floor))
+    if not leaks:
+        b, q = bad.nonzero()[0].tolist()
+        raise AssertionError(
+            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach"
+            f"{_through(layers)} is changed together, though no single input moves it by more than the noise floor "
+            f"{floor:.2g}."
+        )
+    raise AssertionError(_message(leaks, keep, allowed, layers, tokens, floor))
 
 
 # --- running a model on changed copies of its input --------------------------------------------------
@@ -291,7 +298,7 @@ def assert_no_leaks(
 class _Probe:
     """Runs one model on changed copies of one input, whatever kind of model it is."""
 
-    def __init__(self, model, input_ids, inputs_embeds, batch_size: int | None, model_kwargs: dict):
+    def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
         if not callable(model):
             raise TypeError(mismatch("model", model, "a model or a callable"))
         for name in {"max_bytes", "max_copies"} & set(model_kwargs):
@@ -331,7 +338,7 @@ class _Probe:
         size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
         self.noise = noise * size.masked_fill(size == 0, 1.0)  # (batch, k_len, dim)
 
-    def _checked_ids(self, input_ids) -> Tensor:
+    def _checked_ids(self, input_ids: Any) -> Tensor:
         wanted = "an integer tensor (k_len,) or (batch, k_len)"
         require_tensor(input_ids, "input_ids", (1, 2), wanted)
         if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
@@ -364,11 +371,11 @@ class _Probe:
             )
         return output.unflatten(0, (copies, self.batch))
 
-    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict):
+    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict) -> Any:
         """The ids go in as they are, so positions and padding are what they would be; a hook adds delta."""
         calls = []
 
-        def add(module, args, output):
+        def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
             calls.append(output.shape)
             return output + delta if len(calls) == 1 else None  # a decoder embeds its own ids with the same weight
 
@@ -387,7 +394,7 @@ class _Probe:
             )
         return output
 
-    def _run_embeds(self, embeds: Tensor, kwargs: dict):
+    def _run_embeds(self, embeds: Tensor, kwargs: dict) -> Any:
         if self.is_hf:
             return self.model(inputs_embeds=embeds, **kwargs)
         if not isinstance(self.model, TORCH_MODULES):
@@ -402,7 +409,7 @@ class _Probe:
             output = self.model(embeds, **kwargs)
         return turn(output)
 
-    def _tile(self, name: str, value, copies: int):
+    def _tile(self, name: str, value: Any, copies: int) -> Any:
         """A tensor with one entry per sequence, repeated for the copies; anything else as it is."""
         if not isinstance(value, Tensor) or value.ndim == 0:
             return value
@@ -413,7 +420,7 @@ class _Probe:
         return value.repeat(copies, *[1] * (value.ndim - 1)) if per_sequence else value
 
 
-def _first_tensor(output) -> Tensor:
+def _first_tensor(output: Any) -> Tensor:
     first = output[0] if isinstance(output, tuple | list) and output else output
     for candidate in (getattr(output, "logits", None), getattr(output, "last_hidden_state", None), first):
         if isinstance(candidate, Tensor):
@@ -421,7 +428,7 @@ def _first_tensor(output) -> Tensor:
     raise TypeError(f"model: it returned {describe_tensor(first)}, wanted a tensor (batch, q_len, features).")
 
 
-def _refuse_dropout(model) -> None:
+def _refuse_dropout(model: Any) -> None:
     modules = model.modules() if isinstance(model, nn.Module) else ()
     for module in modules:
         rate = module.dropout if isinstance(module, nn.MultiheadAttention) else getattr(module, "p", 0)
@@ -486,20 +493,19 @@ def _changes(probe: _Probe, where: Tensor, copies: int, twin: bool = True) -> tu
     zero = torch.zeros_like(probe.embeds)[None]
     changes, floor = [], 0.0
     with torch.no_grad():
-        reference = None if room > 0 else probe.run(zero)[0]
+        alone = [] if room > 0 else [*probe.run(zero)]
         for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
             delta = part[..., None] * probe.noise
             outputs = probe.run(torch.cat([zero, delta] + [zero] * twin) if room > 0 else delta)
-            if room > 0:
-                reference, *outputs = outputs
-            change = torch.stack([_largest_change(output, reference) for output in outputs])
+            reference, *changed = [*alone, *outputs]
+            change = torch.stack([_largest_change(output, reference) for output in changed])
             if twin and room > 0:
                 floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
             # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
             floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
             changes.append(change[: len(delta)])
-    changes = torch.cat(changes)
-    return changes.masked_fill(changes <= floor, 0.0), floor
+    amounts = torch.cat(changes)
+    return amounts.masked_fill(amounts <= floor, 0.0), floor
 
 
 def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
@@ -617,7 +623,7 @@ def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
     return queries.to(moved.device).expand_as(moved)
 
 
-def _layers(model) -> int:
+def _layers(model: Any) -> int:
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
         raise ValueError("layers: an encoder-decoder has several stacks; wanted the number that reach grows through.")
@@ -626,25 +632,22 @@ def _layers(model) -> int:
     return len(model.layers) if isinstance(model, nn.TransformerEncoder) else 1
 
 
-def _name(kind: str, index: int, tokens, sequence: int, batch: int) -> str:
+def _name(kind: str, index: int, tokens: Sequence[str] | None, sequence: int, batch: int) -> str:
     token = f" {tokens[index]!r}" if tokens is not None and index < len(tokens) else ""
     return f"{kind} {index}{token}" + (f" of sequence {sequence}" if batch > 1 else "")
 
 
-def _message(leaks, together, keep, allowed, layers, tokens, probe, floor) -> str:
-    through = f" through {layers} layers" if layers > 1 else ""
-    if not leaks:
-        b, q = together
-        return (
-            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach{through} is "
-            f"changed together, though no single input moves it by more than the noise floor {floor:.2g}."
-        )
+def _through(layers: int) -> str:
+    return f" through {layers} layers" if layers > 1 else ""
+
+
+def _message(leaks: list[Leak], keep: Tensor, allowed: Tensor, layers: int, tokens: Any, floor: float) -> str:
     first = leaks[0]
     sees = allowed[first.sequence, first.query].nonzero().flatten().tolist()
     names = ", ".join(repr(tokens[k]) if tokens is not None else str(k) for k in sees[:12])
     lines = [
-        f"{_name('query', first.query, tokens, first.sequence, probe.batch)} is moved by "
-        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{through}.",
+        f"{_name('query', first.query, tokens, first.sequence, len(keep))} is moved by "
+        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{_through(layers)}.",
         f"It may be reached by {'' if tokens is not None else 'keys '}{names}{', …' if len(sees) > 12 else ''} only.",
         f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}.",
     ]

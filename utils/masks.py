@@ -4,6 +4,7 @@ Rows are queries, columns are keys. Compose with ``&`` and ``|``; convert with `
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -196,7 +197,7 @@ def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
     return torch.arange(q_len)[:, None] + offset - torch.arange(k_len)
 
 
-def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
+def _integers(values: Any, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
     """An integer tensor, from one or from a list of ints; a named error if it is neither."""
     if isinstance(values, Sequence) and not isinstance(values, str):
         rows = values if 2 in dims and values and all(isinstance(row, list | tuple) for row in values) else [values]

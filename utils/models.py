@@ -165,7 +165,7 @@ class ModelDamaged(RuntimeError):
     """
 
 
-def load(name: str, **kwargs):
+def load(name: str, **kwargs: Any) -> tuple[Any, Any]:
     """Loads a pretrained model, ready to run, and its tokenizer.
 
     Args:
@@ -200,7 +200,7 @@ def load(name: str, **kwargs):
     return model.eval(), load_tokenizer(name, **pinned)
 
 
-def load_tokenizer(name: str, **kwargs):
+def load_tokenizer(name: str, **kwargs: Any) -> Any:
     """Loads a tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
 
     Args:

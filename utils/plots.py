@@ -13,7 +13,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -76,18 +76,18 @@ class Picture:
             self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
         return _fewer_colours(buffer.getvalue())
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         png = self.png()
         width, height = (round(pixels * SCREEN_DPI / DPI) for pixels in struct.unpack(">II", png[16:24]))
         size = {"width": width, "height": height}
-        png = base64.b64encode(png).decode()
+        encoded = base64.b64encode(png).decode()
         # JupyterLab 4.6 drops the alt text of an image/png, so it gets the same picture as HTML. nbconvert,
         # GitHub and printing read the image and, where they know it, the alt text in its metadata.
         image = (
-            f'<img src="data:image/png;base64,{png}" alt="{html.escape(self.alt)}" width="{width}" '
+            f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(self.alt)}" width="{width}" '
             'style="max-width: 100%; height: auto; background: white">'
         )
-        data = {"image/png": png, "text/html": image, "text/plain": self.alt}
+        data = {"image/png": encoded, "text/html": image, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, **size}}
 
     def __repr__(self) -> str:
@@ -340,7 +340,8 @@ def cost(
 
     alt = _alt(alt)
     theory = theory or {}
-    lines = [*measured.values(), *({x: [y] for x, y in line.items()} for line in theory.values())]
+    lines: list[dict[float, Sequence[float]]] = list(measured.values())
+    lines += [{x: [y] for x, y in curve.items()} for curve in theory.values()]
     numbers = [number for line in lines for x, ys in line.items() for number in (x, *ys)]
     if not measured or not all(line and all(len(ys) for ys in line.values()) for line in measured.values()):
         raise ValueError("measured: wanted at least one line, and at least one measurement at each of its lengths.")
@@ -348,7 +349,7 @@ def cost(
         raise ValueError(f"measured, theory: got {min(numbers)}, wanted positive numbers; log axes show no others.")
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    ends = {}
+    ends: dict[str, tuple[float, float, str]] = {}
     for n, (name, line) in enumerate(measured.items()):
         lengths = sorted(line)
         middle = [float(np.median(line[x])) for x in lengths]
@@ -357,12 +358,10 @@ def cost(
         low, high = ([float(side(line[x])) for x in lengths] for side in (min, max))
         axes.fill_between(lengths, low, high, color=colour, alpha=0.2, linewidth=0)
         ends[name] = (lengths[-1], middle[-1], colour)
-    for name, line in theory.items():
-        lengths = sorted(line)
-        colour = ends.get(name, (0, 0, "#767676"))[2]
-        axes.plot(lengths, [line[x] for x in lengths], color=colour, linestyle="--", linewidth=1)
-        if name not in ends:
-            ends[name] = (lengths[-1], line[lengths[-1]], colour)
+    for name, curve in theory.items():
+        lengths = sorted(curve)
+        end = ends.setdefault(name, (lengths[-1], curve[lengths[-1]], "#767676"))
+        axes.plot(lengths, [curve[x] for x in lengths], color=end[2], linestyle="--", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name, title=title)
     axes.set_xticks(sorted({x for line in measured.values() for x in line}))
     axes.set_xticks([], minor=True)
@@ -375,13 +374,13 @@ def cost(
     (low, high), taken = np.log(axes.get_ylim()), -math.inf
     for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
-        end = x, math.exp(low + taken * (high - low))
-        style = {"va": "center", "color": colour, "parse_math": False}
-        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", **style)
+        height = math.exp(low + taken * (high - low))
+        text = axes.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
+        text.set_parse_math(False)
     return Picture(figure, alt)
 
 
-def _canvas(shape: tuple[int, int], panels: int):
+def _canvas(shape: tuple[int, ...], panels: int) -> tuple["Figure", Any]:
     """An empty figure with room for square cells, and its axes."""
     from matplotlib.figure import Figure
 
@@ -391,7 +390,7 @@ def _canvas(shape: tuple[int, int], panels: int):
     return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
-def _colour_scale(figure: "Figure", mesh, label: str, **options) -> None:
+def _colour_scale(figure: "Figure", mesh: Any, label: str, **options: Any) -> None:
     """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
     width, height = figure.get_size_inches()
     shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
@@ -399,8 +398,8 @@ def _colour_scale(figure: "Figure", mesh, label: str, **options) -> None:
 
 
 def _draw(
-    axes: "Axes", values: np.ndarray, hidden: np.ndarray, query_tokens: list[str], key_tokens: list[str], **scale
-):
+    axes: "Axes", values: np.ndarray, hidden: np.ndarray, query_tokens: list[str], key_tokens: list[str], **scale: Any
+) -> Any:
     """One map with its labels; returns the mesh that a colour scale describes."""
     import seaborn
 
@@ -447,7 +446,7 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in known)]
 
 
-def _mosaic(weights: Tensor, keep, scale) -> np.ndarray:
+def _mosaic(weights: Tensor, keep: Tensor | None, scale: Any) -> np.ndarray:
     """(rows, columns, 3) uint8: all maps of (layers, heads, q_len, k_len) with a white line between them."""
     size, line = 24, 1
     weights = weights.detach().cpu().float()
@@ -473,7 +472,7 @@ def _fill(axes: "Axes", where: np.ndarray, colour: str) -> None:
     axes.pcolormesh(*edges, np.ma.masked_where(~where, where), cmap=ListedColormap([colour]))
 
 
-def _cell(query: int, key: int, **style):
+def _cell(query: int, key: int, **style: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((key, query), 1, 1, **style)
@@ -516,7 +515,7 @@ def _matrix(matrix: Tensor | np.ndarray, name: str) -> np.ndarray:
     return matrix.detach().double().cpu().numpy()
 
 
-def _tokens(query_tokens, key_tokens, shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
+def _tokens(query_tokens: Any, key_tokens: Any, shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
     sides = ("query_tokens", query_tokens, shape[0], "row"), ("key_tokens", key_tokens, shape[1], "column")
     for name, tokens, count, what in sides:
         if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):

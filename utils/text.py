@@ -1,6 +1,7 @@
 """From text to batches: readable token labels, and padding by hand (taught in lesson 02)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from ._validation import mismatch, require_count, require_side
 __all__ = ["labels", "pad_batch"]
 
 
-def labels(tokenizer, input_ids: Tensor | Sequence[int]) -> list[str]:
+def labels(tokenizer: Any, input_ids: Tensor | Sequence[int]) -> list[str]:
     """One short, readable label per token, for the axes of a heatmap.
 
     A leading space, which byte-level tokenizers such as GPT-2's keep inside the token, shows as ``·``,
@@ -41,7 +42,7 @@ def labels(tokenizer, input_ids: Tensor | Sequence[int]) -> list[str]:
     ]
 
 
-def _readable(tokenizer, token_id: int, token: str) -> str:
+def _readable(tokenizer: Any, token_id: int, token: str) -> str:
     # Wordpieces are words already; byte-level and sentencepiece tokens are an encoding, so decode those.
     text = tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
     if token.startswith("▁") and not text.startswith(" "):
