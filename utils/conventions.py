@@ -121,7 +121,7 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Its batch and
-            q_len are taken as they are: expand a size of 1 that stands for more.
+            q_len are taken as they are: expand a size of 1 that is meant for more.
         num_heads: heads of the module.
 
     Returns:
@@ -313,7 +313,7 @@ def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
         )
 
     def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        # A size of 1 stands for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
+        # A size of 1 is for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
     sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)

@@ -60,7 +60,7 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
     """Padded keys are hidden, given how many real tokens each sequence has.
 
     Args:
-        lengths: (batch,) ints, a tensor or a list; 0 is allowed and hides the whole row.
+        lengths: (batch,) ints, a tensor or a list; 0 is allowed and hides the complete row.
         k_len: the padded length; the largest length if not given.
         side: where the padding is, ``"right"`` or ``"left"``.
 

@@ -23,17 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "SOURCES",
-    "ModelDamaged",
-    "ModelUnavailable",
-    "Source",
-    "cache_folder",
-    "fetch",
-    "load",
-    "load_tokenizer",
-    "main",
-]
+__all__ = ["SOURCES", "ModelDamaged", "ModelUnavailable", "Source", "cache_folder", "fetch", "load", "load_tokenizer"]
 
 #: What fetches the models, under the name by which this package was imported.
 COMMAND = f"python -m {__package__}.models"

@@ -250,9 +250,6 @@ def head_grid(
     return Picture(figure, alt)
 
 
-# --- drawing ---------------------------------------------------------------------------------------
-
-
 def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
     """Several masks side by side as small pictures: a visible cell is filled, a hidden one hatched.
 
@@ -287,7 +284,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
     total = left + sum(width + gap for width, _ in sizes), top + tallest + 0.3
     figure, x = Figure(figsize=total), left
     for (name, keep), (width, height) in zip(keeps.items(), sizes, strict=True):
-        # Lower edges are aligned, so that fewer queries than keys look like the last rows of the whole.
+        # Lower edges are aligned, so that fewer queries than keys look like the last rows of a square.
         axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
         for query, key in np.ndindex(*keep.shape):
             style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": "#f4f4f4", "hatch": "/////"}
@@ -355,8 +352,8 @@ def cost(
         middle = [float(np.median(line[x])) for x in lengths]
         colour = LINES[n % len(LINES)]
         axes.plot(lengths, middle, color=colour, marker=MARKERS[n % len(MARKERS)], markersize=4, linewidth=1.5)
-        low, high = ([float(side(line[x])) for x in lengths] for side in (min, max))
-        axes.fill_between(lengths, low, high, color=colour, alpha=0.2, linewidth=0)
+        extremes = [min(line[x]) for x in lengths], [max(line[x]) for x in lengths]
+        axes.fill_between(lengths, *extremes, color=colour, alpha=0.2, linewidth=0)
         ends[name] = (lengths[-1], middle[-1], colour)
     for name, curve in theory.items():
         lengths = sorted(curve)
@@ -378,6 +375,9 @@ def cost(
         text = axes.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
         text.set_parse_math(False)
     return Picture(figure, alt)
+
+
+# --- drawing ---------------------------------------------------------------------------------------
 
 
 def _canvas(shape: tuple[int, ...], panels: int) -> tuple["Figure", Any]:
