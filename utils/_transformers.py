@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 
 @cache
@@ -13,7 +14,7 @@ def transformers_major() -> int:
         return 5
 
 
-def sees_causally(model) -> bool:
+def sees_causally(model: Any) -> bool:
     """Whether a Hugging Face model hides the future by itself, as GPT-2 and Llama do."""
     if model is None:
         return False
@@ -22,7 +23,8 @@ def sees_causally(model) -> bool:
     )
 
 
-def require_attn_implementation(value) -> None:
+def require_attn_implementation(value: str) -> None:
+    """Raises a named error unless ``value`` is one of the two implementations that take a mask."""
     if value not in ("eager", "sdpa"):
         raise ValueError(
             f'attn_implementation: got {value!r}, wanted "eager" or "sdpa". Flash attention takes no mask but '

@@ -4,6 +4,7 @@ The rest of the package calls these; nobody else needs to.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 HIDDEN_BELOW = -1e3
 
 
-def describe_tensor(value) -> str:
+def describe_tensor(value: Any) -> str:
     """What ``value`` is, for error messages: ``an int64 tensor of shape (2, 5)`` or ``a list``."""
     if isinstance(value, Tensor):
         dtype = str(value.dtype).removeprefix("torch.")
@@ -25,7 +26,7 @@ def describe_tensor(value) -> str:
     return f"{article} {type(value).__name__}"
 
 
-def mismatch(name: str, value, wanted: str, hint: str = "") -> str:
+def mismatch(name: str, value: Any, wanted: str, hint: str = "") -> str:
     """The words of an error: which argument, what it got, what was wanted, and the likely mistake."""
     return f"{name}: got {describe_tensor(value)}, wanted {wanted}." + (f" {hint}" if hint else "")
 
@@ -38,7 +39,7 @@ def fits_into(shape: Sequence[int], target: Sequence[int]) -> bool:
         return False
 
 
-def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
+def require_tensor(value: Any, name: str, dims: tuple[int, ...], wanted: str, hint: str = "") -> Tensor:
     """``value`` itself, if it is a non-empty tensor with one of ``dims`` ranks; a named error if not."""
     if not isinstance(value, Tensor):
         raise TypeError(mismatch(name, value, wanted, hint or "Wrap it in torch.tensor(...)."))
@@ -54,14 +55,23 @@ def require_tensor(value, name: str, dims: tuple[int, ...], wanted: str, hint: s
     return value
 
 
-def require_float(value, name: str, dims: tuple[int, ...], wanted: str, hint: str) -> Tensor:
+def require_float(value: Any, name: str, dims: tuple[int, ...], wanted: str, hint: str) -> Tensor:
     """``value`` itself, if it is a non-empty float tensor with one of ``dims`` ranks; ``hint`` if it is not float."""
     if not require_tensor(value, name, dims, wanted).is_floating_point():
         raise TypeError(mismatch(name, value, wanted, hint))
     return value
 
 
-def require_keep(keep, name: str = "keep") -> Tensor:
+def _require_bool(keep: Any, name: str, wanted: str) -> None:
+    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
+        if keep.is_floating_point():
+            hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
+        else:
+            hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
+        raise TypeError(mismatch(name, keep, wanted, hint))
+
+
+def require_keep(keep: Any, name: str = "keep") -> Tensor:
     """``keep`` itself, if it is a bool tensor of 2 to 4 dimensions; an error that names the mistake if not.
 
     Raises:
@@ -69,25 +79,17 @@ def require_keep(keep, name: str = "keep") -> Tensor:
         ValueError: a rank other than 2, 3 or 4, or a size of 0.
     """
     wanted = "a bool tensor, True = may attend, broadcastable to (batch, heads, q_len, k_len)"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        if keep.is_floating_point():
-            hint = "If it is an additive mask (0 and -inf), read it with conventions.from_additive(bias)."
-        else:
-            hint = "If it is a 0/1 attention_mask, read it with masks.padding(attention_mask)."
-        raise TypeError(mismatch(name, keep, wanted, hint))
-    one_d = isinstance(keep, Tensor) and keep.ndim == 1
-    hint = "For one query write keep[None, :]." if one_d else ""
+    _require_bool(keep, name, wanted)
+    hint = "For one query write keep[None, :]." if getattr(keep, "ndim", 2) == 1 else ""
     return require_tensor(keep, name, (2, 3, 4), wanted, hint)
 
 
-def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
+def require_keep_for(keep: Any, shape: Sequence[int], name: str = "keep") -> Tensor:
     """``keep`` itself, if it is bool and broadcasts to ``shape`` (..., q_len, k_len); a named error if not."""
     shape = tuple(shape)
     wanted = f"a bool tensor, True = may attend, that broadcasts to {shape}"
-    if isinstance(keep, Tensor) and keep.dtype != torch.bool:
-        hint = "From a 0/1 attention_mask: masks.padding(...); from an additive mask: conventions.from_additive(...)."
-        raise TypeError(mismatch("keep", keep, wanted, hint))
-    require_tensor(keep, "keep", tuple(range(1, 65)), wanted)
+    _require_bool(keep, name, wanted)
+    require_tensor(keep, name, tuple(range(1, 65)), wanted)
     if fits_into(keep.shape, shape):
         return keep
     hint = ""
@@ -95,7 +97,7 @@ def require_keep_for(keep, shape: tuple[int, ...]) -> Tensor:
         hint = "If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
     elif keep.ndim > len(shape) == 2:
         hint = f"Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
-    raise ValueError(mismatch("keep", keep, wanted, hint))
+    raise ValueError(mismatch(name, keep, wanted, hint))
 
 
 def as_4d(keep: Tensor) -> Tensor:
@@ -127,7 +129,7 @@ def read_zero_one(values: Tensor, name: str) -> Tensor:
     return values == 1
 
 
-def require_count(value, name: str, minimum: int = 1) -> int:
+def require_count(value: Any, name: str, minimum: int = 1) -> int:
     """``value`` itself, if it is an int of at least ``minimum``; a named error if not."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(mismatch(name, value, f"an int of at least {minimum}"))
@@ -136,6 +138,7 @@ def require_count(value, name: str, minimum: int = 1) -> int:
     return value
 
 
-def require_side(value) -> None:
+def require_side(value: Any) -> None:
+    """Raises a named error unless ``value`` is a side on which padding can be."""
     if value not in ("right", "left"):
-        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding stands).')
+        raise ValueError(f'side: got {value!r}, wanted "right" or "left" (where the padding is).')

@@ -9,23 +9,32 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._validation import describe_tensor, require_keep_for, require_tensor
+from ._validation import describe_tensor, require_float, require_keep_for
 from .conventions import fill_value
+
+__all__ = ["Attention", "attend"]
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
 
 
 class Attention(NamedTuple):
-    """The stages of one attention, in order."""
+    """The stages of one attention, in order.
+
+    Attributes:
+        scores: (..., q_len, k_len) float: query · key / sqrt(head_dim).
+        masked_scores: (..., q_len, k_len) float: scores plus ``fill`` where hidden.
+        weights: (..., q_len, k_len) float: softmax of masked_scores over the keys; each row sums to 1 unless it is
+            empty.
+        output: (..., q_len, v_dim) float: weights @ value.
+
+    References:
+        Lesson 00; https://arxiv.org/abs/1706.03762, equation 1
+    """
 
     scores: Tensor
-    """(..., q_len, k_len): query · key / sqrt(head_dim)."""
     masked_scores: Tensor
-    """(..., q_len, k_len): scores plus ``fill`` where hidden."""
     weights: Tensor
-    """(..., q_len, k_len): softmax of masked_scores over the keys; each row sums to 1 unless it is empty."""
     output: Tensor
-    """(..., q_len, v_dim): weights @ value."""
 
 
 def attend(
@@ -36,7 +45,7 @@ def attend(
     fill: str | float = "-inf",
     empty_rows: str = "nan",
 ) -> Attention:
-    """softmax(query · keyᵀ / sqrt(head_dim) + bias) · value, with every stage kept.
+    """softmax(query · keyᵀ / sqrt(head_dim) + bias) · value, with every stage returned.
 
     Args:
         query: (..., q_len, head_dim), float.
@@ -47,13 +56,16 @@ def attend(
         empty_rows: what a query with no visible key gets. ``"nan"``: what the softmax makes of it, NaN for
             -inf and something finite for finite fills; ``"zero"``: weights of 0, as
             ``scaled_dot_product_attention`` does; ``"uniform"``: 1 / k_len. The last two have finite gradients.
+
     Returns:
         ``Attention(scores, masked_scores, weights, output)``. No input is changed.
+
     Raises:
         TypeError: not tensors, not float, dtypes that differ, or a keep that is not bool.
         ValueError: shapes that do not fit, or an unknown fill or empty_rows.
-    See:
-        Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762
+
+    References:
+        Lesson 00, and lesson 04 for empty rows; Vaswani et al. 2017, equation 1, https://arxiv.org/abs/1706.03762
     """
     _check_inputs(query, key, value)
     if empty_rows not in EMPTY_ROWS:
@@ -78,12 +90,10 @@ def attend(
     return Attention(scores, masked_scores, weights, weights @ value)
 
 
-def _check_inputs(query, key, value) -> None:
+def _check_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:
     for name, tensor in (("query", query), ("key", key), ("value", value)):
         wanted = "a float tensor (..., length, dim) with at least 2 dimensions"
-        require_tensor(tensor, name, tuple(range(2, 65)), wanted)
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name}: got {describe_tensor(tensor)}, wanted {wanted}. Did you pass token ids?")
+        require_float(tensor, name, tuple(range(2, 65)), wanted, "Did you pass token ids?")
         if tensor.dtype != query.dtype:
             raise TypeError(
                 f"{name}: got {describe_tensor(tensor)} beside a query of {query.dtype}; wanted one dtype for all."

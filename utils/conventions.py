@@ -8,6 +8,7 @@ Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (
 """
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from ._validation import (
     HIDDEN_BELOW,
     as_4d,
     describe_tensor,
+    mismatch,
     read_zero_one,
     require_count,
     require_keep,
@@ -24,6 +26,9 @@ from ._validation import (
 )
 from .describe import Description, describe, read_block_mask
 from .patterns import recognise
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 __all__ = [
     "Description",
@@ -42,12 +47,22 @@ __all__ = [
 ]
 
 
-def fill_value(fill, dtype: torch.dtype) -> float:
+def fill_value(fill: str | float, dtype: torch.dtype) -> float:
     """The number that hides a key: ``"min"`` → finfo(dtype).min, ``"-inf"`` → -inf, a float → itself.
+
+    Args:
+        fill: ``"min"``, ``"-inf"`` or a negative number.
+        dtype: the float dtype of the scores that it is added to.
+
+    Returns:
+        A negative number, or -inf.
 
     Raises:
         TypeError: dtype is not a float dtype, or fill is neither a name nor a number.
         ValueError: fill is NaN, not negative, an unknown name, or does not fit into dtype.
+
+    References:
+        Lesson 04; https://docs.pytorch.org/docs/2.13/type_info.html
     """
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(
@@ -61,7 +76,7 @@ def fill_value(fill, dtype: torch.dtype) -> float:
     if isinstance(fill, str):
         raise ValueError(f'fill: got {fill!r}, wanted "min", "-inf" or a negative number.')
     if isinstance(fill, bool) or not isinstance(fill, int | float):
-        raise TypeError(f'fill: got {describe_tensor(fill)}, wanted "min", "-inf" or a negative number.')
+        raise TypeError(mismatch("fill", fill, '"min", "-inf" or a negative number'))
     fill = float(fill)
     if not fill < 0:
         raise ValueError(
@@ -83,10 +98,16 @@ def to_sdpa(keep: Tensor) -> Tensor:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+
     Returns:
         The same bool tensor (SDPA keeps where True), with a 2D keep left 2D. It shares memory with keep.
-    See:
-        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
+
+    Raises:
+        TypeError: keep is no bool tensor.
+        ValueError: keep has a rank other than 2, 3 or 4, or a size of 0.
+
+    References:
+        Lesson 00; https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     return require_keep(keep)
 
@@ -100,13 +121,19 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Its batch and
-            q_len are taken as they are: expand a size of 1 that stands for more.
+            q_len are taken as they are: expand a size of 1 that is meant for more.
         num_heads: heads of the module.
+
     Returns:
-        ``attn_mask`` (q_len, k_len) or (batch * num_heads, q_len, k_len) or None, and
-        ``key_padding_mask`` (batch, k_len) or None.
-    See:
-        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
+        A dict: ``attn_mask`` bool (q_len, k_len) or (batch * num_heads, q_len, k_len) or None, and
+        ``key_padding_mask`` bool (batch, k_len) or None; True = ignore.
+
+    Raises:
+        TypeError: keep is no bool tensor, or num_heads no int.
+        ValueError: keep has a rank other than 2, 3 or 4, or another number of heads; num_heads is below 1.
+
+    References:
+        Lesson 06; https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
     states_batch = require_keep(keep).ndim == 4
@@ -121,12 +148,10 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
     per_key = keep.any(dim=2)[:, 0]  # (batch, k_len): what at least one query of a sequence sees
     if heads == 1 and torch.equal(per_query & per_key[:, None, None], keep):
         queries_alike = torch.equal(per_query, per_query[:1].expand_as(per_query))
-        sequences_alike = torch.equal(per_key, per_key[:1].expand_as(per_key))
         if queries_alike and states_batch and (batch > 1 or q_len == 1):
             return {"attn_mask": None, "key_padding_mask": ~per_key}
-        if sequences_alike:
-            return {"attn_mask": ~per_query, "key_padding_mask": None}
-        return {"attn_mask": ~per_query, "key_padding_mask": ~per_key}
+        sequences_alike = torch.equal(per_key, per_key[:1].expand_as(per_key))
+        return {"attn_mask": ~per_query, "key_padding_mask": None if sequences_alike else ~per_key}
     ignore = ~keep.expand(batch, num_heads, q_len, k_len).reshape(batch * num_heads, q_len, k_len)
     return {"attn_mask": ignore, "key_padding_mask": None}
 
@@ -138,8 +163,16 @@ def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | fl
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         dtype: the dtype of the scores.
         fill: ``"min"`` (finfo(dtype).min, what Hugging Face uses), ``"-inf"``, or a negative number.
+
     Returns:
-        A new tensor of keep's shape and the given dtype.
+        A new tensor of keep's shape and that dtype.
+
+    Raises:
+        TypeError: keep is no bool tensor, dtype no float dtype, or fill neither a name nor a number.
+        ValueError: keep has a rank other than 2, 3 or 4, or fill does not hide in that dtype.
+
+    References:
+        Lesson 04; https://arxiv.org/abs/1706.03762, section 3.2.3
     """
     require_keep(keep)
     value = fill_value(fill, dtype)
@@ -151,7 +184,7 @@ def to_hf(
     attn_implementation: str | None = None,
     dtype: torch.dtype | None = None,
     *,
-    model=None,
+    model: Any = None,
     ndim: int | None = None,
 ) -> Tensor:
     """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
@@ -163,20 +196,24 @@ def to_hf(
         model: the model itself. Implementation and dtype are taken from it, a decoder is recognised, and under
             transformers 4 an encoder such as BertModel gets the 3D form, the only per-query one it reads there.
         ndim: 2, 3 or 4 asks for that form and refuses a keep that does not fit into it.
+
     Returns:
         If keep says nothing about queries and heads, that is, its shape is (batch, 1, 1, k_len): the 2D
         int64 mask (batch, k_len), 1 = keep; a decoder then adds its own causality. Otherwise the additive 4D
         mask (0 and finfo(dtype).min), the one form that is right under both implementations. 3D, where asked
         for: int64 (batch, q_len, k_len), 1 = keep.
+
     Raises:
         TypeError: keep is no bool tensor, or model no Hugging Face model.
         ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
-            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4).
+            for a model that hides them whatever it gets (GPT-2 under eager in transformers 4).
+
     Warns:
         UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
             recognised and passes; otherwise put ``masks.causal`` into keep.
-    See:
-        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
+
+    References:
+        Lesson 07; https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     shape = tuple(require_keep(keep).shape)
     keep = as_4d(keep)
@@ -200,31 +237,28 @@ def to_hf(
                 "transformers 4 hides them whatever its attention_mask says. Load it with attn_implementation='sdpa'."
             )
         if not any(part.name == "prefix" for part in recognise(keep)):
-            _warn_of_the_future(shape, model)
+            warnings.warn(
+                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D "
+                "mask replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, "
+                "k_len)?",
+                stacklevel=2,
+            )
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
 
 
-def _warn_of_the_future(shape: tuple[int, ...], model) -> None:
-    warnings.warn(
-        f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D mask "
-        "replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, k_len)?",
-        stacklevel=3,
-    )
-
-
-def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
-    """(implementation, dtype, hides the future by itself) of a model, or as given, or the defaults."""
+def _hf_model(model: Any, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
+    """(implementation, dtype, hides the future by itself) of a model, or the arguments, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
         require_attn_implementation(attn_implementation)
         return attn_implementation, torch.float32 if dtype is None else dtype, False
     if not hasattr(model, "config") or not hasattr(model, "dtype"):
-        raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
+        raise TypeError(mismatch("model", model, "a Hugging Face model, with config and dtype"))
     theirs = model.config._attn_implementation
     require_attn_implementation(theirs)
-    for name, given, found in (("attn_implementation", attn_implementation, theirs), ("dtype", dtype, model.dtype)):
-        if given is not None and given != found:
-            raise ValueError(f"{name}: got {given!r}, but the model has {found!r}; leave it out beside a model.")
+    for name, asked, actual in (("attn_implementation", attn_implementation, theirs), ("dtype", dtype, model.dtype)):
+        if asked not in (None, actual):
+            raise ValueError(f"{name}: got {asked!r}, but the model has {actual!r}; leave it out beside a model.")
     return theirs, model.dtype, sees_causally(model)
 
 
@@ -244,25 +278,29 @@ def _shows_future(keep: Tensor) -> bool:
     return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
 
 
-def _keeps_its_own_causality(model) -> bool:
+def _keeps_its_own_causality(model: Any) -> bool:
     """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
     triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
     return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
-def to_flex(keep: Tensor, q_len: int | None = None):
+def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
     """``block_mask`` for ``torch.nn.attention.flex_attention.flex_attention``.
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). It is copied.
         q_len: number of queries, where keep says nothing about them (size 1), as a padding mask does.
+
     Returns:
         A ``BlockMask`` with torch's blocks of 128 × 128: a shorter mask is one block, in which nothing can
         be skipped. Batch and heads of size 1 broadcast.
+
     Raises:
+        TypeError: keep is no bool tensor, or q_len no int.
         ValueError: q_len beside a keep that already has another number of queries.
-    See:
-        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+
+    References:
+        Lesson 10; https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -274,8 +312,8 @@ def to_flex(keep: Tensor, q_len: int | None = None):
             f"q_len: got {q_len} beside a keep of shape {tuple(keep.shape)}; wanted {rows}, or leave it out."
         )
 
-    def mask_mod(b, h, q, k):
-        # A size of 1 stands for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
+    def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
+        # A size of 1 is for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
     sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
@@ -291,15 +329,20 @@ def from_sdpa(attn_mask: Tensor) -> Tensor:
     Args:
         attn_mask: (q_len, k_len) or anything that broadcasts to (batch, heads, q_len, k_len); bool
             (True = may attend) or additive float.
+
+    Returns:
+        bool of the same shape, True = may attend.
+
     Raises:
         TypeError: an integer mask, which SDPA itself refuses.
         ValueError: a float mask that is 0/1 or a soft bias.
+
+    References:
+        Lesson 00; https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a bool mask (True = may attend) or an additive float mask, with 2 to 4 dimensions"
     require_tensor(attn_mask, "attn_mask", (2, 3, 4), wanted)
-    if attn_mask.dtype == torch.bool:
-        return attn_mask
-    return from_additive(attn_mask, name="attn_mask")
+    return attn_mask if attn_mask.dtype == torch.bool else from_additive(attn_mask, name="attn_mask")
 
 
 def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = None, *, num_heads: int = 1) -> Tensor:
@@ -309,38 +352,48 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
         attn_mask: (q_len, k_len) or (batch * num_heads, q_len, k_len); bool (True = ignore) or additive.
         key_padding_mask: (batch, k_len); bool (True = ignore) or additive.
         num_heads: heads of the module, to unfold a 3D attn_mask.
+
     Returns:
         bool (batch, heads, q_len, k_len), with sizes of 1 where the masks say nothing.
+
     Raises:
-        ValueError: both masks missing, or shapes that do not fit together.
+        TypeError: integer masks, which the module refuses.
+        ValueError: both masks missing, shapes that do not fit together, or floats that are no mask.
+
+    References:
+        Lesson 06; https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
-    if attn_mask is None and key_padding_mask is None:
-        raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
-    keep = None
-    if attn_mask is not None:
-        wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
-        require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
-        keep = _from_ignore_or_additive(attn_mask, "attn_mask")
-        if keep.ndim == 3:
-            if keep.shape[0] % num_heads:
-                raise ValueError(
-                    f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
-                    f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
-                )
-            keep = keep.unflatten(0, (-1, num_heads))
-        keep = as_4d(keep)
-    if key_padding_mask is not None:
-        wanted = "(batch, k_len), bool (True = ignore) or additive float"
-        require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
-        visible = _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
-        if keep is not None and (keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0])):
+    if attn_mask is None:
+        if key_padding_mask is None:
+            raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
+        return _from_key_padding(key_padding_mask)
+    wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
+    require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
+    keep = _from_ignore_or_additive(attn_mask, "attn_mask")
+    if keep.ndim == 3:
+        if keep.shape[0] % num_heads:
             raise ValueError(
-                f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
-                f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
+                f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
+                f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
             )
-        keep = visible if keep is None else keep & visible
-    return keep
+        keep = keep.unflatten(0, (-1, num_heads))
+    keep = as_4d(keep)
+    if key_padding_mask is None:
+        return keep
+    visible = _from_key_padding(key_padding_mask)
+    if keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0]):
+        raise ValueError(
+            f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
+            f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
+        )
+    return keep & visible
+
+
+def _from_key_padding(key_padding_mask: Tensor) -> Tensor:
+    wanted = "(batch, k_len), bool (True = ignore) or additive float"
+    require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
+    return _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
 
 
 def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor:
@@ -350,26 +403,29 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
         attention_mask: (batch, k_len) with 1 or True = keep, or the additive 4D form, or under sdpa the
             bool 4D form (True = may attend), or under transformers 4 (batch, q_len, k_len) with 1 = keep.
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``.
+
     Returns:
         bool (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the shape of the
-        4D mask.
+        4D mask; True = may attend.
+
     Raises:
-        TypeError, ValueError: forms that a model would misread: 3D in transformers 5, 4D integers, 4D bool
-            under eager, 4D float 0/1, values other than 0 and 1 in 2D.
+        TypeError: forms that a model would misread: 4D integers, 4D bool under eager.
+        ValueError: 3D in transformers 5, 4D float 0/1, values other than 0 and 1 in 2D.
+
+    References:
+        Lesson 00; https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     require_attn_implementation(attn_implementation)
     wanted = "(batch, k_len) with 1 = keep, or (batch, 1 or heads, q_len, k_len) additive"
-    hint = ""
-    reads_3d = transformers_major() < 5
-    if isinstance(attention_mask, Tensor) and attention_mask.ndim == 1:
-        hint = "Add the batch: attention_mask[None]."
-    elif isinstance(attention_mask, Tensor) and attention_mask.ndim == 3:
-        hint = "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep)."
-    require_tensor(attention_mask, "attention_mask", (2, 3, 4) if reads_3d else (2, 4), wanted, hint)
-    if attention_mask.ndim == 2:
-        return read_zero_one(attention_mask, "attention_mask")[:, None, None, :]
-    if attention_mask.ndim == 3:
-        return read_zero_one(attention_mask, "attention_mask")[:, None]
+    hint = {
+        1: "Add the batch: attention_mask[None].",
+        3: "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep).",
+    }.get(getattr(attention_mask, "ndim", 2), "")
+    dims = (2, 3, 4) if transformers_major() < 5 else (2, 4)
+    require_tensor(attention_mask, "attention_mask", dims, wanted, hint)
+    if attention_mask.ndim < 4:
+        keep = read_zero_one(attention_mask, "attention_mask")[:, None]
+        return keep if keep.ndim == 4 else keep[:, None]
     if attention_mask.dtype == torch.bool:
         if attn_implementation == "eager":
             raise TypeError(
@@ -380,22 +436,25 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
     return from_additive(attention_mask, name="attention_mask")
 
 
-def from_flex(block_mask) -> Tensor:
+def from_flex(block_mask: Any) -> Tensor:
     """``keep`` from the ``BlockMask`` of ``flex_attention``.
 
     Args:
         block_mask: a BlockMask; its rule is asked for every query and key, not only for whole blocks.
+
     Returns:
-        bool (batch, heads, q_len, k_len), with sizes of 1 where the BlockMask broadcasts.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
+
     Raises:
         TypeError: something else.
+
+    References:
+        Lesson 10; https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import BlockMask
 
     if not isinstance(block_mask, BlockMask):
-        raise TypeError(
-            f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
-        )
+        raise TypeError(mismatch("block_mask", block_mask, "a BlockMask, as conventions.to_flex(keep) makes it"))
     return read_block_mask(block_mask)
 
 
@@ -406,19 +465,25 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
         fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
         name: what the argument is called in errors.
+
     Returns:
-        bool of the same shape.
+        bool of the same shape, True = may attend.
+
     Raises:
         TypeError: not a float tensor.
         ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask).
+
+    References:
+        Lesson 04; https://arxiv.org/abs/1706.03762, section 3.2.3
     """
     wanted = "a float tensor of 0 (kept) and very negative values (hidden)"
     require_tensor(bias, name, (1, 2, 3, 4), wanted)
     if not bias.is_floating_point():
-        raise TypeError(
-            f"{name}: got {describe_tensor(bias)}, wanted {wanted}. Integers and bools are not added to scores; "
-            "a 0/1 attention_mask is read with masks.padding, a bool mask with from_sdpa or from_mha."
+        hint = (
+            "Integers and bools are not added to scores; a 0/1 attention_mask is read with masks.padding, a bool mask "
+            "with from_sdpa or from_mha."
         )
+        raise TypeError(mismatch(name, bias, wanted, hint))
     kept = bias == 0
     if fill is None:
         hidden = bias <= HIDDEN_BELOW

@@ -7,6 +7,7 @@ reading is a known trap a warning says so. Stated for torch 2.13 and transformer
 import html
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -115,7 +116,7 @@ class Description:
 
 
 def describe(
-    mask, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model=None
+    mask: Any, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model: Any = None
 ) -> Description:
     """What ``mask`` will do if it is handed to ``api``: in words, as a small object, with warnings.
 
@@ -242,7 +243,7 @@ def _both(masks: dict[str, Tensor | None], num_heads: int | None) -> Description
     return Description("mha", words, read_as, " and ".join(dict.fromkeys(p.polarity for p in parts)), keep, traps)
 
 
-def _hf(mask: Tensor, implementation: str, model) -> Description:
+def _hf(mask: Tensor, implementation: str, model: Any) -> Description:
     api = f"hf ({implementation})"
     if mask.ndim == 1:
         return _refused(api, mask, why="it needs a batch, attention_mask[None]")
@@ -258,7 +259,7 @@ def _hf(mask: Tensor, implementation: str, model) -> Description:
     )
 
 
-def _hf_2d(mask: Tensor, api: str, model) -> Description:
+def _hf_2d(mask: Tensor, api: str, model: Any) -> Description:
     keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
     traps, meaning = _padding_traps_hf(mask), "1 = keep; anything that is not 0 counts as 1"
     if not sees_causally(model):
@@ -269,7 +270,7 @@ def _hf_2d(mask: Tensor, api: str, model) -> Description:
     return replace(description, warnings=[trap for trap in description.warnings if trap.id != "F2"])
 
 
-def _hf_4d(mask: Tensor, api: str, implementation: str, model) -> Description:
+def _hf_4d(mask: Tensor, api: str, implementation: str, model: Any) -> Description:
     decoder, traps = sees_causally(model), []
     read_as = "(batch, heads, q_len, k_len)"
     read_as += "; on a decoder it replaces the model's own causality" if model is None or decoder else ""
@@ -295,7 +296,7 @@ def _hf_4d(mask: Tensor, api: str, implementation: str, model) -> Description:
     return _described(api, mask, read_as, meaning, keep, traps, "sdpa" if implementation == "sdpa" else "hf")
 
 
-def _flex(mask) -> Description:
+def _flex(mask: Any) -> Description:
     from torch.nn.attention.flex_attention import BlockMask
 
     if not isinstance(mask, BlockMask):
@@ -311,7 +312,7 @@ def _flex(mask) -> Description:
     return Description("flex", words, read_as, "True = may attend", keep, [*_keep_traps(keep, "flex", None)])
 
 
-def read_block_mask(block_mask) -> Tensor:
+def read_block_mask(block_mask: Any) -> Tensor:
     """bool (batch, heads, q_len, k_len): what the rule of a BlockMask says of every query and key.
 
     Args:
@@ -325,7 +326,8 @@ def read_block_mask(block_mask) -> Tensor:
     """
     from torch.nn.attention.flex_attention import create_mask
 
-    return create_mask(block_mask.mask_mod, *block_mask.shape, device=block_mask.kv_num_blocks.device)
+    batch, heads, q_len, k_len = block_mask.shape
+    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
 # --- traps -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ reached. Masks that look right and hide nothing show here.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,23 +37,37 @@ TOKENS_WITH_GRADIENTS = TOKENS // 8
 
 
 class Leak(NamedTuple):
-    """One input that moves an output from which it should be hidden."""
+    """One input that moves an output from which it should be hidden.
+
+    Attributes:
+        query: position of the output.
+        key: position of the input.
+        amount: how much the key moves the query's output, as ``influence`` measured it.
+        sequence: which sequence of the batch.
+
+    References:
+        Lesson 08.
+    """
 
     query: int
     key: int
     amount: float
-    """How much the key moves the query's output, as ``influence`` measured it."""
     sequence: int = 0
-    """Which sequence of the batch."""
 
 
 class Checked(NamedTuple):
-    """What ``assert_no_leaks`` did to be sure."""
+    """What ``assert_no_leaks`` did to be sure.
+
+    Attributes:
+        forwards: how many changed copies of the input the model ran on.
+        noise_floor: outputs that moved by no more than this count as not moved.
+
+    References:
+        Lesson 08.
+    """
 
     forwards: int
-    """How many changed copies of the input the model ran on."""
     noise_floor: float
-    """Outputs that moved by no more than this count as not moved."""
 
 
 def influence(
@@ -64,13 +78,13 @@ def influence(
     method: str = "perturb",
     batch_size: int | None = None,
     return_floor: bool = False,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Tensor | tuple[Tensor, float]:
     """How much each input moves each output, measured on the model as it is.
 
     Args:
         model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
-            ``query=(batch, q_len, dim)`` is given), ``nn.TransformerEncoder`` or one of its layers, or any
+            ``query=`` (batch, q_len, dim) comes with it), ``nn.TransformerEncoder`` or one of its layers, or any
             callable that takes (batch, k_len, dim) and returns (batch, q_len, features).
         input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
         inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
@@ -79,17 +93,26 @@ def influence(
             reports the largest change in each output. ``"gradient"`` reports the length of the gradient of
             each output, projected on one random direction; exact zeros, but blind to what a step hides, and NaN
             where a hidden row makes the gradient NaN.
-        max_bytes: what the copies of one batch may take; there is always room for one.
-        max_copies: how many copies run at once at most; 1 for a callable that takes its own batch size only.
+        batch_size: how many copies of the input run at once, unchanged ones included; 1 for a callable that takes
+            its own batch size only. If not given, as many as make about 2,048 tokens (256 with gradients), but at
+            least 4. Memory grows with it: where it runs out, name a smaller one.
         return_floor: also return the noise floor.
         **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated
             for the copies.
+
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
         moved by more than the noise floor; NaN in rows whose output is NaN. With return_floor, also the floor:
         what unchanged copies in the same batches differ by, times 4 (0 for gradients).
+
     Raises:
-        TypeError, ValueError: inputs that the model cannot take, or active dropout, which would look like reach.
+        TypeError: a model that cannot be called, inputs that it cannot take, or max_bytes and max_copies, which
+            batch_size replaces.
+        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features),
+            or active dropout, which would look like reach.
+
+    References:
+        Lesson 08; https://arxiv.org/abs/1311.2901 (occlusion) and https://arxiv.org/abs/1312.6034 (gradients)
     """
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
@@ -106,9 +129,17 @@ def reach(keep: Tensor, layers: int = 1) -> Tensor:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Heads are joined: one
             that sees a key is enough.
         layers: number of layers, at least 1. More than one needs q_len == k_len.
+
     Returns:
         bool (batch, q_len, k_len): the boolean power of (keep | identity), since the residual stream carries
         every position to itself. Where q_len != k_len, keep itself.
+
+    Raises:
+        TypeError: keep is no bool tensor, or layers no int.
+        ValueError: layers below 1, or several layers where q_len != k_len.
+
+    References:
+        Lesson 08; https://arxiv.org/abs/2005.00928 (attention rollout)
     """
     require_count(layers, "layers")
     one = _joined(keep)
@@ -138,10 +169,16 @@ def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
         measured: float (q_len, k_len) or (batch, q_len, k_len), from ``influence``: anything above 0 is reach.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         layers: layers that the measured model has; reach grows with each.
+
     Returns:
         Leaks in the order of sequences, queries and keys; empty if there is none.
+
     Raises:
+        TypeError: measured is no float tensor, or keep no bool tensor.
         ValueError: shapes that do not fit, or NaN in measured, which proves nothing.
+
+    References:
+        Lesson 08.
     """
     measured, allowed = _measured_and_allowed(measured, keep, layers)
     leaking = ((measured > 0) & ~allowed).nonzero().tolist()
@@ -152,10 +189,20 @@ def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[
     """The other mistake: inputs that ``keep`` lets through, but that move nothing.
 
     Args:
-        measured, keep, layers: as for ``find_leaks``. With several layers only direct attention is looked at,
-            since longer ways can be too faint to measure.
+        measured: float (q_len, k_len) or (batch, q_len, k_len), from ``influence``.
+        keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+        layers: layers that the measured model has. With several only direct attention is looked at, since longer
+            ways can be too faint to measure.
+
     Returns:
         (sequence, query, key) of each, in that order.
+
+    Raises:
+        TypeError: measured is no float tensor, or keep no bool tensor.
+        ValueError: shapes that do not fit, or NaN in measured.
+
+    References:
+        Lesson 08.
     """
     measured, _ = _measured_and_allowed(measured, keep, layers)
     direct = _joined(keep).to(measured.device).expand_as(measured)
@@ -171,9 +218,9 @@ def assert_no_leaks(
     layers: int | None = None,
     queries: Tensor | None = None,
     tokens: Sequence[str] | None = None,
-    tokenizer=None,
+    tokenizer: Any = None,
     batch_size: int | None = None,
-    **model_kwargs,
+    **model_kwargs: Any,
 ) -> Checked:
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
@@ -183,19 +230,30 @@ def assert_no_leaks(
     matter. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
-        model, input_ids, inputs_embeds, max_bytes, max_copies, model_kwargs: as for ``influence``.
+        model: as for ``influence``.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
-            do, causality included, not the mask that it is given.
+            do, causality included, not the mask that it gets.
+        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models; or
+        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float.
         layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.
         queries: bool (q_len,) or (batch, q_len): the queries that are read later. Others, such as padding,
             may hold anything and are not looked at; all are if not given.
         tokens: k_len labels for the message; or
         tokenizer: makes them from input_ids.
+        batch_size: how many copies run at once, as for ``influence``.
+        **model_kwargs: passed on to the model, such as attention_mask.
+
     Returns:
         ``Checked(forwards, noise_floor)``.
+
     Raises:
         AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
-        ValueError: a model that does not react to its input at all, and what ``influence`` refuses.
+        TypeError: keep is no bool tensor, and what ``influence`` refuses.
+        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, and what
+            ``influence`` refuses.
+
+    References:
+        Lesson 08.
     """
     probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
     keep = _keep_for(probe, keep)
@@ -224,7 +282,14 @@ def assert_no_leaks(
         )
     amounts, _ = _perturbations(probe)
     leaks = find_leaks(amounts.masked_fill(~judged[..., None], 0.0), keep[:, None], layers)
-    raise AssertionError(_message(leaks, bad.nonzero()[0].tolist(), keep, allowed, layers, tokens, probe, floor))
+    if not leaks:
+        b, q = bad.nonzero()[0].tolist()
+        raise AssertionError(
+            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach"
+            f"{_through(layers)} is changed together, though no single input moves it by more than the noise floor "
+            f"{floor:.2g}."
+        )
+    raise AssertionError(_message(leaks, keep, allowed, layers, tokens, floor))
 
 
 # --- running a model on changed copies of its input --------------------------------------------------
@@ -233,7 +298,7 @@ def assert_no_leaks(
 class _Probe:
     """Runs one model on changed copies of one input, whatever kind of model it is."""
 
-    def __init__(self, model, input_ids, inputs_embeds, batch_size: int | None, model_kwargs: dict):
+    def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
         if not callable(model):
             raise TypeError(mismatch("model", model, "a model or a callable"))
         for name in {"max_bytes", "max_copies"} & set(model_kwargs):
@@ -273,7 +338,7 @@ class _Probe:
         size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
         self.noise = noise * size.masked_fill(size == 0, 1.0)  # (batch, k_len, dim)
 
-    def _checked_ids(self, input_ids) -> Tensor:
+    def _checked_ids(self, input_ids: Any) -> Tensor:
         wanted = "an integer tensor (k_len,) or (batch, k_len)"
         require_tensor(input_ids, "input_ids", (1, 2), wanted)
         if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
@@ -306,11 +371,11 @@ class _Probe:
             )
         return output.unflatten(0, (copies, self.batch))
 
-    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict):
-        """The ids go in as they are, so that positions and padding come out as usual; a hook adds delta."""
+    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict) -> Any:
+        """The ids go in as they are, so positions and padding are what they would be; a hook adds delta."""
         calls = []
 
-        def add(module, args, output):
+        def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
             calls.append(output.shape)
             return output + delta if len(calls) == 1 else None  # a decoder embeds its own ids with the same weight
 
@@ -329,7 +394,7 @@ class _Probe:
             )
         return output
 
-    def _run_embeds(self, embeds: Tensor, kwargs: dict):
+    def _run_embeds(self, embeds: Tensor, kwargs: dict) -> Any:
         if self.is_hf:
             return self.model(inputs_embeds=embeds, **kwargs)
         if not isinstance(self.model, TORCH_MODULES):
@@ -344,7 +409,7 @@ class _Probe:
             output = self.model(embeds, **kwargs)
         return turn(output)
 
-    def _tile(self, name: str, value, copies: int):
+    def _tile(self, name: str, value: Any, copies: int) -> Any:
         """A tensor with one entry per sequence, repeated for the copies; anything else as it is."""
         if not isinstance(value, Tensor) or value.ndim == 0:
             return value
@@ -352,25 +417,18 @@ class _Probe:
         if name in ("attn_mask", "mask", "src_mask"):  # torch's names: 2D is (q_len, k_len), 3D (batch * heads, …)
             is_3d = value.ndim == 3 and isinstance(self.model, TORCH_MODULES)
             per_sequence = value.shape[0] % self.batch == 0 if is_3d else per_sequence and value.ndim > 2
-        if not per_sequence:
-            return value
-        if len(value) == 1:
-            return value.expand(copies, *value.shape[1:])
-        return value.repeat(copies, *[1] * (value.ndim - 1))
+        return value.repeat(copies, *[1] * (value.ndim - 1)) if per_sequence else value
 
 
-def _first_tensor(output) -> Tensor:
-    for name in ("logits", "last_hidden_state"):
-        if isinstance(getattr(output, name, None), Tensor):
-            return getattr(output, name)
-    if isinstance(output, tuple | list) and output:
-        output = output[0]
-    if not isinstance(output, Tensor):
-        raise TypeError(f"model: it returned {describe_tensor(output)}, wanted a tensor (batch, q_len, features).")
-    return output
+def _first_tensor(output: Any) -> Tensor:
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    for candidate in (getattr(output, "logits", None), getattr(output, "last_hidden_state", None), first):
+        if isinstance(candidate, Tensor):
+            return candidate
+    raise TypeError(f"model: it returned {describe_tensor(first)}, wanted a tensor (batch, q_len, features).")
 
 
-def _refuse_dropout(model) -> None:
+def _refuse_dropout(model: Any) -> None:
     modules = model.modules() if isinstance(model, nn.Module) else ()
     for module in modules:
         rate = module.dropout if isinstance(module, nn.MultiheadAttention) else getattr(module, "p", 0)
@@ -435,20 +493,19 @@ def _changes(probe: _Probe, where: Tensor, copies: int, twin: bool = True) -> tu
     zero = torch.zeros_like(probe.embeds)[None]
     changes, floor = [], 0.0
     with torch.no_grad():
-        reference = None if room > 0 else probe.run(zero)[0]
+        alone = [] if room > 0 else [*probe.run(zero)]
         for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
             delta = part[..., None] * probe.noise
             outputs = probe.run(torch.cat([zero, delta] + [zero] * twin) if room > 0 else delta)
-            if room > 0:
-                reference, *outputs = outputs
-            change = torch.stack([_largest_change(output, reference) for output in outputs])
+            reference, *changed = [*alone, *outputs]
+            change = torch.stack([_largest_change(output, reference) for output in changed])
             if twin and room > 0:
                 floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
             # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
             floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
             changes.append(change[: len(delta)])
-    changes = torch.cat(changes)
-    return changes.masked_fill(changes <= floor, 0.0), floor
+    amounts = torch.cat(changes)
+    return amounts.masked_fill(amounts <= floor, 0.0), floor
 
 
 def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
@@ -566,7 +623,7 @@ def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
     return queries.to(moved.device).expand_as(moved)
 
 
-def _layers(model) -> int:
+def _layers(model: Any) -> int:
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
         raise ValueError("layers: an encoder-decoder has several stacks; wanted the number that reach grows through.")
@@ -575,25 +632,22 @@ def _layers(model) -> int:
     return len(model.layers) if isinstance(model, nn.TransformerEncoder) else 1
 
 
-def _name(kind: str, index: int, tokens, sequence: int, batch: int) -> str:
+def _name(kind: str, index: int, tokens: Sequence[str] | None, sequence: int, batch: int) -> str:
     token = f" {tokens[index]!r}" if tokens is not None and index < len(tokens) else ""
     return f"{kind} {index}{token}" + (f" of sequence {sequence}" if batch > 1 else "")
 
 
-def _message(leaks, together, keep, allowed, layers, tokens, probe, floor) -> str:
-    through = f" through {layers} layers" if layers > 1 else ""
-    if not leaks:
-        b, q = together
-        return (
-            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach{through} is "
-            f"changed together, though no single input moves it by more than the noise floor {floor:.2g}."
-        )
+def _through(layers: int) -> str:
+    return f" through {layers} layers" if layers > 1 else ""
+
+
+def _message(leaks: list[Leak], keep: Tensor, allowed: Tensor, layers: int, tokens: Any, floor: float) -> str:
     first = leaks[0]
     sees = allowed[first.sequence, first.query].nonzero().flatten().tolist()
     names = ", ".join(repr(tokens[k]) if tokens is not None else str(k) for k in sees[:12])
     lines = [
-        f"{_name('query', first.query, tokens, first.sequence, probe.batch)} is moved by "
-        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{through}.",
+        f"{_name('query', first.query, tokens, first.sequence, len(keep))} is moved by "
+        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{_through(layers)}.",
         f"It may be reached by {'' if tokens is not None else 'keys '}{names}{', …' if len(sees) > 12 else ''} only.",
         f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}.",
     ]

@@ -1,15 +1,15 @@
 """Builds masks as ``keep``: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
 
-Rows are queries, columns are keys. Compose with ``&`` and ``|``; convert with ``utils.conventions``.
+Rows are queries, columns are keys. Compose with ``&`` and ``|``; convert with ``conventions``.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ._validation import describe_tensor, read_zero_one, require_count, require_side, require_tensor
+from ._validation import describe_tensor, mismatch, read_zero_one, require_count, require_side, require_tensor
 
 
 def full(q_len: int, k_len: int | None = None) -> Tensor:
@@ -18,8 +18,16 @@ def full(q_len: int, k_len: int | None = None) -> Tensor:
     Args:
         q_len: number of queries, at least 1.
         k_len: number of keys; q_len if not given.
+
     Returns:
         bool (q_len, k_len), all True.
+
+    Raises:
+        TypeError: sizes that are not ints.
+        ValueError: sizes below 1.
+
+    References:
+        Lesson 05; https://arxiv.org/abs/1706.03762
     """
     return torch.ones(*_sizes(q_len, k_len), dtype=torch.bool)
 
@@ -30,11 +38,16 @@ def padding(attention_mask: Tensor) -> Tensor:
     Args:
         attention_mask: (batch, k_len), 1 or True for a real token, 0 or False for padding, as a
             Hugging Face tokenizer returns it.
+
     Returns:
-        bool (batch, 1, 1, k_len).
+        bool (batch, 1, 1, k_len), True = may attend.
+
     Raises:
         TypeError: not a tensor.
         ValueError: not 2D, empty, or values other than 0 and 1.
+
+    References:
+        Lesson 02; https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     hint = "Add the batch: attention_mask[None]." if getattr(attention_mask, "ndim", 2) == 1 else ""
     if isinstance(attention_mask, list | tuple):
@@ -47,14 +60,19 @@ def lengths(lengths: Tensor | Sequence[int], k_len: int | None = None, side: str
     """Padded keys are hidden, given how many real tokens each sequence has.
 
     Args:
-        lengths: (batch,) ints, a tensor or a list; 0 is allowed and hides the whole row.
+        lengths: (batch,) ints, a tensor or a list; 0 is allowed and hides the complete row.
         k_len: the padded length; the largest length if not given.
-        side: where the padding stands, ``"right"`` or ``"left"``.
+        side: where the padding is, ``"right"`` or ``"left"``.
+
     Returns:
-        bool (batch, 1, 1, k_len).
+        bool (batch, 1, 1, k_len), True = may attend.
+
     Raises:
         TypeError: lengths that are not integers.
         ValueError: no lengths, a negative one, one beyond k_len, or an unknown side.
+
+    References:
+        Lesson 03; https://huggingface.co/docs/transformers/v5.0.0/en/pad_truncation
     """
     lengths = _integers(lengths, "lengths", (1,), "(batch,) ints, one length per sequence")
     longest, shortest = int(lengths.max()), int(lengths.min())
@@ -82,8 +100,16 @@ def causal(q_len: int, k_len: int | None = None, align: str = "lower_right") -> 
         align: where the diagonal ends if q_len != k_len. ``"lower_right"``: the last query sees every key, as
             with a key/value cache. ``"upper_left"``: the first query sees the first key only, as
             ``scaled_dot_product_attention(is_causal=True)`` does.
+
     Returns:
-        bool (q_len, k_len). With more queries than keys, lower_right leaves the first rows empty.
+        bool (q_len, k_len), True = may attend. With more queries than keys, lower_right leaves the first rows empty.
+
+    Raises:
+        TypeError: sizes that are not ints.
+        ValueError: sizes below 1, or an unknown align.
+
+    References:
+        Lesson 05; https://docs.pytorch.org/docs/2.13/nn.attention.bias.html
     """
     q_len, k_len = _sizes(q_len, k_len)
     if align not in ("lower_right", "upper_left"):
@@ -98,8 +124,16 @@ def sliding_window(q_len: int, window: int, k_len: int | None = None) -> Tensor:
         q_len: number of queries.
         window: how many keys a query sees at most, at least 1.
         k_len: number of keys; q_len if not given. The diagonal ends in the lower right corner.
+
     Returns:
-        bool (q_len, k_len).
+        bool (q_len, k_len), True = may attend.
+
+    Raises:
+        TypeError: sizes or a window that are not ints.
+        ValueError: sizes or a window below 1.
+
+    References:
+        Lesson 05; https://arxiv.org/abs/2004.05150 (Longformer)
     """
     q_len, k_len = _sizes(q_len, k_len)
     require_count(window, "window")
@@ -113,8 +147,16 @@ def prefix(q_len: int, prefix_len: int) -> Tensor:
     Args:
         q_len: number of queries and of keys.
         prefix_len: 0 (causal) to q_len (everything visible).
+
     Returns:
-        bool (q_len, q_len).
+        bool (q_len, q_len), True = may attend.
+
+    Raises:
+        TypeError: sizes that are not ints.
+        ValueError: q_len below 1, or a prefix_len below 0 or above q_len.
+
+    References:
+        Lesson 05; https://arxiv.org/abs/1910.10683 (T5, section 3.2.1)
     """
     keep = causal(q_len)
     require_count(prefix_len, "prefix_len", minimum=0)
@@ -127,9 +169,17 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
     """A token sees the tokens of its own document only; combine with ``causal`` for language models.
 
     Args:
-        document_ids: integers, (T,) or (batch, T): equal numbers are one document, wherever they stand.
+        document_ids: integers, (T,) or (batch, T): equal numbers are one document, wherever they are.
+
     Returns:
-        bool (T, T) for (T,), (batch, 1, T, T) for (batch, T).
+        bool, True = may attend: (T, T) for (T,), (batch, 1, T, T) for (batch, T).
+
+    Raises:
+        TypeError: ids that are not integers, or something that is no tensor and no list.
+        ValueError: a rank other than 1 or 2, no ids, or rows of different lengths.
+
+    References:
+        Lesson 07; https://arxiv.org/abs/2107.02027 (packing without cross-contamination)
     """
     wanted = "integers (T,) or (batch, T), one document number per token"
     document_ids = _integers(document_ids, "document_ids", (1, 2), wanted)
@@ -137,7 +187,7 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
     return same if document_ids.ndim == 1 else same[:, None]
 
 
-def _sizes(q_len, k_len) -> tuple[int, int]:
+def _sizes(q_len: int, k_len: int | None) -> tuple[int, int]:
     require_count(q_len, "q_len")
     return q_len, q_len if k_len is None else require_count(k_len, "k_len")
 
@@ -147,7 +197,7 @@ def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
     return torch.arange(q_len)[:, None] + offset - torch.arange(k_len)
 
 
-def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
+def _integers(values: Any, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
     """An integer tensor, from one or from a list of ints; a named error if it is neither."""
     if isinstance(values, Sequence) and not isinstance(values, str):
         rows = values if 2 in dims and values and all(isinstance(row, list | tuple) for row in values) else [values]
@@ -161,8 +211,8 @@ def _integers(values, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:
         values = torch.tensor(list(values), dtype=torch.long)
     require_tensor(values, name, dims, wanted)
     if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():
-        hint = " Is this an attention_mask? Then use masks.padding." if values.dtype == torch.bool else ""
-        raise TypeError(f"{name}: got {describe_tensor(values)}, wanted integers.{hint}")
+        hint = "Is this an attention_mask? Then use masks.padding." if values.dtype == torch.bool else ""
+        raise TypeError(mismatch(name, values, "integers", hint))
     return values
 
 

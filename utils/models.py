@@ -23,17 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = [
-    "SOURCES",
-    "ModelDamaged",
-    "ModelUnavailable",
-    "Source",
-    "cache_folder",
-    "fetch",
-    "load",
-    "load_tokenizer",
-    "main",
-]
+__all__ = ["SOURCES", "ModelDamaged", "ModelUnavailable", "Source", "cache_folder", "fetch", "load", "load_tokenizer"]
 
 #: What fetches the models, under the name by which this package was imported.
 COMMAND = f"python -m {__package__}.models"
@@ -113,7 +103,8 @@ SOURCES = {
         },
         licence="gpt2.MIT.txt",
         has_weights=False,
-        tokenizer={"model_max_length": 1024},
+        # There is no config.json from which the class could be told.
+        tokenizer={"tokenizer_type": "gpt2", "model_max_length": 1024},
     ),
     "smollm2": Source(
         title="SmolLM2-135M-Instruct, a pretrained Llama-style model (269 MB)",
@@ -164,7 +155,7 @@ class ModelDamaged(RuntimeError):
     """
 
 
-def load(name: str, **kwargs):
+def load(name: str, **kwargs: Any) -> tuple[Any, Any]:
     """Loads a pretrained model, ready to run, and its tokenizer.
 
     Args:
@@ -199,7 +190,7 @@ def load(name: str, **kwargs):
     return model.eval(), load_tokenizer(name, **pinned)
 
 
-def load_tokenizer(name: str, **kwargs):
+def load_tokenizer(name: str, **kwargs: Any) -> Any:
     """Loads a tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
 
     Args:
@@ -218,14 +209,11 @@ def load_tokenizer(name: str, **kwargs):
         Lesson 02; https://huggingface.co/docs/transformers/main_classes/tokenizer
     """
     location, pinned = _location(name, weights=False)
-    if name == "gpt2":
-        # The class by name: the local copy has no config.json from which Auto could tell it.
-        from transformers import GPT2TokenizerFast as Tokenizer
-    else:
-        from transformers import AutoTokenizer as Tokenizer
+    from transformers import AutoTokenizer
+
     ours = SOURCES[name].tokenizer if name in SOURCES else {}
     with _quiet(), _hub_errors(name):
-        return Tokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
+        return AutoTokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
 
 
 def fetch(name: str) -> Path:

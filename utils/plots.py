@@ -1,6 +1,6 @@
 """Heatmaps of attention weights, with alt text (first used in lesson 00).
 
-Rows are queries, query 0 on top; columns are keys. Weights stand on a fixed 0 to 1 scale. Three things
+Rows are queries, query 0 on top; columns are keys. Weights have a fixed scale from 0 to 1. Three things
 that must not be confused look different in kind: a hidden key is hatched, a weight of 0 is the darkest
 colour of the scale, NaN is a red cross on white. Beyond 64 rows or columns hidden is grey and NaN red.
 """
@@ -13,6 +13,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +21,12 @@ from torch import Tensor
 
 from ._validation import mismatch, require_keep_for, require_tensor
 from .attention import attend
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
@@ -47,9 +54,16 @@ class Picture:
     Attributes:
         figure: the ``matplotlib.figure.Figure``, for changes and ``savefig``.
         alt: what the figure shows, in words.
+
+    Args:
+        figure: a finished ``matplotlib.figure.Figure``.
+        alt: what it shows, in words.
+
+    References:
+        Lesson 00; https://www.w3.org/WAI/tutorials/images/
     """
 
-    def __init__(self, figure, alt: str):
+    def __init__(self, figure: "Figure", alt: str):
         self.figure = figure
         self.alt = alt
 
@@ -62,18 +76,18 @@ class Picture:
             self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
         return _fewer_colours(buffer.getvalue())
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         png = self.png()
         width, height = (round(pixels * SCREEN_DPI / DPI) for pixels in struct.unpack(">II", png[16:24]))
         size = {"width": width, "height": height}
-        png = base64.b64encode(png).decode()
+        encoded = base64.b64encode(png).decode()
         # JupyterLab 4.6 drops the alt text of an image/png, so it gets the same picture as HTML. nbconvert,
         # GitHub and printing read the image and, where they know it, the alt text in its metadata.
         image = (
-            f'<img src="data:image/png;base64,{png}" alt="{html.escape(self.alt)}" width="{width}" '
+            f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(self.alt)}" width="{width}" '
             'style="max-width: 100%; height: auto; background: white">'
         )
-        data = {"image/png": png, "text/html": image, "text/plain": self.alt}
+        data = {"image/png": encoded, "text/html": image, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, **size}}
 
     def __repr__(self) -> str:
@@ -100,14 +114,20 @@ def heatmap(
         key_tokens: k_len column labels.
         keep: bool, broadcastable to (q_len, k_len); cells where it is False are hatched.
         alt: required: what the figure shows, as a sentence that states the finding.
-        title: stands above the figure.
+        title: written above the figure.
         value_name: what a cell is, written beside the colour scale.
         limits: ends of the colour scale; None takes those of the finite values.
         diverging: for differences: a map centred at 0, with limits made symmetric.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
-        TypeError, ValueError: shapes, tokens or alt text that do not fit, each named.
+        TypeError: matrix or keep is no tensor, keep is not bool, or tokens are no lists of strings.
+        ValueError: shapes, tokens, limits or alt text that do not fit, each named.
+
+    References:
+        Lesson 00; https://seaborn.pydata.org/generated/seaborn.heatmap.html
     """
     values = _matrix(matrix, "matrix")
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
@@ -115,7 +135,8 @@ def heatmap(
     alt = _alt(alt)
     figure, (axes,) = _canvas(values.shape, panels=1)
     low, high = _limits(values, limits, diverging)
-    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, low, high, "vlag" if diverging else CMAP)
+    cmap = "vlag" if diverging else CMAP
+    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, vmin=low, vmax=high, cmap=cmap)
     axes.set_title(title)
     _colour_scale(figure, mesh, value_name)
     return Picture(figure, alt)
@@ -141,8 +162,16 @@ def before_after(
         alt: required: what the figure shows, as a sentence that states the finding.
         titles: of the left and the right panel.
         fill: what is added to hidden scores, as in ``attention.attend``.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
+    Raises:
+        TypeError: scores or keep is no tensor, keep is not bool, or tokens are no lists of strings.
+        ValueError: shapes, tokens, titles, fill or alt text that do not fit, each named.
+
+    References:
+        Lesson 00; https://seaborn.pydata.org/generated/seaborn.heatmap.html
     """
     values = _matrix(scores, "scores")
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
@@ -159,7 +188,7 @@ def before_after(
     figure, panels = _canvas(values.shape, panels=2)
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
-        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, 0.0, 1.0, CMAP)
+        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, vmin=0.0, vmax=1.0, cmap=CMAP)
         axes.set_title(title)
     panels[1].set_ylabel("")
     _colour_scale(figure, mesh, "attention weight")
@@ -185,8 +214,15 @@ def head_grid(
         keep: bool, True = may attend, broadcastable to (q_len, k_len); what ``after`` hides is grey.
         alt: required: what the figure shows, as a sentence that states the finding.
         titles: of the left and the right side.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
+    Raises:
+        ValueError: no alt text.
+
+    References:
+        Lesson 07; https://github.com/jessevig/bertviz shows the same maps one by one
     """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
@@ -214,9 +250,6 @@ def head_grid(
     return Picture(figure, alt)
 
 
-# --- drawing ---------------------------------------------------------------------------------------
-
-
 def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
     """Several masks side by side as small pictures: a visible cell is filled, a hidden one hatched.
 
@@ -224,11 +257,16 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         keeps: name → bool (q_len, k_len), True = may attend, at most 16 × 16; one picture each, in this order.
             A line break in a name begins a new line above the picture.
         alt: required: what the pictures show, as a sentence that states the finding.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
         TypeError: a keep that is no bool tensor.
         ValueError: no keeps, one that is not 2D or larger than 16 × 16, or no alt text.
+
+    References:
+        Lesson 10.
     """
     from matplotlib.figure import Figure
 
@@ -246,7 +284,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
     total = left + sum(width + gap for width, _ in sizes), top + tallest + 0.3
     figure, x = Figure(figsize=total), left
     for (name, keep), (width, height) in zip(keeps.items(), sizes, strict=True):
-        # Lower edges are aligned, so that fewer queries than keys look like the last rows of the whole.
+        # Lower edges are aligned, so that fewer queries than keys look like the last rows of a square.
         axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
         for query, key in np.ndindex(*keep.shape):
             style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": "#f4f4f4", "hatch": "/////"}
@@ -275,7 +313,7 @@ def cost(
     """Cost against length, both on log axes: a straight line of slope 2 is a square.
 
     Each line joins the medians; the band around it goes from the smallest to the largest measurement. A line's name
-    stands at its right end. What theory says is dashed, in the colour of the line of the same name.
+    is at its right end. What theory says is dashed, in the colour of the line of the same name.
 
     Args:
         measured: name of a line → {length: all measurements at it}, all positive.
@@ -283,17 +321,24 @@ def cost(
         theory: name → {length: cost}.
         x_name: what a length is.
         y_name: what is measured, with its unit.
-        title: stands above the figure.
+        title: written above the figure.
+
     Returns:
         A ``Picture``. In a notebook it shows itself.
+
     Raises:
-        ValueError: no lines, an empty line, or something that is not positive, which log axes cannot show.
+        ValueError: no lines, an empty line, something that is not positive, which log axes cannot show, or no alt
+            text.
+
+    References:
+        Lesson 09.
     """
     from matplotlib.figure import Figure
 
     alt = _alt(alt)
     theory = theory or {}
-    lines = [*measured.values(), *({x: [y] for x, y in line.items()} for line in theory.values())]
+    lines: list[dict[float, Sequence[float]]] = list(measured.values())
+    lines += [{x: [y] for x, y in curve.items()} for curve in theory.values()]
     numbers = [number for line in lines for x, ys in line.items() for number in (x, *ys)]
     if not measured or not all(line and all(len(ys) for ys in line.values()) for line in measured.values()):
         raise ValueError("measured: wanted at least one line, and at least one measurement at each of its lengths.")
@@ -301,21 +346,19 @@ def cost(
         raise ValueError(f"measured, theory: got {min(numbers)}, wanted positive numbers; log axes show no others.")
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    ends = {}
+    ends: dict[str, tuple[float, float, str]] = {}
     for n, (name, line) in enumerate(measured.items()):
         lengths = sorted(line)
         middle = [float(np.median(line[x])) for x in lengths]
         colour = LINES[n % len(LINES)]
         axes.plot(lengths, middle, color=colour, marker=MARKERS[n % len(MARKERS)], markersize=4, linewidth=1.5)
-        low, high = ([float(side(line[x])) for x in lengths] for side in (min, max))
-        axes.fill_between(lengths, low, high, color=colour, alpha=0.2, linewidth=0)
+        extremes = [min(line[x]) for x in lengths], [max(line[x]) for x in lengths]
+        axes.fill_between(lengths, *extremes, color=colour, alpha=0.2, linewidth=0)
         ends[name] = (lengths[-1], middle[-1], colour)
-    for name, line in theory.items():
-        lengths = sorted(line)
-        colour = ends.get(name, (0, 0, "#767676"))[2]
-        axes.plot(lengths, [line[x] for x in lengths], color=colour, linestyle="--", linewidth=1)
-        if name not in ends:
-            ends[name] = (lengths[-1], line[lengths[-1]], colour)
+    for name, curve in theory.items():
+        lengths = sorted(curve)
+        end = ends.setdefault(name, (lengths[-1], curve[lengths[-1]], "#767676"))
+        axes.plot(lengths, [curve[x] for x in lengths], color=end[2], linestyle="--", linewidth=1)
     axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name, title=title)
     axes.set_xticks(sorted({x for line in measured.values() for x in line}))
     axes.set_xticks([], minor=True)
@@ -328,13 +371,16 @@ def cost(
     (low, high), taken = np.log(axes.get_ylim()), -math.inf
     for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
-        end = x, math.exp(low + taken * (high - low))
-        style = {"va": "center", "color": colour, "parse_math": False}
-        axes.annotate(name, end, xytext=(8, 0), textcoords="offset points", **style)
+        height = math.exp(low + taken * (high - low))
+        text = axes.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
+        text.set_parse_math(False)
     return Picture(figure, alt)
 
 
-def _canvas(shape: tuple[int, int], panels: int):
+# --- drawing ---------------------------------------------------------------------------------------
+
+
+def _canvas(shape: tuple[int, ...], panels: int) -> tuple["Figure", Any]:
     """An empty figure with room for square cells, and its axes."""
     from matplotlib.figure import Figure
 
@@ -344,34 +390,25 @@ def _canvas(shape: tuple[int, int], panels: int):
     return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
-def _colour_scale(figure, mesh, label: str, **options) -> None:
+def _colour_scale(figure: "Figure", mesh: Any, label: str, **options: Any) -> None:
     """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
     width, height = figure.get_size_inches()
     shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
     figure.colorbar(mesh, ax=figure.axes, label=label, **shape, **options)
 
 
-def _draw(axes, values, hidden, query_tokens, key_tokens, low, high, cmap):
+def _draw(
+    axes: "Axes", values: np.ndarray, hidden: np.ndarray, query_tokens: list[str], key_tokens: list[str], **scale: Any
+) -> Any:
+    """One map with its labels; returns the mesh that a colour scale describes."""
     import seaborn
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = np.vectorize(_number)(values) if few else False
-    seaborn.heatmap(
-        values,
-        mask=(hidden & (values == 0)) | np.isnan(values),
-        vmin=low,
-        vmax=high,
-        cmap=cmap,
-        annot=numbers,
-        fmt="",
-        annot_kws={"fontsize": 7.5},
-        square=True,
-        cbar=False,
-        linewidths=0.5 if few else 0,
-        linecolor="white",
-        ax=axes,
-    )
+    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": 7.5}} if few else {}
+    lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
+    blank = (hidden & (values == 0)) | np.isnan(values)
+    seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
     many = max(q_len, k_len) > MAX_CELLS
     if many:
         _fill(axes, hidden & (values == 0), "#d9d9d9")
@@ -409,7 +446,7 @@ def _fonts() -> list[str]:
     return ["DejaVu Sans", *(name for name in FALLBACK_FONTS if name in known)]
 
 
-def _mosaic(weights: Tensor, keep, scale) -> np.ndarray:
+def _mosaic(weights: Tensor, keep: Tensor | None, scale: Any) -> np.ndarray:
     """(rows, columns, 3) uint8: all maps of (layers, heads, q_len, k_len) with a white line between them."""
     size, line = 24, 1
     weights = weights.detach().cpu().float()
@@ -427,7 +464,7 @@ def _mosaic(weights: Tensor, keep, scale) -> np.ndarray:
     return tiles.flatten(2, 3).flatten(0, 1).numpy()
 
 
-def _fill(axes, where: np.ndarray, colour: str) -> None:
+def _fill(axes: "Axes", where: np.ndarray, colour: str) -> None:
     """Colours many cells at once, where a patch for each would take minutes."""
     from matplotlib.colors import ListedColormap
 
@@ -435,7 +472,7 @@ def _fill(axes, where: np.ndarray, colour: str) -> None:
     axes.pcolormesh(*edges, np.ma.masked_where(~where, where), cmap=ListedColormap([colour]))
 
 
-def _cell(query: int, key: int, **style):
+def _cell(query: int, key: int, **style: Any) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((key, query), 1, 1, **style)
@@ -469,21 +506,16 @@ def _fewer_colours(png: bytes) -> bytes:
 # --- checks ----------------------------------------------------------------------------------------
 
 
-def _matrix(matrix, name: str) -> np.ndarray:
-    wanted = "a (q_len, k_len) tensor"
-    if isinstance(matrix, np.ndarray):
-        matrix = torch.from_numpy(matrix)
-    if not isinstance(matrix, Tensor):
-        raise TypeError(mismatch(name, matrix, wanted))
-    if matrix.ndim != 2:
-        hint = "Pick one sequence and head first: weights[0, 0]." if matrix.ndim in (3, 4) else ""
-        raise ValueError(mismatch(name, matrix, wanted, hint))
-    if matrix.numel() == 0 or matrix.is_complex():
-        raise ValueError(mismatch(name, matrix, "real numbers and no size of 0"))
+def _matrix(matrix: Tensor | np.ndarray, name: str) -> np.ndarray:
+    matrix = torch.from_numpy(matrix) if isinstance(matrix, np.ndarray) else matrix
+    hint = "Pick one sequence and head first: weights[0, 0]." if getattr(matrix, "ndim", 2) in (3, 4) else ""
+    require_tensor(matrix, name, (2,), "a (q_len, k_len) tensor", hint)
+    if matrix.is_complex():
+        raise ValueError(mismatch(name, matrix, "real numbers"))
     return matrix.detach().double().cpu().numpy()
 
 
-def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
+def _tokens(query_tokens: Any, key_tokens: Any, shape: tuple[int, ...]) -> tuple[list[str], list[str]]:
     sides = ("query_tokens", query_tokens, shape[0], "row"), ("key_tokens", key_tokens, shape[1], "column")
     for name, tokens, count, what in sides:
         if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
@@ -496,15 +528,14 @@ def _tokens(query_tokens, key_tokens, shape) -> tuple[list[str], list[str]]:
     return list(query_tokens), list(key_tokens)
 
 
-def _hidden(keep, shape) -> np.ndarray:
+def _hidden(keep: Tensor | np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
     if keep is None:
         return np.zeros(shape, dtype=bool)
-    if isinstance(keep, np.ndarray):
-        keep = torch.from_numpy(keep)
+    keep = torch.from_numpy(keep) if isinstance(keep, np.ndarray) else keep
     return ~require_keep_for(keep, shape).cpu().expand(shape).numpy()
 
 
-def _alt(alt) -> str:
+def _alt(alt: str) -> str:
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(
             f"alt: got {alt!r}, wanted a sentence that states what the figure shows, for readers who do not see it."
@@ -512,7 +543,7 @@ def _alt(alt) -> str:
     return " ".join(alt.split())
 
 
-def _limits(values: np.ndarray, limits, diverging: bool) -> tuple[float, float]:
+def _limits(values: np.ndarray, limits: tuple[float, float] | None, diverging: bool) -> tuple[float, float]:
     if limits is None:
         finite = values[np.isfinite(values)]
         limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
