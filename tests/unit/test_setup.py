@@ -51,7 +51,8 @@ def program(folder, name, text):
 def python_of_make(tmp_path, versions):
     """The Python that the Makefile takes where the path holds only these; "bare" ones have no ensurepip."""
     for name, version in versions.items():
-        program(tmp_path, name, f"exit {int(version.endswith('bare') or version.startswith('3.9'))}\n")
+        fails = "*version_info*" if version == "3.9" else "*ensurepip*" if version.endswith("bare") else "nothing"
+        program(tmp_path, name, f'case "$2" in {fails}) exit 1;; esac\n')
     for name in ("sh", "id", "uname"):
         (tmp_path / name).symlink_to(shutil.which(name))
     (tmp_path / "print.mk").write_text(f"include {ROOT / 'Makefile'}\n$(info $(PYTHON))\nnothing: ;\n")
@@ -136,9 +137,14 @@ def test_an_index_answers_in_time_or_not_at_all(monkeypatch):
         __exit__ = lambda *_: None  # noqa: E731
 
     asked = []
-    monkeypatch.setattr(install.urllib.request, "urlopen", lambda address, timeout: asked.append(address) or Answer())
+
+    def answer(*question, timeout):
+        asked.append((*question, timeout))
+        return Answer()
+
+    monkeypatch.setattr(install.urllib.request, "urlopen", answer)
     assert install.answers("https://example.org")
-    assert asked == ["https://example.org"]
+    assert asked == [("https://example.org", 3)]
 
     def refuse(address, timeout):
         raise OSError("no such host")
