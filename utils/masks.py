@@ -222,22 +222,37 @@ def _integers(values: Any, name: str, dims: tuple[int, ...], wanted: str) -> Ten
 class Parameter(NamedTuple):
     """A number, or a list of document lengths, that a mask of ``PRESETS`` needs.
 
+    Attributes:
+        name: what the rule calls it.
+        label: what its input is called.
+        default: a number or an expression of ``k_len``, brought into 1 to k_len. Of lengths it is the first; the rest
+            follows.
+        least: the least value.
+        kind: ``"count"`` (0 to k_len) or ``"lengths"`` (a list of counts, one for each document).
+
     References:
         Lesson 00, where MaskLab shows an input for each.
     """
 
     name: str
     label: str
-    """What its input is called."""
     default: str
-    """A number or an expression of ``k_len``, brought into 1 to k_len. Of lengths it is the first; the rest follows."""
     least: int = 0
     kind: str = "count"
-    """``"count"`` (0 to k_len) or ``"lengths"`` (a list of counts, one for each document)."""
 
 
 class Preset(NamedTuple):
     """One mask: its words, its parameters and its rule. ``preset`` evaluates the rule, MaskLab's page does the same.
+
+    Attributes:
+        key: its name in ``PRESETS``.
+        label: what it is called in a menu.
+        rule: may query q attend to key k? An expression that Python reads with tensors, JavaScript with numbers,
+            alike. Its names are q, k, q_len, k_len, the parameters, ``own`` (the position of the query among the keys:
+            the last query is at the last key), ``document_q`` and ``document_k`` (the documents of both, if there are
+            lengths). Its operators are ``+ - * < <= > >= == & |`` and ``%`` of what is not negative, with parentheses
+            around each comparison.
+        parameters: what the rule needs besides.
 
     References:
         Lesson 00, where MaskLab offers each.
@@ -245,14 +260,7 @@ class Preset(NamedTuple):
 
     key: str
     label: str
-    """What it is called in a menu."""
     rule: str
-    """May query q attend to key k? An expression that Python reads with tensors, JavaScript with numbers, alike.
-
-    Its names are q, k, q_len, k_len, the parameters, ``own`` (the position of the query among the keys: the last query
-    is at the last key), ``document_q`` and ``document_k`` (the documents of both, if there are lengths). Its operators
-    are ``+ - * < <= > >= == & |`` and ``%`` of what is not negative, with parentheses around each comparison.
-    """
     parameters: tuple[Parameter, ...] = ()
 
 
