@@ -33,7 +33,7 @@ JUPYTER = {
 }
 
 
-def problem_with(version: tuple[int, ...], can_make_environments: bool) -> str:
+def problem_with(version: tuple, can_make_environments: bool) -> str:
     """Why a Python cannot be used, and what to do about it; empty if it can."""
     name = f"{sys.executable} is Python {'.'.join(map(str, version[:3]))}"
     if version < (3, 11):
@@ -129,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--constraint", action="append", metavar="FILE", help="pins; the last one counts")
     parser.add_argument("--newest", action="store_true", help="no pins at all")
     options = parser.parse_args(arguments)
-    if problem := problem_with(sys.version_info, has_ensurepip()):
+    if problem := problem_with(tuple(sys.version_info), has_ensurepip()):
         print(problem, file=sys.stderr)
         return 1
     environment = ROOT / options.environment
@@ -138,7 +138,14 @@ def main(arguments: list[str] | None = None) -> int:
         return status
     pins = environment / "constraints.txt"
     pins.write_text("" if options.newest else merged_pins(options.constraint or ["constraints.txt"]), encoding="utf-8")
-    install = [python_of(environment), "-m", "pip", "install", "--disable-pip-version-check", *torch_options()]
+    install: list[str | Path] = [
+        python_of(environment),
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        *torch_options(),
+    ]
     upgrade = ["--upgrade", "--upgrade-strategy", "eager"] if options.newest else []
     if status := run(*install, *upgrade, "--constraint", pins, "--editable", f".[{options.extra}]"):
         return status
