@@ -111,7 +111,7 @@ def surroundings() -> str:
     somebody installs for development changes no lesson.
     """
     needed = [line for line in metadata.requires("attention-masks") or () if "extra ==" not in line]
-    names = [re.match(r"[\w.-]+", line)[0] for line in needed]
+    names = [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in needed]
     versions = [f"{name}=={metadata.version(name)}" for name in sorted(names)]
     digest = hashlib.sha256(f"{platform.python_version()} {OFFLINE} {versions}".encode())
     root = paths.PACKAGE.parent

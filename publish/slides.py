@@ -93,7 +93,9 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     """The slides, title and closing slide among them."""
     about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
     slides = [Slide([_markdown("title", TITLE.format(title=about.title, description=about.description))])]
-    heading, waiting, notes = "", [], []  # notes: of the current slide, or waiting for the first of a section
+    heading = ""
+    waiting: list[str] = []
+    notes: list[str] = []  # of the current slide, or waiting for the first of a section
     for cell in notebook.cells[1:]:
         tags = paths.tags(cell)
         section = re.match(r"## (.+)\n*", cell.source) if cell.cell_type == "markdown" else None

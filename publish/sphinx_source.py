@@ -38,7 +38,9 @@ def write(
         Whether anything was deleted: what Sphinx built before may then hold pages of what is gone.
     """
     about = {name: for_readers.about(notebook) for name, notebook in lessons.items()}
-    files, states, figures = {}, {}, {}
+    files: dict[str, str] = {}
+    states: dict[str, dict] = {}
+    figures: dict[str, bytes] = {}
     for name, notebook in {**lessons, ledger.PAGE.stem: for_readers.without_formulas(claims)}.items():
         page = copy.deepcopy(notebook)
         shown = static_widgets.replace_views(page)
@@ -173,7 +175,7 @@ def _summary(name: str) -> str:
     """A line of the reference's list: a module and the first sentence of what it says of itself."""
     path = paths.PACKAGE / f"{name}.py"
     path = path if path.exists() else paths.PACKAGE / name / "__init__.py"
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     first = re.split(r"(?<=\.)\s", " ".join(docstring.split()), maxsplit=1)[0]
     return f"- [utils.{name}](reference/{name}.rst): {first.replace('``', '`')}"
 

@@ -330,8 +330,8 @@ def preset(name: str, q_len: int, k_len: int | None = None, **parameters) -> Ten
 
 def _documents_of(lengths: Sequence[int], k_len: int) -> Tensor:
     """(k_len,) the number of each key's document; keys beyond the sum of the lengths are one more."""
-    lengths = _integers(lengths, "lengths", (1,), "a list of ints, one length per document")
-    if int(lengths.min()) < 0:
-        raise ValueError(f"lengths: got {int(lengths.min())}, wanted lengths of at least 0.")
-    ids = torch.arange(len(lengths)).repeat_interleave(lengths)[:k_len]
-    return torch.cat([ids, torch.full((k_len - len(ids),), len(lengths))])
+    counts = _integers(lengths, "lengths", (1,), "a list of ints, one length per document")
+    if int(counts.min()) < 0:
+        raise ValueError(f"lengths: got {int(counts.min())}, wanted lengths of at least 0.")
+    ids = torch.arange(len(counts)).repeat_interleave(counts)[:k_len]
+    return torch.cat([ids, torch.full((k_len - len(ids),), len(counts))])

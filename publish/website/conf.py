@@ -42,7 +42,7 @@ templates_path = ["_templates"]
 html_copy_source = False
 html_show_sourcelink = False
 html_domain_indices = False
-html_sidebars = {"index": [], "404": [], "what_tutorials_get_wrong": [], "10_cheat_sheet": []}
+html_sidebars: dict[str, list] = {"index": [], "404": [], "what_tutorials_get_wrong": [], "10_cheat_sheet": []}
 html_theme_options = {
     "logo": {"text": "Attention masks"},
     "navbar_end": ["theme-switcher"],

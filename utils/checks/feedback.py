@@ -57,7 +57,8 @@ class Attempt:
     """
 
     def __init__(self, function: Callable):
-        self.function, self.result, self.case, self._inputs = function, None, "", []
+        self.function, self.result, self.case = function, None, ""
+        self._inputs: list = []
 
     def __call__(self, *inputs, wanted: str, result_type=Tensor, shape: tuple = (), case: str = ""):
         """What the function returns, if it is of the right type.
@@ -148,7 +149,7 @@ def exercise(right: str) -> Callable[[Callable[[Attempt], Mistakes]], Callable[[
                 no(why)
 
         update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-        del check.__wrapped__  # help shows what learners call, not the generator
+        del vars(check)["__wrapped__"]  # help shows what learners call, not the generator
         return check
 
     return decorate
