@@ -2,10 +2,15 @@
 
 A mask is read exactly as the API reads it, not as it was meant. What that hides is described, and where the
 reading is a known trap a warning says so. Stated for torch 2.13 and transformers 4.57 and 5.23.
+
+A new API is one function that returns a ``_Reading``, and its row in ``_READERS``. A new warning is a row in
+``_TRAPS``, and its condition in the function that looks at the same thing: values, shape, or what stays visible.
 """
 
 import html
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +18,6 @@ from torch import Tensor
 from . import patterns
 from ._transformers import require_attn_implementation, sees_causally, transformers_major
 from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
-
-APIS = ("sdpa", "mha", "mha-key-padding", "hf", "additive", "flex")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Description:
             low, high = int(counts.min()), int(counts.max())
             rows.append(("pattern", "; ".join(map(str, self.patterns))))
             rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
-            rows.append(("sees nothing", _places(self.empty_rows, self.keep.shape)))
+            rows.append(("sees nothing", _query_names(self.empty_rows, self.keep.shape)))
         return rows + [("warning " + trap.id, trap.text) for trap in self.warnings]
 
     def __str__(self) -> str:
@@ -93,19 +96,30 @@ def describe(
     """What ``mask`` will do if it is handed to ``api``: in words, as a small object, with warnings.
 
     Args:
-        mask: the tensor as it would be passed. For ``"mha"`` also the dict of ``to_mha``; for ``"flex"`` a
-            ``BlockMask``. It is not changed.
+        mask: the tensor as it would be passed: bool, integers or real floats, of the shapes that ``api`` takes. For
+            ``"mha"`` also the dict of ``to_mha``; for ``"flex"`` a ``BlockMask``. It is not changed.
         api: ``"sdpa"`` (attn_mask of scaled_dot_product_attention), ``"mha"`` (attn_mask of MultiheadAttention),
             ``"mha-key-padding"`` (its key_padding_mask), ``"hf"`` (attention_mask of a Hugging Face model),
             ``"additive"`` (added to scores by hand), ``"flex"`` (block_mask of flex_attention).
         attn_implementation: for ``"hf"``: ``"eager"`` or ``"sdpa"``.
         num_heads: for ``"mha"``: unfolds a (batch * num_heads, q_len, k_len) mask.
         model: for ``"hf"``: the model itself; its implementation is used, and a 4D mask on a decoder is judged.
+
     Returns:
         ``Description``: keep, patterns, keys_per_query, empty_rows, warnings. A mask that the API refuses is
         described too, with keep None.
+
     Raises:
-        TypeError, ValueError: something that is no mask at all, or an unknown api.
+        TypeError: mask is no tensor (no BlockMask or tensor for ``"flex"``), is nested, or holds complex numbers;
+            num_heads is no int.
+        ValueError: mask is empty or has a number of dimensions for which the API has no meaning, the two masks of a
+            dict do not fit together, or api, attn_implementation or num_heads is unknown.
+
+    References:
+        Lesson 00, where it is first used. Lessons 05 and 06, for masks that are upside down or fit by accident.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
+        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     if api not in APIS:
         raise ValueError(f"api: got {api!r}, wanted one of {', '.join(map(repr, APIS))}.")
@@ -114,170 +128,219 @@ def describe(
     if model is not None:
         attn_implementation = model.config._attn_implementation
     require_attn_implementation(attn_implementation)
-    if api == "flex":
-        return _flex(mask)
     if api == "mha" and isinstance(mask, dict):
-        return _both(mask, num_heads)
-    ranks = {"mha": (2, 3), "mha-key-padding": (1, 2), "sdpa": (2, 3, 4)}.get(api, (1, 2, 3, 4))
-    require_tensor(mask, "mask", ranks, f"a mask with {' or '.join(map(str, ranks))} dimensions")
-    if mask.is_complex():
-        raise TypeError(f"mask: got {describe_tensor(mask)}, wanted bool, integers or real floats.")
-    if api == "hf":
-        return _hf(mask, attn_implementation, model)
-    return _torch(mask, api, num_heads)
+        return _describe_both(mask, num_heads)
+    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads, model=model)
+    keep, traps = reading.keep, reading.traps
+    if keep is not None:
+        keep = as_4d(keep if keep.ndim > 1 else keep[None])
+        traps = [*traps, *_visible_traps(keep, reading.empty_row)]
+    label = f"hf ({attn_implementation})" if api == "hf" else api
+    return Description(label, reading.given or describe_tensor(mask), reading.read_as, reading.polarity, keep, traps)
 
 
 # --- how each API reads ----------------------------------------------------------------------------
 
 
-def _torch(mask: Tensor, api: str, num_heads: int | None) -> Description:
-    """sdpa, mha, mha-key-padding and additive: bool by polarity, float is added, integers are refused."""
-    given, traps = describe_tensor(mask), []
-    if not mask.is_floating_point() and (mask.dtype != torch.bool or api == "additive"):
-        hint = "Use mask.bool()" if api == "sdpa" else "Use mask == 0" if api.startswith("mha") else ""
-        if api == "additive":
-            meaning = "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden"
-            traps += [Trap("F6", "0/1 added to scores hides nothing. Use conventions.to_additive(keep).")]
-            if bool((mask < 0).any()):
-                traps += [_negative_ints(mask)]
-            return Description(api, given, _shape_words(mask, api), meaning, _grid(torch.ones_like(mask).bool()), traps)
-        traps += [Trap("F6", f"An integer mask is refused: only bool and float are read. {hint}, if 1 means keep.")]
-        if bool((mask < 0).any()):
-            traps += [_negative_ints(mask)]
-        return Description(api, given, "nothing: it is refused", "none", None, traps)
-    read_as = _shape_words(mask, api)
+class _Reading(NamedTuple):
+    """What an API takes a mask for: what a reader returns, and what ``Description`` is made of."""
+
+    read_as: str
+    polarity: str
+    keep: Tensor | None
+    """bool, as ``Description`` has it, but leading sizes of 1 may be missing; None if the API refuses the mask."""
+    traps: list[Trap]
+    empty_row: str | None = None
+    """What becomes of a query that sees nothing; None where that is to be expected."""
+    given: str = ""
+    """What came, in words, if it is no tensor."""
+
+
+_KEEPS, _IGNORES = "True = may attend", "True = ignore"
+_SHAPES = {
+    1: "(k_len), the same for every query",
+    2: "(q_len, k_len), the same for every sequence and head",
+    3: "(heads, q_len, k_len), the same for every sequence",
+    4: "(batch, heads, q_len, k_len)",
+}
+_MHA_EMPTY_ROW = "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
+
+
+def _require_mask(mask, *ranks: int) -> None:
+    require_tensor(mask, "mask", ranks, f"a mask with {' or '.join(map(str, ranks))} dimensions")
+    if mask.is_complex():
+        raise TypeError(f"mask: got {describe_tensor(mask)}, wanted bool, integers or real floats.")
+
+
+def _refused(*traps: Trap, read_as: str = "nothing: it is refused", polarity: str = "none") -> _Reading:
+    return _Reading(read_as, polarity, None, list(traps))
+
+
+def _by_dtype(mask: Tensor, bools: str, leak: Trap | None = None, *, zero_one="F6", soft="F6") -> _Reading:
+    """Reads float as added to the scores, and bool as ``bools`` says; refuses integers, unless they leak.
+
+    Args:
+        mask: bool, integers or float, of 1 to 4 dimensions.
+        bools: ``_KEEPS`` or ``_IGNORES``; beside ``leak`` other words.
+        leak: what to warn of where bool and integers are added to the scores as 0 and 1.
+        zero_one: the fact behind floats that are 0 and 1.
+        soft: the fact behind floats that are a soft bias.
+
+    Returns:
+        A reading whose dimensions are the last ones of (batch, heads, q_len, k_len).
+    """
+    shape = _SHAPES[mask.ndim]
     if mask.is_floating_point():
-        keep, meaning = mask > HIDDEN_BELOW, "added to the scores: 0 keeps, very negative hides"
-        traps += _float_traps(mask, key_padding=api == "mha-key-padding")
-    elif api == "sdpa":
-        keep, meaning = mask, "True = may attend"
-    else:
-        keep, meaning = ~mask, "True = ignore"
-    if api == "mha-key-padding":
-        keep = keep.reshape(-1, 1, 1, keep.shape[-1])
-    elif api == "mha" and mask.ndim == 3:
-        if num_heads and mask.shape[0] % num_heads == 0:
-            traps += _repeat_trap(keep, num_heads)
-            keep = keep.unflatten(0, (-1, num_heads))
-            read_as = f"(batch * {num_heads} heads, q_len, k_len)"
-        elif num_heads:
-            text = f"The first size {mask.shape[0]} is no multiple of num_heads={num_heads}, so the module refuses it."
-            return Description(api, given, "nothing: it is refused", meaning, None, [*traps, Trap("F8", text)])
-        else:
-            keep = keep[:, None]
-    keep = _grid(keep)
-    traps += _shape_traps(keep, api) if mask.ndim == 2 and api in ("sdpa", "mha") else []
-    traps += _keep_traps(keep, api, mask)
-    return Description(api, given, read_as, meaning, keep, traps)
+        polarity = "added to the scores: 0 keeps, very negative hides"
+        return _Reading(shape, polarity, mask > HIDDEN_BELOW, list(_float_traps(mask, zero_one, soft)))
+    if leak:
+        return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
+    if mask.dtype == torch.bool:
+        return _Reading(shape, bools, mask if bools == _KEEPS else ~mask, [])
+    remedy = "mask.bool()" if bools == _KEEPS else "mask == 0"
+    return _refused(_trap("integers refused", remedy=remedy), *_negative_traps(mask))
 
 
-def _both(masks: dict, num_heads: int | None) -> Description:
+def _read_sdpa(mask, **_) -> _Reading:
+    _require_mask(mask, 2, 3, 4)
+    reading = _by_dtype(mask, _KEEPS)
+    traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
+    return reading._replace(traps=traps, empty_row=_empty_row(mask, "the output is 0"))
+
+
+def _read_mha(mask, num_heads, **_) -> _Reading:
+    _require_mask(mask, 2, 3)
+    reading = _by_dtype(mask, _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
+    keep, traps = reading.keep, reading.traps
+    if keep is None or mask.ndim == 2:
+        return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
+    if not num_heads:
+        return reading._replace(read_as="(batch * heads, q_len, k_len)", keep=keep[:, None])
+    if len(mask) % num_heads:
+        trap = _trap("heads", size=len(mask), num_heads=num_heads)
+        return _refused(*traps, trap, polarity=reading.polarity)
+    return reading._replace(
+        read_as=f"(batch * {num_heads} heads, q_len, k_len)",
+        keep=keep.unflatten(0, (-1, num_heads)),
+        traps=[*traps, *_repeat_traps(keep, num_heads)],
+    )
+
+
+def _read_mha_key_padding(mask, **_) -> _Reading:
+    _require_mask(mask, 1, 2)
+    reading = _by_dtype(mask, _IGNORES, zero_one="F8")
+    if reading.keep is None:
+        return reading
+    read_as = "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
+    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_MHA_EMPTY_ROW)
+
+
+def _read_additive(mask, **_) -> _Reading:
+    _require_mask(mask, 1, 2, 3, 4)
+    reading = _by_dtype(
+        mask, "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden", _trap("0/1 added")
+    )
+    return reading._replace(empty_row=_empty_row(mask, "softmax of -inf only is NaN"))
+
+
+def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
+    _require_mask(mask, 1, 2, 3, 4)
+    if mask.ndim == 1:
+        return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
+    if mask.ndim == 4:
+        return _read_hf_4d(mask, attn_implementation == "sdpa", model)
+    empty_row = "uniform weights under eager, output 0 under sdpa"
+    if mask.ndim == 3:
+        if transformers_major() >= 5:
+            return _refused(_trap("3D"))
+        return _Reading("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], empty_row)
+    keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
+    if sees_causally(model):
+        keep, read_as = keep.expand(-1, -1, mask.shape[1], -1).tril(), read_as + ", beside the model's own causality"
+        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
+    polarity = "1 = keep; anything that is not 0 counts as 1"
+    return _Reading(read_as, polarity, keep, list(_padding_traps(mask)), empty_row)
+
+
+def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
+    if sdpa and mask.dtype != torch.bool and not mask.is_floating_point():
+        return _refused(_trap("4D integers"))
+    bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
+    leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
+    reading = _by_dtype(mask, bools, leak, zero_one="F10", soft="F10")
+    decoder = model is None or sees_causally(model)
+    return reading._replace(
+        read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
+        traps=reading.traps or list(_causality_traps(reading.keep, model)),
+        empty_row=_empty_row(mask, "the output is 0" if sdpa else "softmax of -inf only is NaN"),
+    )
+
+
+def _read_flex(mask, **_) -> _Reading:
+    from torch.nn.attention.flex_attention import BlockMask
+
+    if not isinstance(mask, BlockMask):
+        require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
+        return _refused(_trap("flex"))
+    keep = read_block_mask(mask)
+    (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
+    blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
+    read_as = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped"
+    return _Reading(read_as, _KEEPS, keep, [], "the output is 0", f"a BlockMask of shape {tuple(mask.shape)}")
+
+
+_READERS: dict[str, Callable[..., _Reading]] = {
+    "sdpa": _read_sdpa,
+    "mha": _read_mha,
+    "mha-key-padding": _read_mha_key_padding,
+    "hf": _read_hf,
+    "additive": _read_additive,
+    "flex": _read_flex,
+}
+APIS = tuple(_READERS)
+
+
+def _describe_both(masks: dict, num_heads: int | None) -> Description:
     """The dict of to_mha: what attn_mask and key_padding_mask leave visible together."""
-    extra = set(masks) - {"attn_mask", "key_padding_mask"}
-    given = {name: value for name, value in masks.items() if value is not None}
-    if extra or not given:
+    apis = {"attn_mask": "mha", "key_padding_mask": "mha-key-padding"}
+    tensors = {name: value for name, value in masks.items() if value is not None}
+    if not tensors or not masks.keys() <= apis.keys():
         raise ValueError(
             f"mask: got a dict with {sorted(masks)}, wanted attn_mask or key_padding_mask or both, as "
             "conventions.to_mha returns them."
         )
-    parts = [
-        describe(value, "mha" if name == "attn_mask" else "mha-key-padding", num_heads=num_heads)
-        for name, value in given.items()
-    ]
+    parts = [describe(value, apis[name], num_heads=num_heads) for name, value in tensors.items()]
     traps = [trap for part in parts for trap in part.warnings if trap.id != "F2"]
-    if len(parts) == 2 and parts[0].given.split()[1] != parts[1].given.split()[1]:
-        text = "attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool."
-        traps.append(Trap("F8", text))
+    if len({value.dtype for value in tensors.values()}) > 1:
+        traps.append(_trap("two dtypes"))
     keep = None
     if all(part.keep is not None for part in parts):
         try:
-            keep = torch.broadcast_tensors(*(part.keep for part in parts))
-            keep = keep[0] & keep[-1]
+            keep = parts[0].keep & parts[-1].keep
         except RuntimeError:
-            words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in given.items())
+            words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
             raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
-        traps += [trap for trap in _keep_traps(keep, "mha", None) if trap.id not in {t.id for t in traps}]
-    words = " and ".join(f"{name}, {part.given}," for name, part in zip(given, parts, strict=True)).rstrip(",")
-    read_as = " and ".join(part.read_as for part in parts) + (
-        ": a key is hidden if either hides it" if parts[1:] else ""
-    )
-    return Description("mha", words, read_as, " and ".join(dict.fromkeys(p.polarity for p in parts)), keep, traps)
-
-
-def _hf(mask: Tensor, implementation: str, model) -> Description:
-    api, given, traps = f"hf ({implementation})", describe_tensor(mask), []
-
-    def done(read_as, meaning, keep):
-        if keep is None:
-            return Description(api, given, read_as, meaning, None, traps)
-        keep = _grid(keep)
-        reads_like = "sdpa" if implementation == "sdpa" and mask.ndim == 4 else "hf"
-        return Description(api, given, read_as, meaning, keep, traps + _keep_traps(keep, reads_like, mask))
-
-    if mask.ndim == 1:
-        return done("nothing: it needs a batch, attention_mask[None]", "none", None)
-    if mask.ndim == 2:
-        keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
-        traps += _padding_traps_hf(mask)
-        meaning = "1 = keep; anything that is not 0 counts as 1"
-        if not sees_causally(model):
-            return done(read_as, meaning, keep)
-        keep = keep & torch.ones_like(keep).expand(-1, -1, keep.shape[-1], -1).tril()
-        found = done(read_as + ", beside the model's own causality", meaning, keep)
-        # Left-padded queries are empty under it, as they should be: nobody reads them (F15).
-        return replace(found, warnings=[trap for trap in found.warnings if trap.id != "F2"])
-    if mask.ndim == 3:
-        if transformers_major() >= 5:
-            text = "transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep)."
-            traps.append(Trap("F9", text))
-            return done("nothing: it is refused", "none", None)
-        return done("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None])
-    read_as = "(batch, heads, q_len, k_len)"
-    if model is None or sees_causally(model):
-        read_as += "; on a decoder it replaces the model's own causality"
-    if mask.dtype == torch.bool and implementation == "sdpa":
-        keep, meaning = mask, "True = may attend"
-    elif mask.is_floating_point():
-        keep, meaning = mask > HIDDEN_BELOW, "added to the scores: 0 keeps, very negative hides"
-        traps += [Trap("F10", trap.text) if trap.id == "F6" else trap for trap in _float_traps(mask)]
-    elif implementation == "sdpa":
-        text = "A 4D integer mask is refused under sdpa, and hides nothing under eager. Use conventions.to_hf(keep)."
-        traps.append(Trap("F10", text))
-        return done("nothing: it is refused", "none", None)
-    else:
-        keep, meaning = torch.ones_like(mask, dtype=torch.bool), "added to the scores as 0 and 1: nothing is hidden"
-        text = f"A 4D {str(mask.dtype)[6:]} mask leaks without a word under eager. Use conventions.to_hf(keep)."
-        traps.append(Trap("F10", text))
-        if bool((mask < 0).any()):
-            traps.append(_negative_ints(mask))
-    q_len, k_len = mask.shape[-2:]
-    sees_future = 1 < q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
-    only_padding = torch.equal(keep, keep[..., :1, :].expand_as(keep))
-    if sees_future and not traps and (sees_causally(model) or (model is None and only_padding)):
-        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
-        text = f"{who}: a 4D mask replaces its causality, and here queries see later keys. Add & masks.causal(…)."
-        traps.append(Trap("F10", text))
-    return done(read_as, meaning, keep)
-
-
-def _flex(mask) -> Description:
-    from torch.nn.attention.flex_attention import BlockMask
-
-    if isinstance(mask, BlockMask):
-        keep = read_block_mask(mask)
-        q_len, k_len = keep.shape[-2:]
-        q_block, k_block = mask.BLOCK_SIZE
-        blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-        read_as = f"(batch, heads, q_len, k_len) in {blocks}; only whole blocks are skipped"
-        given = f"a BlockMask of shape {tuple(mask.shape)}"
-        return Description("flex", given, read_as, "True = may attend", keep, _keep_traps(keep, "flex", None))
-    require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
-    text = "flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep)."
-    return Description("flex", describe_tensor(mask), "nothing: it is refused", "none", None, [Trap("F23", text)])
+        ids = {trap.id for trap in traps}
+        traps += [trap for trap in _visible_traps(keep, _MHA_EMPTY_ROW) if trap.id not in ids]
+    given = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
+    read_as = " and ".join(part.read_as for part in parts)
+    read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
+    return Description("mha", given, read_as, " and ".join(dict.fromkeys(p.polarity for p in parts)), keep, traps)
 
 
 def read_block_mask(block_mask) -> Tensor:
-    """bool (batch, heads, q_len, k_len): what the rule of a BlockMask says of every query and key."""
+    """What the rule of a BlockMask says of every query and key.
+
+    Args:
+        block_mask: a ``BlockMask`` of flex_attention.
+
+    Returns:
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
+
+    References:
+        Lesson 09, where masks save work.
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+    """
     from torch.nn.attention.flex_attention import create_mask
 
     return create_mask(block_mask.mask_mod, *block_mask.shape, device=block_mask.kv_num_blocks.device)
@@ -285,194 +348,176 @@ def read_block_mask(block_mask) -> Tensor:
 
 # --- traps -----------------------------------------------------------------------------------------
 
+#: Every warning: its name here → the fact behind it, as the lessons number them, and its words.
+_TRAPS = {
+    "no query itself": "F1: No query sees its own position. {hint}",
+    "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
+    "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
+    "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
+    "Use the 0/1 mask.",
+    "empty rows": "F2: {queries} without any key: {empty_row}.",
+    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: "
+    "an empty query is NaN or uniform, and NaN spreads to every query in the next layer.",
+    "integers refused": "F6: An integer mask is refused: only bool and float are read. Use {remedy}, if 1 means keep.",
+    "0/1 added": "F6: 0/1 added to scores hides nothing. Use conventions.to_additive(keep).",
+    "0/1 float": "{fact}: A float 0/1 mask is added to the scores and hides nothing. "
+    "Use a bool, or conventions.to_additive(keep).",
+    "soft": "{fact}: Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.",
+    "padding as 2D": "F6: It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), "
+    "silently if the sizes fit. Use {remedy}.",
+    "heads": "F8: The first size {size} is no multiple of num_heads={num_heads}, so the module refuses it.",
+    "repeat": "F8: The sequences alternate, as repeat() leaves them, so heads take each other's masks. "
+    "Use repeat_interleave.",
+    "two dtypes": "F8: attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool.",
+    "3D": "F9: transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep).",
+    "4D integers": "F10: A 4D integer mask is refused under sdpa, and hides nothing under eager. "
+    "Use conventions.to_hf(keep).",
+    "4D leak": "F10: A 4D {dtype} mask leaks without a word under eager. Use conventions.to_hf(keep).",
+    "causality": "F10: {who}: a 4D mask replaces its causality, and here queries see later keys. "
+    "Add & masks.causal(…).",
+    "two fills": "F17: Two fills in one mask, one of them -inf: the sum of two masks overflowed. "
+    "Combine as bool, convert once.",
+    "-inf in float16": "F17: -inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN. "
+    "Combine as bool, convert once.",
+    "not in float16": "F17: {fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. "
+    "Use to_additive.",
+    "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. "
+    "Use masked_fill or conventions.to_additive.",
+    "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
+    "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
+    "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
+    "padding of {batch} sequences. It hides no token of a sequence from another. "
+    "Use conventions.to_hf(keep), which is 4D.",
+    "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
+}
 
-def _float_traps(mask: Tensor, key_padding: bool = False) -> list[Trap]:
-    traps = []
-    finite = mask[~mask.isnan()]
-    if len(finite) < mask.numel():
-        text = "NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. Use masked_fill or conventions.to_additive."
-        traps.append(Trap("F18", text))
-    hidden = finite <= HIDDEN_BELOW
-    if not bool(hidden.any()) and bool((finite == 1).any()) and bool(((finite == 0) | (finite == 1)).all()):
-        text = (
-            "A float 0/1 mask is added to the scores and hides nothing. Use a bool, or conventions.to_additive(keep)."
-        )
-        traps.append(Trap("F8" if key_padding else "F6", text))
-    elif bool((~hidden & (finite != 0)).any()):
-        traps.append(
-            Trap("F6", "Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.")
-        )
-    deepest = torch.finfo(mask.dtype).min
-    has_inf = bool((finite == -torch.inf).any())
-    if has_inf and bool((hidden & (finite != -torch.inf)).any()):
-        text = (
-            "Two fills in one mask, one of them -inf: the sum of two masks overflowed. Combine as bool, convert once."
-        )
-        traps.append(Trap("F17", text))
-    elif has_inf and mask.dtype == torch.float16:
-        text = (
-            "-inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN. "
-            "Combine as bool, convert once."
-        )
-        traps.append(Trap("F17", text))
-    elif bool((hidden & (finite > deepest)).any()) and bool((finite < torch.finfo(torch.float16).min).any()):
-        fill = finite[hidden].min().item()
-        text = f"{fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. Use to_additive."
-        traps.append(Trap("F17", text))
-    return traps
+
+def _trap(name: str, **values) -> Trap:
+    """A warning of ``_TRAPS``, its gaps filled."""
+    return Trap(*_TRAPS[name].format(**values).split(": ", 1))
 
 
-def _negative_ints(mask: Tensor) -> Trap:
-    return Trap("F18", f"{int(mask.min())} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.")
+def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
+    """An additive mask with NaN, with values that hide nothing, or with fills that do not fit."""
+    numbers = mask[~mask.isnan()]
+    if len(numbers) < mask.numel():
+        yield _trap("NaN")
+    if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
+        yield _trap("0/1 float", fact=zero_one)
+    elif ((numbers > HIDDEN_BELOW) & (numbers != 0)).any():
+        yield _trap("soft", fact=soft)
+    fills = numbers[numbers <= HIDDEN_BELOW]
+    infinite = fills == -torch.inf
+    if infinite.any() and not infinite.all():
+        yield _trap("two fills")
+    elif infinite.any() and mask.dtype == torch.float16:
+        yield _trap("-inf in float16")
+    elif (fills > torch.finfo(mask.dtype).min).any() and (fills < torch.finfo(torch.float16).min).any():
+        yield _trap("not in float16", fill=fills.min().item())
 
 
-def _repeat_trap(keep: Tensor, num_heads: int) -> list[Trap]:
+def _negative_traps(mask: Tensor) -> Iterator[Trap]:
+    """Integers below 0, as ``~`` makes them."""
+    if (mask < 0).any():
+        yield _trap("negative", lowest=int(mask.min()))
+
+
+def _repeat_traps(keep: Tensor, num_heads: int) -> Iterator[Trap]:
     """Heads of one sequence must lie together; ``repeat`` puts the sequences together instead."""
-    batch = keep.shape[0] // num_heads
-    ours, theirs = keep.unflatten(0, (batch, num_heads)), keep.unflatten(0, (num_heads, batch))
-    alike = torch.equal(ours, ours[:, :1].expand_as(ours))
-    if batch == 1 or num_heads == 1 or alike or not torch.equal(theirs, theirs[:1].expand_as(theirs)):
-        return []
-    text = "The sequences alternate, as repeat() leaves them, so heads take each other's masks. Use repeat_interleave."
-    return [Trap("F8", text)]
+    batch = len(keep) // num_heads
+    by_sequence, by_head = keep.unflatten(0, (batch, num_heads)), keep.unflatten(0, (num_heads, batch))
+    if 1 not in (batch, num_heads) and not _alike(by_sequence, 1) and _alike(by_head, 0):
+        yield _trap("repeat")
 
 
-def _shape_traps(keep: Tensor, api: str) -> list[Trap]:
+def _shape_traps(keep: Tensor | None, remedy: str) -> Iterator[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
-    keep = keep[0, 0]
-    if len(keep) < 2 or torch.equal(keep, keep[:1].expand_as(keep)) or not patterns.padding_side(keep):
-        return []
-    if patterns.recognise(keep)[0].name not in ("irregular", "documents"):
-        return []
-    other = "key_padding_mask" if api == "mha" else "masks.padding(…), which is (batch, 1, 1, k_len)"
-    text = (
-        "It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), silently if the sizes fit. "
-        f"Use {other}."
-    )
-    return [Trap("F6", text)]
+    if keep is None or keep.ndim != 2 or _alike(keep, 0) or not patterns.padding_side(keep):
+        return
+    if patterns.recognise(keep)[0].name in ("irregular", "documents"):
+        yield _trap("padding as 2D", remedy=remedy)
 
 
-def _padding_traps_hf(mask: Tensor) -> list[Trap]:
-    traps = []
-    if mask.is_floating_point() and bool((mask < 0).any()):
-        text = "In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. Use the 0/1 mask."
-        return [Trap("F1", text)]
-    if bool((mask < 0).any()):
-        traps.append(_negative_ints(mask))
-    elif not bool(((mask == 0) | (mask == 1)).all()):
-        traps.append(
-            Trap(
-                "S1.4",
-                "Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
-            )
-        )
-    keep = mask != 0
+def _padding_traps(mask: Tensor) -> Iterator[Trap]:
+    """A 2D mask of Hugging Face that is not what is read: (batch, k_len) of 0 and 1."""
+    keep, negative = mask != 0, bool((mask < 0).any())
+    if negative and mask.is_floating_point():
+        yield _trap("additive 2D")
+        return
+    yield from _negative_traps(mask)
+    if not negative and ((mask != 1) & keep).any():
+        yield _trap("ids")
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
-        looks = patterns.recognise(keep)[0].name
-        pairwise = looks == "irregular" and not patterns.padding_side(keep)
-        if pairwise or looks in ("causal", "sliding window", "prefix", "banded", "documents"):
-            text = (
-                f"It looks like (q_len, k_len){'' if pairwise else ', ' + looks}, but a 2D mask is read as "
-                f"(batch, k_len): padding of {len(mask)} sequences. It hides no token of a sequence from another. "
-                "Use conventions.to_hf(keep), which is 4D."
-            )
-            traps.append(Trap("S1.3", text))
-    return traps
+        name = patterns.recognise(keep)[0].name
+        if name in ("causal", "sliding window", "prefix", "banded", "documents"):
+            yield _trap("pairs as 2D", pattern=f", {name}", batch=len(mask))
+        elif name == "irregular" and not patterns.padding_side(keep):
+            yield _trap("pairs as 2D", pattern="", batch=len(mask))
 
 
-def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> list[Trap]:
-    """Traps that show in what stays visible, whatever the API."""
+def _causality_traps(keep: Tensor, model) -> Iterator[Trap]:
+    """A 4D mask that shows a decoder the future; without a model, one that shows it and is padding only."""
+    if patterns.shows_future(keep) and (_alike(keep, -2) if model is None else sees_causally(model)):
+        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
+        yield _trap("causality", who=who)
+
+
+def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
+    """What stays visible looks upside down, hides padding as queries too, or leaves queries nothing."""
     batch, _, q_len, k_len = keep.shape
-    traps = []
+    square = q_len == k_len > 1
     empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
-    parts = patterns.recognise(keep)
-    if q_len == k_len > 1 and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
-        traps.append(Trap("F1", f"No query sees its own position. {_upside_down(keep)}"))
-    elif any(part.name == "banded" and part.parameters["back"] == 0 for part in parts):
-        traps.append(Trap("F1", "Every query sees itself and later keys only. Is it triu where tril was meant?"))
-    elif q_len == 1 and empty.any() and not empty.all() and batch > 1:
-        hidden = ~keep[:, :, 0]
-        if bool((hidden[..., 0] | empty[..., 0]).all()) or bool((hidden[..., -1] | empty[..., 0]).all()):
-            row = int(empty.flatten(1).any(dim=1).nonzero()[0])
-            traps.append(Trap("F1", f"Sequence {row} is hidden altogether. {_upside_down(keep)}"))
-    if q_len == k_len > 1 and empty.any() and not empty.all():
-        # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
-        names = {part.name for part in parts}
-        if "hidden queries" in names or (names == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)):
-            text = (
-                "The same positions are hidden as queries and as keys. Hide keys only: an empty query is NaN or "
-                "uniform, and NaN spreads to every query in the next layer."
-            )
-            traps.append(Trap("F5", text))
-    if empty.any():
-        who = _count(int(empty.sum()), "query", "queries")
-        traps.append(Trap("F2", f"{who} without any key: {_empty_row_words(api, mask)}."))
-    return traps
-
-
-def _upside_down(keep: Tensor) -> str:
-    text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
-    meant = patterns.recognise(~keep)
-    if meant[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
-        text += f" Turned over it is: {'; '.join(map(str, meant))}."
-    return text
-
-
-def _empty_row_words(api: str, mask: Tensor | None) -> str:
-    """What an API makes of a row in which everything is hidden."""
-    added = api in ("sdpa", "additive") or (api == "hf" and mask.ndim == 4)
-    if added and mask is not None and mask.is_floating_point():
-        deepest = mask[~mask.isnan()].max().item() if not mask.isnan().all() else -torch.inf
-        deepest = min(deepest, mask[mask <= HIDDEN_BELOW].max().item()) if (mask <= HIDDEN_BELOW).any() else deepest
-        if deepest > -1e5:
-            return f"adding only {deepest:g} to every key keeps the weights as if nothing were hidden"
-        if deepest > -torch.inf:
-            return "a finite fill leaves uniform weights, the mean of all values"
-        if api != "sdpa":
-            return "softmax of -inf only is NaN"
-    words = {
-        "sdpa": "the output is 0",
-        "flex": "the output is 0",
-        "mha": "NaN with need_weights=True, and in eval without gradients; else their attention is 0",
-        "mha-key-padding": "NaN with need_weights=True, and in eval without gradients; else their attention is 0",
-        "hf": "uniform weights under eager, output 0 under sdpa",
-    }
-    return words.get(api, "softmax of -inf only is NaN")
+    some_empty = empty.any() and not empty.all()
+    parts = {part.name: part.parameters for part in patterns.recognise(keep)}
+    if square and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
+        yield _trap("no query itself", hint=_upside_down(keep))
+    elif parts.get("banded", {}).get("back") == 0:
+        yield _trap("triu")
+    elif q_len == 1 < batch and some_empty:
+        ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
+        if ends_hidden.flatten(0, 1).all(dim=0).any():
+            sequence = int(empty.flatten(1).any(dim=1).nonzero()[0])
+            yield _trap("hidden sequence", sequence=sequence, hint=_upside_down(keep))
+    # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
+    same_hidden = square and parts.keys() == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)
+    if square and some_empty and ("hidden queries" in parts or same_hidden):
+        yield _trap("hidden queries")
+    if empty_row and empty.any():
+        count = int(empty.sum())
+        yield _trap("empty rows", queries=f"{count} {'query' if count == 1 else 'queries'}", empty_row=empty_row)
 
 
 # --- words -----------------------------------------------------------------------------------------
 
 
-def _grid(keep: Tensor) -> Tensor:
-    """(batch, heads, q_len, k_len), also from (k_len,)."""
-    return as_4d(keep if keep.ndim > 1 else keep[None])
+def _alike(values: Tensor, dim: int) -> bool:
+    """Whether everything along a dimension is the same."""
+    return torch.equal(values, values.narrow(dim, 0, 1).expand_as(values))
 
 
-def _shape_words(mask: Tensor, api: str) -> str:
-    if api == "mha-key-padding":
-        return "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
-    if mask.ndim == 1:
-        return "(k_len), the same for every query"
-    if mask.ndim == 2:
-        return "(q_len, k_len), the same for every sequence and head"
-    if mask.ndim == 3:
-        return "(batch * heads, q_len, k_len)" if api == "mha" else "(heads, q_len, k_len), the same for every sequence"
-    return "(batch, heads, q_len, k_len)"
+def _upside_down(keep: Tensor) -> str:
+    text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
+    parts = patterns.recognise(~keep)
+    if parts[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
+        text += f" Turned over it is: {'; '.join(map(str, parts))}."
+    return text
 
 
-def _count(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"
+def _empty_row(mask: Tensor, otherwise: str) -> str:
+    """What becomes of a row in which everything is hidden: its fill decides, if that is finite."""
+    if not mask.is_floating_point():
+        return otherwise
+    hidden, numbers = mask[mask <= HIDDEN_BELOW], mask[~mask.isnan()]
+    values = hidden if len(hidden) else numbers
+    fill = values.max().item() if len(values) else -torch.inf
+    if fill > -1e5:
+        return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+    return "a finite fill leaves uniform weights, the mean of all values" if fill > -torch.inf else otherwise
 
 
-def _places(rows: list[tuple[int, int, int]], shape) -> str:
-    if not rows:
-        return "no query"
-    names = [
-        ", ".join(
-            f"{word} {index}"
-            for word, index, size in zip(("sequence", "head", "query"), row, shape[:3], strict=True)
-            if size > 1 or word == "query"
-        )
-        for row in rows
-    ]
-    return "; ".join(names[:4]) + (f"; and {len(names) - 4} more" if len(names) > 4 else "")
+def _query_names(rows: list[tuple[int, int, int]], shape) -> str:
+    """Where queries are that see nothing: the first four by name."""
+    words = [(dim, word) for dim, word in enumerate(("sequence", "head", "query")) if shape[dim] > 1 or word == "query"]
+    names = [", ".join(f"{word} {row[dim]}" for dim, word in words) for row in rows[:4]]
+    more = [f"and {len(rows) - 4} more"] if len(rows) > 4 else []
+    return "; ".join(names + more) or "no query"
