@@ -23,7 +23,7 @@ from ._validation import (
     require_tensor,
 )
 from .describe import Description, describe, read_block_mask
-from .patterns import recognise
+from .patterns import recognise, shows_future
 
 __all__ = [
     "Description",
@@ -45,9 +45,20 @@ __all__ = [
 def fill_value(fill, dtype: torch.dtype) -> float:
     """The number that hides a key: ``"min"`` → finfo(dtype).min, ``"-inf"`` → -inf, a float → itself.
 
+    Args:
+        fill: ``"min"``, ``"-inf"``, or a negative number.
+        dtype: the float dtype of the mask that is filled.
+
+    Returns:
+        A negative float that dtype can hold.
+
     Raises:
         TypeError: dtype is not a float dtype, or fill is neither a name nor a number.
         ValueError: fill is NaN, not negative, an unknown name, or does not fit into dtype.
+
+    References:
+        Lesson 04, "Which number?"
+        https://docs.pytorch.org/docs/2.13/type_info.html
     """
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(
@@ -57,17 +68,16 @@ def fill_value(fill, dtype: torch.dtype) -> float:
     if fill == "min":
         return torch.finfo(dtype).min
     if fill == "-inf":
-        return float("-inf")
-    if isinstance(fill, str):
-        raise ValueError(f'fill: got {fill!r}, wanted "min", "-inf" or a negative number.')
+        return -torch.inf
     if isinstance(fill, bool) or not isinstance(fill, int | float):
-        raise TypeError(f'fill: got {describe_tensor(fill)}, wanted "min", "-inf" or a negative number.')
+        error = ValueError if isinstance(fill, str) else TypeError
+        raise error(f'fill: got {describe_tensor(fill)}, wanted "min", "-inf" or a negative number.')
     fill = float(fill)
     if not fill < 0:
         raise ValueError(
             f"fill: got {fill}, wanted a negative number. It is added to the scores of hidden keys; 0 hides nothing."
         )
-    if fill != float("-inf") and fill < torch.finfo(dtype).min:
+    if -torch.inf < fill < torch.finfo(dtype).min:
         raise ValueError(
             f"fill: got {fill:g}, which does not fit into {dtype} (smallest {torch.finfo(dtype).min:g}). "
             'Use fill="min" or fill="-inf".'
@@ -83,9 +93,16 @@ def to_sdpa(keep: Tensor) -> Tensor:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+
     Returns:
         The same bool tensor (SDPA keeps where True), with a 2D keep left 2D. It shares memory with keep.
-    See:
+
+    Raises:
+        TypeError: keep is no tensor, or not bool.
+        ValueError: keep is empty or does not have 2 to 4 dimensions.
+
+    References:
+        Lesson 00, "Which mask am I holding?", and Lesson 05.
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     return require_keep(keep)
@@ -100,12 +117,20 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). Its batch and
-            q_len are taken as they are: expand a size of 1 that stands for more.
+            q_len are taken as they are: expand a size of 1 that is meant for more.
         num_heads: heads of the module.
+
     Returns:
         ``attn_mask`` (q_len, k_len) or (batch * num_heads, q_len, k_len) or None, and
-        ``key_padding_mask`` (batch, k_len) or None.
-    See:
+        ``key_padding_mask`` (batch, k_len) or None; bool, True = ignore.
+
+    Raises:
+        TypeError: keep is no tensor or not bool, or num_heads is no int.
+        ValueError: keep is empty, does not have 2 to 4 dimensions, or has neither 1 nor num_heads heads; num_heads is
+            below 1.
+
+    References:
+        Lesson 06.
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
@@ -119,16 +144,13 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
         )
     per_query = keep.any(dim=0)[0]  # (q_len, k_len): what at least one sequence lets a query see
     per_key = keep.any(dim=2)[:, 0]  # (batch, k_len): what at least one query of a sequence sees
-    if heads == 1 and torch.equal(per_query & per_key[:, None, None], keep):
-        queries_alike = torch.equal(per_query, per_query[:1].expand_as(per_query))
-        sequences_alike = torch.equal(per_key, per_key[:1].expand_as(per_key))
-        if queries_alike and states_batch and (batch > 1 or q_len == 1):
-            return {"attn_mask": None, "key_padding_mask": ~per_key}
-        if sequences_alike:
-            return {"attn_mask": ~per_query, "key_padding_mask": None}
-        return {"attn_mask": ~per_query, "key_padding_mask": ~per_key}
-    ignore = ~keep.expand(batch, num_heads, q_len, k_len).reshape(batch * num_heads, q_len, k_len)
-    return {"attn_mask": ignore, "key_padding_mask": None}
+    if heads > 1 or not torch.equal(per_query & per_key[:, None, None], keep):
+        ignore = ~keep.expand(batch, num_heads, q_len, k_len).flatten(0, 1)
+        return {"attn_mask": ignore, "key_padding_mask": None}
+    queries_alike = torch.equal(per_query, per_query[:1].expand_as(per_query))
+    only_keys = queries_alike and states_batch and (batch > 1 or q_len == 1)
+    only_queries = not only_keys and torch.equal(per_key, per_key[:1].expand_as(per_key))
+    return {"attn_mask": None if only_keys else ~per_query, "key_padding_mask": None if only_queries else ~per_key}
 
 
 def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | float = "min") -> Tensor:
@@ -138,8 +160,18 @@ def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | fl
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         dtype: the dtype of the scores.
         fill: ``"min"`` (finfo(dtype).min, what Hugging Face uses), ``"-inf"``, or a negative number.
+
     Returns:
-        A new tensor of keep's shape and the given dtype.
+        A new tensor of keep's shape and of dtype.
+
+    Raises:
+        TypeError: keep is no bool tensor, dtype no float dtype, or fill neither a name nor a number.
+        ValueError: keep is empty or does not have 2 to 4 dimensions, or fill is not negative, unknown, or does not fit
+            into dtype.
+
+    References:
+        Lesson 04.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     require_keep(keep)
     value = fill_value(fill, dtype)
@@ -163,19 +195,25 @@ def to_hf(
         model: the model itself. Implementation and dtype are taken from it, a decoder is recognised, and under
             transformers 4 an encoder such as BertModel gets the 3D form, the only per-query one it reads there.
         ndim: 2, 3 or 4 asks for that form and refuses a keep that does not fit into it.
+
     Returns:
         If keep says nothing about queries and heads, that is, its shape is (batch, 1, 1, k_len): the 2D
         int64 mask (batch, k_len), 1 = keep; a decoder then adds its own causality. Otherwise the additive 4D
         mask (0 and finfo(dtype).min), the one form that is right under both implementations. 3D, where asked
         for: int64 (batch, q_len, k_len), 1 = keep.
+
     Raises:
-        TypeError: keep is no bool tensor, or model no Hugging Face model.
+        TypeError: keep is no bool tensor, model no Hugging Face model, or dtype no float dtype.
         ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
-            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4).
+            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4); an unknown
+            attn_implementation; a keep that is empty or does not have 2 to 4 dimensions.
+
     Warns:
         UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
             recognised and passes; otherwise put ``masks.causal`` into keep.
-    See:
+
+    References:
+        Lesson 07.
         https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     shape = tuple(require_keep(keep).shape)
@@ -193,23 +231,20 @@ def to_hf(
         )
     if ndim == 3:
         return _to_hf_3d(keep, shape)
-    if ndim == 4 and causal and _shows_future(keep):
+    if ndim == 4 and causal and shows_future(keep):
         if _keeps_its_own_causality(model):
             raise ValueError(
                 f"keep: got shape {shape} that lets queries see later keys; {type(model).__name__} under eager in "
                 "transformers 4 hides them whatever its attention_mask says. Load it with attn_implementation='sdpa'."
             )
         if not any(part.name == "prefix" for part in recognise(keep)):
-            _warn_of_the_future(shape, model)
+            warnings.warn(
+                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} "
+                "a 4D mask replaces its own causality, so the future is visible. "
+                "Did you mean keep & masks.causal(q_len, k_len)?",
+                stacklevel=2,
+            )
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
-
-
-def _warn_of_the_future(shape: tuple[int, ...], model) -> None:
-    warnings.warn(
-        f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D mask "
-        "replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, k_len)?",
-        stacklevel=3,
-    )
 
 
 def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
@@ -220,12 +255,12 @@ def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None)
         return attn_implementation, torch.float32 if dtype is None else dtype, False
     if not hasattr(model, "config") or not hasattr(model, "dtype"):
         raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
-    theirs = model.config._attn_implementation
-    require_attn_implementation(theirs)
-    for name, given, found in (("attn_implementation", attn_implementation, theirs), ("dtype", dtype, model.dtype)):
-        if given is not None and given != found:
-            raise ValueError(f"{name}: got {given!r}, but the model has {found!r}; leave it out beside a model.")
-    return theirs, model.dtype, sees_causally(model)
+    own = {"attn_implementation": model.config._attn_implementation, "dtype": model.dtype}
+    require_attn_implementation(own["attn_implementation"])
+    for (name, value), asked in zip(own.items(), (attn_implementation, dtype), strict=True):
+        if asked is not None and asked != value:
+            raise ValueError(f"{name}: got {asked!r}, but the model has {value!r}; leave it out beside a model.")
+    return *own.values(), sees_causally(model)
 
 
 def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -237,11 +272,6 @@ def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
             "(batch, q_len, k_len) and no mask per head; transformers 5 does."
         )
     return keep[:, 0].long()
-
-
-def _shows_future(keep: Tensor) -> bool:
-    q_len, k_len = keep.shape[-2:]
-    return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
 
 
 def _keeps_its_own_causality(model) -> bool:
@@ -256,12 +286,18 @@ def to_flex(keep: Tensor, q_len: int | None = None):
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len). It is copied.
         q_len: number of queries, where keep says nothing about them (size 1), as a padding mask does.
+
     Returns:
         A ``BlockMask`` with torch's blocks of 128 × 128: a shorter mask is one block, in which nothing can
         be skipped. Batch and heads of size 1 broadcast.
+
     Raises:
-        ValueError: q_len beside a keep that already has another number of queries.
-    See:
+        TypeError: keep is no tensor or not bool, or q_len is no int.
+        ValueError: q_len is below 1, or keep has another number of queries already; keep is empty or does not have
+            2 to 4 dimensions.
+
+    References:
+        Lesson 09, and the cheat sheet.
         https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import create_block_mask
@@ -291,15 +327,20 @@ def from_sdpa(attn_mask: Tensor) -> Tensor:
     Args:
         attn_mask: (q_len, k_len) or anything that broadcasts to (batch, heads, q_len, k_len); bool
             (True = may attend) or additive float.
+
+    Returns:
+        bool of attn_mask's shape, True = may attend; a bool attn_mask itself.
+
     Raises:
-        TypeError: an integer mask, which SDPA itself refuses.
-        ValueError: a float mask that is 0/1 or a soft bias.
+        TypeError: no tensor, or an integer mask, which SDPA itself refuses.
+        ValueError: a float mask that is 0/1, a soft bias or NaN; an empty mask, or one without 2 to 4 dimensions.
+
+    References:
+        Lesson 00, "Which mask am I holding?"
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a bool mask (True = may attend) or an additive float mask, with 2 to 4 dimensions"
-    require_tensor(attn_mask, "attn_mask", (2, 3, 4), wanted)
-    if attn_mask.dtype == torch.bool:
-        return attn_mask
-    return from_additive(attn_mask, name="attn_mask")
+    return _from_bool_or_additive(attn_mask, "attn_mask", (2, 3, 4), wanted)
 
 
 def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = None, *, num_heads: int = 1) -> Tensor:
@@ -309,38 +350,51 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
         attn_mask: (q_len, k_len) or (batch * num_heads, q_len, k_len); bool (True = ignore) or additive.
         key_padding_mask: (batch, k_len); bool (True = ignore) or additive.
         num_heads: heads of the module, to unfold a 3D attn_mask.
+
     Returns:
-        bool (batch, heads, q_len, k_len), with sizes of 1 where the masks say nothing.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the masks say nothing.
+
     Raises:
-        ValueError: both masks missing, or shapes that do not fit together.
+        TypeError: a mask that is no tensor or holds integers, or num_heads is no int.
+        ValueError: both masks missing, shapes that do not fit together, a float mask that is 0/1, a soft bias or NaN,
+            an empty mask, or num_heads below 1.
+
+    References:
+        Lesson 06.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
     if attn_mask is None and key_padding_mask is None:
         raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
-    keep = None
-    if attn_mask is not None:
-        wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
-        require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
-        keep = _from_ignore_or_additive(attn_mask, "attn_mask")
-        if keep.ndim == 3:
-            if keep.shape[0] % num_heads:
-                raise ValueError(
-                    f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
-                    f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
-                )
-            keep = keep.unflatten(0, (-1, num_heads))
-        keep = as_4d(keep)
-    if key_padding_mask is not None:
-        wanted = "(batch, k_len), bool (True = ignore) or additive float"
-        require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
-        visible = _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
-        if keep is not None and (keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0])):
-            raise ValueError(
-                f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
-                f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
-            )
-        keep = visible if keep is None else keep & visible
-    return keep
+    keep = None if attn_mask is None else _from_attn_mask(attn_mask, num_heads)
+    if key_padding_mask is None:
+        return keep
+    wanted, hint = "(batch, k_len), bool (True = ignore) or additive float", "Add the batch: key_padding_mask[None]."
+    visible = _from_bool_or_additive(key_padding_mask, "key_padding_mask", (2,), wanted, hint, ignore=True)
+    visible = visible[:, None, None]
+    if keep is None:
+        return visible
+    if keep.shape[-1] != visible.shape[-1] or len(keep) not in (1, len(visible)):
+        raise ValueError(
+            f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
+            f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
+        )
+    return keep & visible
+
+
+def _from_attn_mask(attn_mask: Tensor, num_heads: int) -> Tensor:
+    """bool (1 or batch, 1 or num_heads, q_len, k_len), True = may attend."""
+    wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
+    hint = "A 4D mask belongs to SDPA or Hugging Face."
+    keep = _from_bool_or_additive(attn_mask, "attn_mask", (2, 3), wanted, hint, ignore=True)
+    if keep.ndim == 2:
+        return as_4d(keep)
+    if len(keep) % num_heads:
+        raise ValueError(
+            f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
+            f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
+        )
+    return keep.unflatten(0, (-1, num_heads))
 
 
 def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor:
@@ -350,34 +404,40 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
         attention_mask: (batch, k_len) with 1 or True = keep, or the additive 4D form, or under sdpa the
             bool 4D form (True = may attend), or under transformers 4 (batch, q_len, k_len) with 1 = keep.
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``.
+
     Returns:
-        bool (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the shape of the
-        4D mask.
+        bool, True = may attend: (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the
+        shape of the 4D mask.
+
     Raises:
-        TypeError, ValueError: forms that a model would misread: 3D in transformers 5, 4D integers, 4D bool
-            under eager, 4D float 0/1, values other than 0 and 1 in 2D.
+        TypeError: no tensor, or what a model would misread: 4D integers, 4D bool under eager.
+        ValueError: what a model would misread: 3D in transformers 5, 4D float that is 0/1 or a soft bias, values
+            other than 0 and 1 in 2D; an empty or 1D mask, or an unknown attn_implementation.
+
+    References:
+        Lesson 07.
+        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     require_attn_implementation(attn_implementation)
     wanted = "(batch, k_len) with 1 = keep, or (batch, 1 or heads, q_len, k_len) additive"
-    hint = ""
-    reads_3d = transformers_major() < 5
-    if isinstance(attention_mask, Tensor) and attention_mask.ndim == 1:
-        hint = "Add the batch: attention_mask[None]."
-    elif isinstance(attention_mask, Tensor) and attention_mask.ndim == 3:
-        hint = "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep)."
-    require_tensor(attention_mask, "attention_mask", (2, 3, 4) if reads_3d else (2, 4), wanted, hint)
-    if attention_mask.ndim == 2:
-        return read_zero_one(attention_mask, "attention_mask")[:, None, None, :]
-    if attention_mask.ndim == 3:
-        return read_zero_one(attention_mask, "attention_mask")[:, None]
-    if attention_mask.dtype == torch.bool:
-        if attn_implementation == "eager":
-            raise TypeError(
-                f"attention_mask: got {describe_tensor(attention_mask)} for eager attention, which adds it to the "
-                "scores as 0 and 1 and so hides nothing. Did you mean conventions.to_hf(keep, 'eager')?"
-            )
-        return attention_mask
-    return from_additive(attention_mask, name="attention_mask")
+    hints = {
+        1: "Add the batch: attention_mask[None].",
+        3: "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep).",
+    }
+    hint = hints.get(attention_mask.ndim, "") if isinstance(attention_mask, Tensor) else ""
+    ranks = (2, 3, 4) if transformers_major() < 5 else (2, 4)
+    require_tensor(attention_mask, "attention_mask", ranks, wanted, hint)
+    if attention_mask.ndim < 4:
+        keep = read_zero_one(attention_mask, "attention_mask")
+        return keep[:, None, None] if keep.ndim == 2 else keep[:, None]
+    if attention_mask.dtype != torch.bool:
+        return from_additive(attention_mask, name="attention_mask")
+    if attn_implementation == "eager":
+        raise TypeError(
+            f"attention_mask: got {describe_tensor(attention_mask)} for eager attention, which adds it to the "
+            "scores as 0 and 1 and so hides nothing. Did you mean conventions.to_hf(keep, 'eager')?"
+        )
+    return attention_mask
 
 
 def from_flex(block_mask) -> Tensor:
@@ -385,10 +445,16 @@ def from_flex(block_mask) -> Tensor:
 
     Args:
         block_mask: a BlockMask; its rule is asked for every query and key, not only for whole blocks.
+
     Returns:
-        bool (batch, heads, q_len, k_len), with sizes of 1 where the BlockMask broadcasts.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
+
     Raises:
         TypeError: something else.
+
+    References:
+        Lesson 09, and the cheat sheet.
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import BlockMask
 
@@ -406,11 +472,18 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
         fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
         name: what the argument is called in errors.
+
     Returns:
-        bool of the same shape.
+        bool of the same shape, True = may attend.
+
     Raises:
         TypeError: not a float tensor.
-        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask).
+        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask); a tensor that is
+            empty or does not have 1 to 4 dimensions, or an unknown fill.
+
+    References:
+        Lesson 04.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a float tensor of 0 (kept) and very negative values (hidden)"
     require_tensor(bias, name, (1, 2, 3, 4), wanted)
@@ -425,26 +498,30 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
     else:
         wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
-    if bool((kept | hidden).all()):
+    others = bias[~(kept | hidden)]
+    if not len(others):
         return kept
     if bool((kept | (bias == 1)).all()):
-        raise ValueError(
-            f"{name}: got {describe_tensor(bias)} with the values 0 and 1, wanted {wanted}. Added to scores, "
-            "0/1 hides nothing. Did you mean conventions.to_additive(keep)?"
+        values, hint = (
+            "values 0 and 1",
+            "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
         )
-    odd = bias[~(kept | hidden)].flatten()[0].item()
-    raise ValueError(
-        f"{name}: got {describe_tensor(bias)} with the value {odd:g}, wanted {wanted}. "
-        "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
-    )
+    else:
+        values = f"value {others[0].item():g}"
+        hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
+    raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
 
 
-def _from_ignore_or_additive(value: Tensor, name: str) -> Tensor:
-    if value.dtype == torch.bool:
-        return ~value
-    if not value.is_floating_point():
+def _from_bool_or_additive(
+    mask, name: str, ranks: tuple[int, ...], wanted: str, hint: str = "", *, ignore: bool = False
+) -> Tensor:
+    """bool of mask's shape, True = may attend, from a bool mask (True = may attend, or ignore) or an additive one."""
+    require_tensor(mask, name, ranks, wanted, hint)
+    if mask.dtype == torch.bool:
+        return ~mask if ignore else mask
+    if ignore and not mask.is_floating_point():
         raise TypeError(
-            f"{name}: got {describe_tensor(value)}, wanted bool (True = ignore) or additive float. "
+            f"{name}: got {describe_tensor(mask)}, wanted bool (True = ignore) or additive float. "
             "MultiheadAttention refuses integers. From a 0/1 attention_mask: attention_mask == 0."
         )
-    return from_additive(value, name=name)
+    return from_additive(mask, name=name)

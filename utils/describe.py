@@ -166,21 +166,24 @@ _SHAPES = {
 _MHA_EMPTY_ROW = "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
 
 
-def _require_mask(mask, *ranks: int) -> None:
+def _require_mask(mask, ranks: tuple[int, ...]) -> None:
+    """Refuses what is no mask at all."""
     require_tensor(mask, "mask", ranks, f"a mask with {' or '.join(map(str, ranks))} dimensions")
     if mask.is_complex():
         raise TypeError(f"mask: got {describe_tensor(mask)}, wanted bool, integers or real floats.")
 
 
 def _refused(*traps: Trap, read_as: str = "nothing: it is refused", polarity: str = "none") -> _Reading:
+    """The reading of a mask that the API refuses."""
     return _Reading(read_as, polarity, None, list(traps))
 
 
-def _by_dtype(mask: Tensor, bools: str, leak: Trap | None = None, *, zero_one="F6", soft="F6") -> _Reading:
+def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6", soft="F6") -> _Reading:
     """Reads float as added to the scores, and bool as ``bools`` says; refuses integers, unless they leak.
 
     Args:
-        mask: bool, integers or float, of 1 to 4 dimensions.
+        mask: bool, integers or float, as it came.
+        ranks: numbers of dimensions that it may have.
         bools: ``_KEEPS`` or ``_IGNORES``; beside ``leak`` other words.
         leak: what to warn of where bool and integers are added to the scores as 0 and 1.
         zero_one: the fact behind floats that are 0 and 1.
@@ -188,7 +191,11 @@ def _by_dtype(mask: Tensor, bools: str, leak: Trap | None = None, *, zero_one="F
 
     Returns:
         A reading whose dimensions are the last ones of (batch, heads, q_len, k_len).
+
+    Raises:
+        TypeError, ValueError: it is no mask at all.
     """
+    _require_mask(mask, ranks)
     shape = _SHAPES[mask.ndim]
     if mask.is_floating_point():
         polarity = "added to the scores: 0 keeps, very negative hides"
@@ -202,15 +209,13 @@ def _by_dtype(mask: Tensor, bools: str, leak: Trap | None = None, *, zero_one="F
 
 
 def _read_sdpa(mask, **_) -> _Reading:
-    _require_mask(mask, 2, 3, 4)
-    reading = _by_dtype(mask, _KEEPS)
+    reading = _by_dtype(mask, (2, 3, 4), _KEEPS)
     traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
     return reading._replace(traps=traps, empty_row=_empty_row(mask, "the output is 0"))
 
 
 def _read_mha(mask, num_heads, **_) -> _Reading:
-    _require_mask(mask, 2, 3)
-    reading = _by_dtype(mask, _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
+    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
     keep, traps = reading.keep, reading.traps
     if keep is None or mask.ndim == 2:
         return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
@@ -219,16 +224,12 @@ def _read_mha(mask, num_heads, **_) -> _Reading:
     if len(mask) % num_heads:
         trap = _trap("heads", size=len(mask), num_heads=num_heads)
         return _refused(*traps, trap, polarity=reading.polarity)
-    return reading._replace(
-        read_as=f"(batch * {num_heads} heads, q_len, k_len)",
-        keep=keep.unflatten(0, (-1, num_heads)),
-        traps=[*traps, *_repeat_traps(keep, num_heads)],
-    )
+    read_as, traps = f"(batch * {num_heads} heads, q_len, k_len)", [*traps, *_repeat_traps(keep, num_heads)]
+    return reading._replace(read_as=read_as, keep=keep.unflatten(0, (-1, num_heads)), traps=traps)
 
 
 def _read_mha_key_padding(mask, **_) -> _Reading:
-    _require_mask(mask, 1, 2)
-    reading = _by_dtype(mask, _IGNORES, zero_one="F8")
+    reading = _by_dtype(mask, (1, 2), _IGNORES, zero_one="F8")
     if reading.keep is None:
         return reading
     read_as = "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
@@ -236,15 +237,13 @@ def _read_mha_key_padding(mask, **_) -> _Reading:
 
 
 def _read_additive(mask, **_) -> _Reading:
-    _require_mask(mask, 1, 2, 3, 4)
-    reading = _by_dtype(
-        mask, "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden", _trap("0/1 added")
-    )
+    bools = "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden"
+    reading = _by_dtype(mask, (1, 2, 3, 4), bools, _trap("0/1 added"))
     return reading._replace(empty_row=_empty_row(mask, "softmax of -inf only is NaN"))
 
 
 def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
-    _require_mask(mask, 1, 2, 3, 4)
+    _require_mask(mask, (1, 2, 3, 4))
     if mask.ndim == 1:
         return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
@@ -267,7 +266,7 @@ def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
         return _refused(_trap("4D integers"))
     bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
     leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
-    reading = _by_dtype(mask, bools, leak, zero_one="F10", soft="F10")
+    reading = _by_dtype(mask, (4,), bools, leak, zero_one="F10", soft="F10")
     decoder = model is None or sees_causally(model)
     return reading._replace(
         read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
@@ -449,10 +448,9 @@ def _padding_traps(mask: Tensor) -> Iterator[Trap]:
         yield _trap("ids")
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
         name = patterns.recognise(keep)[0].name
-        if name in ("causal", "sliding window", "prefix", "banded", "documents"):
-            yield _trap("pairs as 2D", pattern=f", {name}", batch=len(mask))
-        elif name == "irregular" and not patterns.padding_side(keep):
-            yield _trap("pairs as 2D", pattern="", batch=len(mask))
+        irregular = name == "irregular" and not patterns.padding_side(keep)
+        if irregular or name in ("causal", "sliding window", "prefix", "banded", "documents"):
+            yield _trap("pairs as 2D", pattern="" if irregular else f", {name}", batch=len(mask))
 
 
 def _causality_traps(keep: Tensor, model) -> Iterator[Trap]:
