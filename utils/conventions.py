@@ -1,7 +1,7 @@
 """Converts masks between ``keep`` and the conventions of PyTorch and Hugging Face.
 
 ``keep`` is the one convention inside this package: a bool tensor, True = may attend, broadcastable to
-(batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is made from it here,
+(batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is built from it here,
 at the edge, or read back into it. What cannot be read without guessing is refused.
 
 Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (the table) and 02 (padding).
@@ -248,7 +248,7 @@ def to_hf(
 
 
 def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
-    """(implementation, dtype, hides the future by itself) of a model, or as given, or the defaults."""
+    """(implementation, dtype, hides the future by itself) of a model, or as asked for, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
         require_attn_implementation(attn_implementation)
@@ -311,7 +311,7 @@ def to_flex(keep: Tensor, q_len: int | None = None):
         )
 
     def mask_mod(b, h, q, k):
-        # A size of 1 stands for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
+        # A size of 1 is the same for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
     sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
@@ -364,15 +364,15 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
-    if attn_mask is None and key_padding_mask is None:
-        raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
     keep = None if attn_mask is None else _from_attn_mask(attn_mask, num_heads)
     if key_padding_mask is None:
+        if keep is None:
+            raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
         return keep
     wanted, hint = "(batch, k_len), bool (True = ignore) or additive float", "Add the batch: key_padding_mask[None]."
     visible = _from_bool_or_additive(key_padding_mask, "key_padding_mask", (2,), wanted, hint, ignore=True)
     visible = visible[:, None, None]
-    if keep is None:
+    if attn_mask is None or keep is None:
         return visible
     if keep.shape[-1] != visible.shape[-1] or len(keep) not in (1, len(visible)):
         raise ValueError(

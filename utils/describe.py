@@ -67,7 +67,7 @@ class Description:
         """The description as (heading, text) pairs, as printed."""
         rows = [("reads", f"{self.given} as {self.read_as}"), ("meaning", self.polarity)]
         if self.keep is not None:
-            counts, k_len = self.keys_per_query, self.keep.shape[-1]
+            counts, k_len = self.keep.sum(dim=-1), self.keep.shape[-1]
             low, high = int(counts.min()), int(counts.max())
             rows.append(("pattern", "; ".join(map(str, self.patterns))))
             rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
@@ -136,7 +136,8 @@ def describe(
         keep = as_4d(keep if keep.ndim > 1 else keep[None])
         traps = [*traps, *_visible_traps(keep, reading.empty_row)]
     label = f"hf ({attn_implementation})" if api == "hf" else api
-    return Description(label, reading.given or describe_tensor(mask), reading.read_as, reading.polarity, keep, traps)
+    mask_words = reading.mask_words or describe_tensor(mask)
+    return Description(label, mask_words, reading.read_as, reading.polarity, keep, traps)
 
 
 # --- how each API reads ----------------------------------------------------------------------------
@@ -152,8 +153,8 @@ class _Reading(NamedTuple):
     traps: list[Trap]
     empty_row: str | None = None
     """What becomes of a query that sees nothing; None where that is to be expected."""
-    given: str = ""
-    """What came, in words, if it is no tensor."""
+    mask_words: str = ""
+    """What the mask is, if it is no tensor."""
 
 
 _KEEPS, _IGNORES = "True = may attend", "True = ignore"
@@ -248,7 +249,7 @@ def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
         return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
         return _read_hf_4d(mask, attn_implementation == "sdpa", model)
-    empty_row = "uniform weights under eager, output 0 under sdpa"
+    empty_row: str | None = "uniform weights under eager, output 0 under sdpa"
     if mask.ndim == 3:
         if transformers_major() >= 5:
             return _refused(_trap("3D"))
@@ -262,11 +263,11 @@ def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
 
 
 def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
-    if sdpa and mask.dtype != torch.bool and not mask.is_floating_point():
-        return _refused(_trap("4D integers"))
     bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
     leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
     reading = _by_dtype(mask, (4,), bools, leak, zero_one="F10", soft="F10")
+    if reading.keep is None:
+        return _refused(_trap("4D integers"))
     decoder = model is None or sees_causally(model)
     return reading._replace(
         read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
@@ -312,19 +313,20 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
     traps = [trap for part in parts for trap in part.warnings if trap.id != "F2"]
     if len({value.dtype for value in tensors.values()}) > 1:
         traps.append(_trap("two dtypes"))
-    keep = None
-    if all(part.keep is not None for part in parts):
+    keep, keeps = None, [part.keep for part in parts if part.keep is not None]
+    if len(keeps) == len(parts):
         try:
-            keep = parts[0].keep & parts[-1].keep
+            keep = keeps[0] & keeps[-1]
         except RuntimeError:
             words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
             raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
         ids = {trap.id for trap in traps}
         traps += [trap for trap in _visible_traps(keep, _MHA_EMPTY_ROW) if trap.id not in ids]
-    given = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
+    mask_words = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
     read_as = " and ".join(part.read_as for part in parts)
     read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
-    return Description("mha", given, read_as, " and ".join(dict.fromkeys(p.polarity for p in parts)), keep, traps)
+    polarity = " and ".join(dict.fromkeys(part.polarity for part in parts))
+    return Description("mha", mask_words, read_as, polarity, keep, traps)
 
 
 def read_block_mask(block_mask) -> Tensor:
@@ -342,7 +344,8 @@ def read_block_mask(block_mask) -> Tensor:
     """
     from torch.nn.attention.flex_attention import create_mask
 
-    return create_mask(block_mask.mask_mod, *block_mask.shape, device=block_mask.kv_num_blocks.device)
+    batch, heads, q_len, k_len = block_mask.shape
+    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
 # --- traps -----------------------------------------------------------------------------------------
@@ -398,9 +401,10 @@ def _trap(name: str, **values) -> Trap:
 
 def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
     """An additive mask with NaN, with values that hide nothing, or with fills that do not fit."""
-    numbers = mask[~mask.isnan()]
-    if len(numbers) < mask.numel():
+    numbers = mask
+    if mask.isnan().any():
         yield _trap("NaN")
+        numbers = mask[~mask.isnan()]
     if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
         yield _trap("0/1 float", fact=zero_one)
     elif ((numbers > HIDDEN_BELOW) & (numbers != 0)).any():
@@ -503,8 +507,8 @@ def _upside_down(keep: Tensor) -> str:
 
 def _empty_row(mask: Tensor, otherwise: str) -> str:
     """What becomes of a row in which everything is hidden: its fill decides, if that is finite."""
-    if not mask.is_floating_point():
-        return otherwise
+    if not mask.is_floating_point() or (mask > HIDDEN_BELOW).any(dim=-1).all():
+        return otherwise  # no number decides, or no row is empty
     hidden, numbers = mask[mask <= HIDDEN_BELOW], mask[~mask.isnan()]
     values = hidden if len(hidden) else numbers
     fill = values.max().item() if len(values) else -torch.inf

@@ -4,7 +4,7 @@ The inverse of ``masks``, whose constructors it calls. Nothing is guessed: a pat
 tensor again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -73,11 +73,11 @@ _RANK = {(name, False): 0 for name in ("full", "causal", "sliding window", "pref
 def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
     """Patterns with the parameters that ``keep`` suggests, simplest first, each as ([1 or batch,] q_len, k_len)."""
     _, q_len, k_len = keep.shape
+    offset = k_len - q_len
     yield Pattern("full", {}), masks.full(q_len, k_len)
-    for align in ("lower_right", "upper_left"):
+    for align in ("lower_right", "upper_left") if offset else ("lower_right",):
         yield Pattern("causal", {"align": align}), masks.causal(q_len, k_len, align)
     queries, keys = keep.any(dim=0).nonzero(as_tuple=True)
-    offset = k_len - q_len
     distance = queries + offset - keys  # how far a visible key lies before its query: 0 is itself, negative the future
     nearest, farthest = int(distance.min()), int(distance.max())
     if nearest == 0:
@@ -163,7 +163,7 @@ def _band_in_words(back: int, ahead: int) -> str:
 
 
 #: What is said of each pattern, from its parameters.
-_WORDS = {
+_WORDS: dict[str, Callable[..., str]] = {
     "full": lambda: "full: nothing is hidden",
     "nothing": lambda: "nothing is visible",
     "causal": lambda align: f"causal, aligned {align.replace('_', ' ')}",
