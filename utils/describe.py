@@ -405,18 +405,18 @@ def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
     if mask.isnan().any():
         yield _trap("NaN")
         numbers = mask[~mask.isnan()]
+    hidden = numbers <= HIDDEN_BELOW
     if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
         yield _trap("0/1 float", fact=zero_one)
-    elif ((numbers > HIDDEN_BELOW) & (numbers != 0)).any():
+    elif (~hidden & (numbers != 0)).any():
         yield _trap("soft", fact=soft)
-    fills = numbers[numbers <= HIDDEN_BELOW]
-    infinite = fills == -torch.inf
-    if infinite.any() and not infinite.all():
+    infinite = numbers == -torch.inf
+    if infinite.any() and (hidden & ~infinite).any():
         yield _trap("two fills")
     elif infinite.any() and mask.dtype == torch.float16:
         yield _trap("-inf in float16")
-    elif (fills > torch.finfo(mask.dtype).min).any() and (fills < torch.finfo(torch.float16).min).any():
-        yield _trap("not in float16", fill=fills.min().item())
+    elif (hidden & (numbers > torch.finfo(mask.dtype).min)).any() and (numbers < torch.finfo(torch.float16).min).any():
+        yield _trap("not in float16", fill=numbers[hidden].min().item())
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
