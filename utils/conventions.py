@@ -1,14 +1,13 @@
 """Converts masks between ``keep`` and the conventions of PyTorch and Hugging Face.
 
 ``keep`` is the one convention inside this package: a bool tensor, True = may attend, broadcastable to
-(batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is made from it here,
+(batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is built from it here,
 at the edge, or read back into it. What cannot be read without guessing is refused.
 
 Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (the table) and 02 (padding).
 """
 
 import warnings
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,17 +17,13 @@ from ._validation import (
     HIDDEN_BELOW,
     as_4d,
     describe_tensor,
-    mismatch,
     read_zero_one,
     require_count,
     require_keep,
     require_tensor,
 )
 from .describe import Description, describe, read_block_mask
-from .patterns import recognise
-
-if TYPE_CHECKING:
-    from torch.nn.attention.flex_attention import BlockMask
+from .patterns import recognise, shows_future
 
 __all__ = [
     "Description",
@@ -47,22 +42,23 @@ __all__ = [
 ]
 
 
-def fill_value(fill: str | float, dtype: torch.dtype) -> float:
+def fill_value(fill, dtype: torch.dtype) -> float:
     """The number that hides a key: ``"min"`` → finfo(dtype).min, ``"-inf"`` → -inf, a float → itself.
 
     Args:
-        fill: ``"min"``, ``"-inf"`` or a negative number.
-        dtype: the float dtype of the scores that it is added to.
+        fill: ``"min"``, ``"-inf"``, or a negative number.
+        dtype: the float dtype of the mask that is filled.
 
     Returns:
-        A negative number, or -inf.
+        A negative float that dtype can hold.
 
     Raises:
         TypeError: dtype is not a float dtype, or fill is neither a name nor a number.
         ValueError: fill is NaN, not negative, an unknown name, or does not fit into dtype.
 
     References:
-        Lesson 04; https://docs.pytorch.org/docs/2.13/type_info.html
+        Lesson 04, "Which number?"
+        https://docs.pytorch.org/docs/2.13/type_info.html
     """
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(
@@ -72,17 +68,16 @@ def fill_value(fill: str | float, dtype: torch.dtype) -> float:
     if fill == "min":
         return torch.finfo(dtype).min
     if fill == "-inf":
-        return float("-inf")
-    if isinstance(fill, str):
-        raise ValueError(f'fill: got {fill!r}, wanted "min", "-inf" or a negative number.')
+        return -torch.inf
     if isinstance(fill, bool) or not isinstance(fill, int | float):
-        raise TypeError(mismatch("fill", fill, '"min", "-inf" or a negative number'))
+        error = ValueError if isinstance(fill, str) else TypeError
+        raise error(f'fill: got {describe_tensor(fill)}, wanted "min", "-inf" or a negative number.')
     fill = float(fill)
     if not fill < 0:
         raise ValueError(
             f"fill: got {fill}, wanted a negative number. It is added to the scores of hidden keys; 0 hides nothing."
         )
-    if fill != float("-inf") and fill < torch.finfo(dtype).min:
+    if -torch.inf < fill < torch.finfo(dtype).min:
         raise ValueError(
             f"fill: got {fill:g}, which does not fit into {dtype} (smallest {torch.finfo(dtype).min:g}). "
             'Use fill="min" or fill="-inf".'
@@ -103,11 +98,12 @@ def to_sdpa(keep: Tensor) -> Tensor:
         The same bool tensor (SDPA keeps where True), with a 2D keep left 2D. It shares memory with keep.
 
     Raises:
-        TypeError: keep is no bool tensor.
-        ValueError: keep has a rank other than 2, 3 or 4, or a size of 0.
+        TypeError: keep is no tensor, or not bool.
+        ValueError: keep is empty or does not have 2 to 4 dimensions.
 
     References:
-        Lesson 00; https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
+        Lesson 00, "Which mask am I holding?", and Lesson 05.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     return require_keep(keep)
 
@@ -125,15 +121,17 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
         num_heads: heads of the module.
 
     Returns:
-        A dict: ``attn_mask`` bool (q_len, k_len) or (batch * num_heads, q_len, k_len) or None, and
-        ``key_padding_mask`` bool (batch, k_len) or None; True = ignore.
+        ``attn_mask`` (q_len, k_len) or (batch * num_heads, q_len, k_len) or None, and
+        ``key_padding_mask`` (batch, k_len) or None; bool, True = ignore.
 
     Raises:
-        TypeError: keep is no bool tensor, or num_heads no int.
-        ValueError: keep has a rank other than 2, 3 or 4, or another number of heads; num_heads is below 1.
+        TypeError: keep is no tensor or not bool, or num_heads is no int.
+        ValueError: keep is empty, does not have 2 to 4 dimensions, or has neither 1 nor num_heads heads; num_heads is
+            below 1.
 
     References:
-        Lesson 06; https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
+        Lesson 06.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
     states_batch = require_keep(keep).ndim == 4
@@ -146,14 +144,13 @@ def to_mha(keep: Tensor, num_heads: int) -> dict[str, Tensor | None]:
         )
     per_query = keep.any(dim=0)[0]  # (q_len, k_len): what at least one sequence lets a query see
     per_key = keep.any(dim=2)[:, 0]  # (batch, k_len): what at least one query of a sequence sees
-    if heads == 1 and torch.equal(per_query & per_key[:, None, None], keep):
-        queries_alike = torch.equal(per_query, per_query[:1].expand_as(per_query))
-        if queries_alike and states_batch and (batch > 1 or q_len == 1):
-            return {"attn_mask": None, "key_padding_mask": ~per_key}
-        sequences_alike = torch.equal(per_key, per_key[:1].expand_as(per_key))
-        return {"attn_mask": ~per_query, "key_padding_mask": None if sequences_alike else ~per_key}
-    ignore = ~keep.expand(batch, num_heads, q_len, k_len).reshape(batch * num_heads, q_len, k_len)
-    return {"attn_mask": ignore, "key_padding_mask": None}
+    if heads > 1 or not torch.equal(per_query & per_key[:, None, None], keep):
+        ignore = ~keep.expand(batch, num_heads, q_len, k_len).flatten(0, 1)
+        return {"attn_mask": ignore, "key_padding_mask": None}
+    queries_alike = torch.equal(per_query, per_query[:1].expand_as(per_query))
+    only_keys = queries_alike and states_batch and (batch > 1 or q_len == 1)
+    only_queries = not only_keys and torch.equal(per_key, per_key[:1].expand_as(per_key))
+    return {"attn_mask": None if only_keys else ~per_query, "key_padding_mask": None if only_queries else ~per_key}
 
 
 def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | float = "min") -> Tensor:
@@ -165,14 +162,16 @@ def to_additive(keep: Tensor, dtype: torch.dtype = torch.float32, fill: str | fl
         fill: ``"min"`` (finfo(dtype).min, what Hugging Face uses), ``"-inf"``, or a negative number.
 
     Returns:
-        A new tensor of keep's shape and that dtype.
+        A new tensor of keep's shape and of dtype.
 
     Raises:
         TypeError: keep is no bool tensor, dtype no float dtype, or fill neither a name nor a number.
-        ValueError: keep has a rank other than 2, 3 or 4, or fill does not hide in that dtype.
+        ValueError: keep is empty or does not have 2 to 4 dimensions, or fill is not negative, unknown, or does not fit
+            into dtype.
 
     References:
-        Lesson 04; https://arxiv.org/abs/1706.03762, section 3.2.3
+        Lesson 04.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     require_keep(keep)
     value = fill_value(fill, dtype)
@@ -184,7 +183,7 @@ def to_hf(
     attn_implementation: str | None = None,
     dtype: torch.dtype | None = None,
     *,
-    model: Any = None,
+    model=None,
     ndim: int | None = None,
 ) -> Tensor:
     """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
@@ -204,16 +203,18 @@ def to_hf(
         for: int64 (batch, q_len, k_len), 1 = keep.
 
     Raises:
-        TypeError: keep is no bool tensor, or model no Hugging Face model.
+        TypeError: keep is no bool tensor, model no Hugging Face model, or dtype no float dtype.
         ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
-            for a model that hides them whatever it gets (GPT-2 under eager in transformers 4).
+            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4); an unknown
+            attn_implementation; a keep that is empty or does not have 2 to 4 dimensions.
 
     Warns:
         UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
             recognised and passes; otherwise put ``masks.causal`` into keep.
 
     References:
-        Lesson 07; https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
+        Lesson 07.
+        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     shape = tuple(require_keep(keep).shape)
     keep = as_4d(keep)
@@ -230,7 +231,7 @@ def to_hf(
         )
     if ndim == 3:
         return _to_hf_3d(keep, shape)
-    if ndim == 4 and causal and _shows_future(keep):
+    if ndim == 4 and causal and shows_future(keep):
         if _keeps_its_own_causality(model):
             raise ValueError(
                 f"keep: got shape {shape} that lets queries see later keys; {type(model).__name__} under eager in "
@@ -238,28 +239,28 @@ def to_hf(
             )
         if not any(part.name == "prefix" for part in recognise(keep)):
             warnings.warn(
-                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} a 4D "
-                "mask replaces its own causality, so the future is visible. Did you mean keep & masks.causal(q_len, "
-                "k_len)?",
+                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} "
+                "a 4D mask replaces its own causality, so the future is visible. "
+                "Did you mean keep & masks.causal(q_len, k_len)?",
                 stacklevel=2,
             )
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
 
 
-def _hf_model(model: Any, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
-    """(implementation, dtype, hides the future by itself) of a model, or the arguments, or the defaults."""
+def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
+    """(implementation, dtype, hides the future by itself) of a model, or as asked for, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
         require_attn_implementation(attn_implementation)
         return attn_implementation, torch.float32 if dtype is None else dtype, False
     if not hasattr(model, "config") or not hasattr(model, "dtype"):
-        raise TypeError(mismatch("model", model, "a Hugging Face model, with config and dtype"))
-    theirs = model.config._attn_implementation
-    require_attn_implementation(theirs)
-    for name, asked, actual in (("attn_implementation", attn_implementation, theirs), ("dtype", dtype, model.dtype)):
-        if asked not in (None, actual):
-            raise ValueError(f"{name}: got {asked!r}, but the model has {actual!r}; leave it out beside a model.")
-    return theirs, model.dtype, sees_causally(model)
+        raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
+    own = {"attn_implementation": model.config._attn_implementation, "dtype": model.dtype}
+    require_attn_implementation(own["attn_implementation"])
+    for (name, value), asked in zip(own.items(), (attn_implementation, dtype), strict=True):
+        if asked is not None and asked != value:
+            raise ValueError(f"{name}: got {asked!r}, but the model has {value!r}; leave it out beside a model.")
+    return *own.values(), sees_causally(model)
 
 
 def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -273,18 +274,13 @@ def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
     return keep[:, 0].long()
 
 
-def _shows_future(keep: Tensor) -> bool:
-    q_len, k_len = keep.shape[-2:]
-    return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
-
-
-def _keeps_its_own_causality(model: Any) -> bool:
+def _keeps_its_own_causality(model) -> bool:
     """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
     triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
     return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
-def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
+def to_flex(keep: Tensor, q_len: int | None = None):
     """``block_mask`` for ``torch.nn.attention.flex_attention.flex_attention``.
 
     Args:
@@ -296,11 +292,13 @@ def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
         be skipped. Batch and heads of size 1 broadcast.
 
     Raises:
-        TypeError: keep is no bool tensor, or q_len no int.
-        ValueError: q_len beside a keep that already has another number of queries.
+        TypeError: keep is no tensor or not bool, or q_len is no int.
+        ValueError: q_len is below 1, or keep has another number of queries already; keep is empty or does not have
+            2 to 4 dimensions.
 
     References:
-        Lesson 10; https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+        Lesson 09, and the cheat sheet.
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import create_block_mask
 
@@ -312,8 +310,8 @@ def to_flex(keep: Tensor, q_len: int | None = None) -> "BlockMask":
             f"q_len: got {q_len} beside a keep of shape {tuple(keep.shape)}; wanted {rows}, or leave it out."
         )
 
-    def mask_mod(b: Tensor, h: Tensor, q: Tensor, k: Tensor) -> Tensor:
-        # A size of 1 is for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
+    def mask_mod(b, h, q, k):
+        # A size of 1 is the same for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
     sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
@@ -331,18 +329,18 @@ def from_sdpa(attn_mask: Tensor) -> Tensor:
             (True = may attend) or additive float.
 
     Returns:
-        bool of the same shape, True = may attend.
+        bool of attn_mask's shape, True = may attend; a bool attn_mask itself.
 
     Raises:
-        TypeError: an integer mask, which SDPA itself refuses.
-        ValueError: a float mask that is 0/1 or a soft bias.
+        TypeError: no tensor, or an integer mask, which SDPA itself refuses.
+        ValueError: a float mask that is 0/1, a soft bias or NaN; an empty mask, or one without 2 to 4 dimensions.
 
     References:
-        Lesson 00; https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
+        Lesson 00, "Which mask am I holding?"
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a bool mask (True = may attend) or an additive float mask, with 2 to 4 dimensions"
-    require_tensor(attn_mask, "attn_mask", (2, 3, 4), wanted)
-    return attn_mask if attn_mask.dtype == torch.bool else from_additive(attn_mask, name="attn_mask")
+    return _from_bool_or_additive(attn_mask, "attn_mask", (2, 3, 4), wanted)
 
 
 def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = None, *, num_heads: int = 1) -> Tensor:
@@ -354,35 +352,29 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
         num_heads: heads of the module, to unfold a 3D attn_mask.
 
     Returns:
-        bool (batch, heads, q_len, k_len), with sizes of 1 where the masks say nothing.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the masks say nothing.
 
     Raises:
-        TypeError: integer masks, which the module refuses.
-        ValueError: both masks missing, shapes that do not fit together, or floats that are no mask.
+        TypeError: a mask that is no tensor or holds integers, or num_heads is no int.
+        ValueError: both masks missing, shapes that do not fit together, a float mask that is 0/1, a soft bias or NaN,
+            an empty mask, or num_heads below 1.
 
     References:
-        Lesson 06; https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
+        Lesson 06.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
     """
     require_count(num_heads, "num_heads")
-    if attn_mask is None:
-        if key_padding_mask is None:
-            raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
-        return _from_key_padding(key_padding_mask)
-    wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
-    require_tensor(attn_mask, "attn_mask", (2, 3), wanted, "A 4D mask belongs to SDPA or Hugging Face.")
-    keep = _from_ignore_or_additive(attn_mask, "attn_mask")
-    if keep.ndim == 3:
-        if keep.shape[0] % num_heads:
-            raise ValueError(
-                f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
-                f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
-            )
-        keep = keep.unflatten(0, (-1, num_heads))
-    keep = as_4d(keep)
+    keep = None if attn_mask is None else _from_attn_mask(attn_mask, num_heads)
     if key_padding_mask is None:
+        if keep is None:
+            raise ValueError("from_mha: got neither attn_mask nor key_padding_mask, so there is no mask to read.")
         return keep
-    visible = _from_key_padding(key_padding_mask)
-    if keep.shape[-1] != visible.shape[-1] or keep.shape[0] not in (1, visible.shape[0]):
+    wanted, hint = "(batch, k_len), bool (True = ignore) or additive float", "Add the batch: key_padding_mask[None]."
+    visible = _from_bool_or_additive(key_padding_mask, "key_padding_mask", (2,), wanted, hint, ignore=True)
+    visible = visible[:, None, None]
+    if attn_mask is None or keep is None:
+        return visible
+    if keep.shape[-1] != visible.shape[-1] or len(keep) not in (1, len(visible)):
         raise ValueError(
             f"key_padding_mask: got {describe_tensor(key_padding_mask)} beside an attn_mask of shape "
             f"{tuple(attn_mask.shape)}; wanted the same k_len, and the batch that attn_mask // num_heads has."
@@ -390,10 +382,19 @@ def from_mha(attn_mask: Tensor | None = None, key_padding_mask: Tensor | None = 
     return keep & visible
 
 
-def _from_key_padding(key_padding_mask: Tensor) -> Tensor:
-    wanted = "(batch, k_len), bool (True = ignore) or additive float"
-    require_tensor(key_padding_mask, "key_padding_mask", (2,), wanted, "Add the batch: key_padding_mask[None].")
-    return _from_ignore_or_additive(key_padding_mask, "key_padding_mask")[:, None, None, :]
+def _from_attn_mask(attn_mask: Tensor, num_heads: int) -> Tensor:
+    """bool (1 or batch, 1 or num_heads, q_len, k_len), True = may attend."""
+    wanted = "(q_len, k_len) or (batch * num_heads, q_len, k_len), bool (True = ignore) or additive float"
+    hint = "A 4D mask belongs to SDPA or Hugging Face."
+    keep = _from_bool_or_additive(attn_mask, "attn_mask", (2, 3), wanted, hint, ignore=True)
+    if keep.ndim == 2:
+        return as_4d(keep)
+    if len(keep) % num_heads:
+        raise ValueError(
+            f"attn_mask: got {describe_tensor(attn_mask)}, whose first size is no multiple of "
+            f"num_heads={num_heads}; wanted (batch * num_heads, q_len, k_len), heads of one sequence together."
+        )
+    return keep.unflatten(0, (-1, num_heads))
 
 
 def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor:
@@ -405,38 +406,41 @@ def from_hf(attention_mask: Tensor, attn_implementation: str = "sdpa") -> Tensor
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``.
 
     Returns:
-        bool (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the shape of the
-        4D mask; True = may attend.
+        bool, True = may attend: (batch, 1, 1, k_len) for a 2D mask, (batch, 1, q_len, k_len) for a 3D one, else the
+        shape of the 4D mask.
 
     Raises:
-        TypeError: forms that a model would misread: 4D integers, 4D bool under eager.
-        ValueError: 3D in transformers 5, 4D float 0/1, values other than 0 and 1 in 2D.
+        TypeError: no tensor, or what a model would misread: 4D integers, 4D bool under eager.
+        ValueError: what a model would misread: 3D in transformers 5, 4D float that is 0/1 or a soft bias, values
+            other than 0 and 1 in 2D; an empty or 1D mask, or an unknown attn_implementation.
 
     References:
-        Lesson 00; https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
+        Lesson 07.
+        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     require_attn_implementation(attn_implementation)
     wanted = "(batch, k_len) with 1 = keep, or (batch, 1 or heads, q_len, k_len) additive"
-    hint = {
+    hints = {
         1: "Add the batch: attention_mask[None].",
         3: "transformers 5 no longer reads a 3D mask; build a 4D one with conventions.to_hf(keep).",
-    }.get(getattr(attention_mask, "ndim", 2), "")
-    dims = (2, 3, 4) if transformers_major() < 5 else (2, 4)
-    require_tensor(attention_mask, "attention_mask", dims, wanted, hint)
+    }
+    hint = hints.get(attention_mask.ndim, "") if isinstance(attention_mask, Tensor) else ""
+    ranks = (2, 3, 4) if transformers_major() < 5 else (2, 4)
+    require_tensor(attention_mask, "attention_mask", ranks, wanted, hint)
     if attention_mask.ndim < 4:
-        keep = read_zero_one(attention_mask, "attention_mask")[:, None]
-        return keep if keep.ndim == 4 else keep[:, None]
-    if attention_mask.dtype == torch.bool:
-        if attn_implementation == "eager":
-            raise TypeError(
-                f"attention_mask: got {describe_tensor(attention_mask)} for eager attention, which adds it to the "
-                "scores as 0 and 1 and so hides nothing. Did you mean conventions.to_hf(keep, 'eager')?"
-            )
-        return attention_mask
-    return from_additive(attention_mask, name="attention_mask")
+        keep = read_zero_one(attention_mask, "attention_mask")
+        return keep[:, None, None] if keep.ndim == 2 else keep[:, None]
+    if attention_mask.dtype != torch.bool:
+        return from_additive(attention_mask, name="attention_mask")
+    if attn_implementation == "eager":
+        raise TypeError(
+            f"attention_mask: got {describe_tensor(attention_mask)} for eager attention, which adds it to the "
+            "scores as 0 and 1 and so hides nothing. Did you mean conventions.to_hf(keep, 'eager')?"
+        )
+    return attention_mask
 
 
-def from_flex(block_mask: Any) -> Tensor:
+def from_flex(block_mask) -> Tensor:
     """``keep`` from the ``BlockMask`` of ``flex_attention``.
 
     Args:
@@ -449,12 +453,15 @@ def from_flex(block_mask: Any) -> Tensor:
         TypeError: something else.
 
     References:
-        Lesson 10; https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+        Lesson 09, and the cheat sheet.
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import BlockMask
 
     if not isinstance(block_mask, BlockMask):
-        raise TypeError(mismatch("block_mask", block_mask, "a BlockMask, as conventions.to_flex(keep) makes it"))
+        raise TypeError(
+            f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
+        )
     return read_block_mask(block_mask)
 
 
@@ -471,45 +478,50 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
 
     Raises:
         TypeError: not a float tensor.
-        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask).
+        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask); a tensor that is
+            empty or does not have 1 to 4 dimensions, or an unknown fill.
 
     References:
-        Lesson 04; https://arxiv.org/abs/1706.03762, section 3.2.3
+        Lesson 04.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a float tensor of 0 (kept) and very negative values (hidden)"
     require_tensor(bias, name, (1, 2, 3, 4), wanted)
     if not bias.is_floating_point():
-        hint = (
-            "Integers and bools are not added to scores; a 0/1 attention_mask is read with masks.padding, a bool mask "
-            "with from_sdpa or from_mha."
+        raise TypeError(
+            f"{name}: got {describe_tensor(bias)}, wanted {wanted}. Integers and bools are not added to scores; "
+            "a 0/1 attention_mask is read with masks.padding, a bool mask with from_sdpa or from_mha."
         )
-        raise TypeError(mismatch(name, bias, wanted, hint))
     kept = bias == 0
     if fill is None:
         hidden = bias <= HIDDEN_BELOW
     else:
         wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
-    if bool((kept | hidden).all()):
+    others = bias[~(kept | hidden)]
+    if not len(others):
         return kept
     if bool((kept | (bias == 1)).all()):
-        raise ValueError(
-            f"{name}: got {describe_tensor(bias)} with the values 0 and 1, wanted {wanted}. Added to scores, "
-            "0/1 hides nothing. Did you mean conventions.to_additive(keep)?"
+        values, hint = (
+            "values 0 and 1",
+            "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
         )
-    odd = bias[~(kept | hidden)].flatten()[0].item()
-    raise ValueError(
-        f"{name}: got {describe_tensor(bias)} with the value {odd:g}, wanted {wanted}. "
-        "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
-    )
+    else:
+        values = f"value {others[0].item():g}"
+        hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
+    raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
 
 
-def _from_ignore_or_additive(value: Tensor, name: str) -> Tensor:
-    if value.dtype == torch.bool:
-        return ~value
-    if not value.is_floating_point():
+def _from_bool_or_additive(
+    mask, name: str, ranks: tuple[int, ...], wanted: str, hint: str = "", *, ignore: bool = False
+) -> Tensor:
+    """bool of mask's shape, True = may attend, from a bool mask (True = may attend, or ignore) or an additive one."""
+    require_tensor(mask, name, ranks, wanted, hint)
+    if mask.dtype == torch.bool:
+        return ~mask if ignore else mask
+    if ignore and not mask.is_floating_point():
         raise TypeError(
-            f"{name}: got {describe_tensor(value)}, wanted bool (True = ignore) or additive float. "
+            f"{name}: got {describe_tensor(mask)}, wanted bool (True = ignore) or additive float. "
             "MultiheadAttention refuses integers. From a 0/1 attention_mask: attention_mask == 0."
         )
-    return from_additive(value, name=name)
+    return from_additive(mask, name=name)

@@ -2,12 +2,15 @@
 
 A mask is read exactly as the API reads it, not as it was meant. What that hides is described, and where the
 reading is a known trap a warning says so. Stated for torch 2.13 and transformers 4.57 and 5.23.
+
+A new API is one function that returns a ``_Reading``, and its row in ``_READERS``. A new warning is a row in
+``_TRAPS``, and its condition in the function that looks at the same thing: values, shape, or what stays visible.
 """
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,28 +19,13 @@ from . import patterns
 from ._transformers import require_attn_implementation, sees_causally, transformers_major
 from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
 
-__all__ = ["Description", "Trap", "describe", "read_block_mask"]
-
-APIS = ("sdpa", "mha", "mha-key-padding", "hf", "additive", "flex")
-
-#: What becomes of a float mask, and of a row in which it hides everything.
-ADDED = "added to the scores: 0 keeps, very negative hides"
-ALL_INF = "softmax of -inf only is NaN"
-
 
 @dataclass(frozen=True)
 class Trap:
-    """One thing that is probably not meant.
-
-    Attributes:
-        id: the fact behind it, as the lessons number them: F6, S1.3, …
-        text: what happens, and what to write instead.
-
-    References:
-        Lesson 10.
-    """
+    """One thing that is probably not meant."""
 
     id: str
+    """The fact behind it, as the lessons number them: F6, S1.3, …"""
     text: str
 
     def __str__(self) -> str:
@@ -46,32 +34,19 @@ class Trap:
 
 @dataclass(frozen=True, repr=False)
 class Description:
-    """What a mask does in an API. It prints as text, and shows as a table in a notebook.
-
-    Attributes:
-        api: the API that reads it.
-        form: dtype and shape of the tensor, in words.
-        read_as: what the API takes the dimensions for.
-        polarity: what a value means there.
-        keep: what the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says
-            nothing; None if the API refuses the mask.
-        warnings: what is probably not meant.
-
-    References:
-        Lesson 10.
-    """
+    """What a mask does in an API. It prints as text, and shows as a table in a notebook."""
 
     api: str
-    form: str
+    given: str
+    """Dtype and shape of the tensor, in words."""
     read_as: str
+    """What the API takes the dimensions for."""
     polarity: str
+    """What a value means there."""
     keep: Tensor | None
+    """What the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says nothing;
+    None if the API refuses the mask."""
     warnings: list[Trap] = field(default_factory=list)
-
-    @property
-    def given(self) -> str:
-        """The earlier name of ``form``."""
-        return self.form
 
     @property
     def patterns(self) -> list[patterns.Pattern]:
@@ -86,17 +61,17 @@ class Description:
     @property
     def empty_rows(self) -> list[tuple[int, int, int]]:
         """(batch, head, query) of each query that sees no key."""
-        return [] if self.keep is None else [(b, h, q) for b, h, q in (~self.keep.any(dim=-1)).nonzero().tolist()]
+        return [] if self.keep is None else [tuple(row) for row in (~self.keep.any(dim=-1)).nonzero().tolist()]
 
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
-        rows = [("reads", f"{self.form} as {self.read_as}"), ("meaning", self.polarity)]
+        rows = [("reads", f"{self.given} as {self.read_as}"), ("meaning", self.polarity)]
         if self.keep is not None:
             counts, k_len = self.keep.sum(dim=-1), self.keep.shape[-1]
             low, high = int(counts.min()), int(counts.max())
             rows.append(("pattern", "; ".join(map(str, self.patterns))))
             rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
-            rows.append(("sees nothing", _row_words(self.empty_rows, self.keep.shape)))
+            rows.append(("sees nothing", _query_names(self.empty_rows, self.keep.shape)))
         return rows + [("warning " + trap.id, trap.text) for trap in self.warnings]
 
     def __str__(self) -> str:
@@ -116,13 +91,13 @@ class Description:
 
 
 def describe(
-    mask: Any, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model: Any = None
+    mask, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model=None
 ) -> Description:
     """What ``mask`` will do if it is handed to ``api``: in words, as a small object, with warnings.
 
     Args:
-        mask: the tensor as it would be passed, 1D to 4D, bool, integer or float. For ``"mha"`` also the dict of
-            ``to_mha``; for ``"flex"`` a ``BlockMask``. It is not changed.
+        mask: the tensor as it would be passed: bool, integers or real floats, of the shapes that ``api`` takes. For
+            ``"mha"`` also the dict of ``to_mha``; for ``"flex"`` a ``BlockMask``. It is not changed.
         api: ``"sdpa"`` (attn_mask of scaled_dot_product_attention), ``"mha"`` (attn_mask of MultiheadAttention),
             ``"mha-key-padding"`` (its key_padding_mask), ``"hf"`` (attention_mask of a Hugging Face model),
             ``"additive"`` (added to scores by hand), ``"flex"`` (block_mask of flex_attention).
@@ -135,13 +110,16 @@ def describe(
         described too, with keep None.
 
     Raises:
-        TypeError: something that is no mask at all, or complex numbers.
-        ValueError: an unknown api or attn_implementation, a rank that the api never takes, or two masks that do not
-            fit together.
+        TypeError: mask is no tensor (no BlockMask or tensor for ``"flex"``), is nested, or holds complex numbers;
+            num_heads is no int.
+        ValueError: mask is empty or has a number of dimensions for which the API has no meaning, the two masks of a
+            dict do not fit together, or api, attn_implementation or num_heads is unknown.
 
     References:
-        Lesson 10; https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
-        and https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
+        Lesson 00, where it is first used. Lessons 05 and 06, for masks that are upside down or fit by accident.
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
+        https://docs.pytorch.org/docs/2.13/generated/torch.nn.MultiheadAttention.html
+        https://huggingface.co/docs/transformers/v5.0.0/en/glossary#attention-mask
     """
     if api not in APIS:
         raise ValueError(f"api: got {api!r}, wanted one of {', '.join(map(repr, APIS))}.")
@@ -150,179 +128,219 @@ def describe(
     if model is not None:
         attn_implementation = model.config._attn_implementation
     require_attn_implementation(attn_implementation)
-    if api == "flex":
-        return _flex(mask)
     if api == "mha" and isinstance(mask, dict):
-        return _both(mask, num_heads)
-    ranks = {"mha": (2, 3), "mha-key-padding": (1, 2), "sdpa": (2, 3, 4)}.get(api, (1, 2, 3, 4))
-    require_tensor(mask, "mask", ranks, f"a mask with {' or '.join(map(str, ranks))} dimensions")
-    if mask.is_complex():
-        raise TypeError(f"mask: got {describe_tensor(mask)}, wanted bool, integers or real floats.")
-    if api == "hf":
-        return _hf(mask, attn_implementation, model)
-    return _torch(mask, api, num_heads)
+        return _describe_both(mask, num_heads)
+    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads, model=model)
+    keep, traps = reading.keep, reading.traps
+    if keep is not None:
+        keep = as_4d(keep if keep.ndim > 1 else keep[None])
+        traps = [*traps, *_visible_traps(keep, reading.empty_row)]
+    label = f"hf ({attn_implementation})" if api == "hf" else api
+    mask_words = reading.mask_words or describe_tensor(mask)
+    return Description(label, mask_words, reading.read_as, reading.polarity, keep, traps)
 
 
 # --- how each API reads ----------------------------------------------------------------------------
 
 
-def _described(
-    api: str, mask: Tensor, read_as: str, meaning: str, keep: Tensor, traps: Iterable[Trap] = (), reads_like: str = ""
-) -> Description:
-    """A mask that is read: its own traps, and then those that show in what stays visible."""
-    keep = _grid(keep)
-    traps = [*traps, *_keep_traps(keep, reads_like or api, mask)]
-    return Description(api, describe_tensor(mask), read_as, meaning, keep, traps)
+class _Reading(NamedTuple):
+    """What an API takes a mask for: what a reader returns, and what ``Description`` is made of."""
+
+    read_as: str
+    polarity: str
+    keep: Tensor | None
+    """bool, as ``Description`` has it, but leading sizes of 1 may be missing; None if the API refuses the mask."""
+    traps: list[Trap]
+    empty_row: str | None = None
+    """What becomes of a query that sees nothing; None where that is to be expected."""
+    mask_words: str = ""
+    """What the mask is, if it is no tensor."""
 
 
-def _refused(
-    api: str, mask: Tensor, traps: Iterable[Trap] = (), why: str = "it is refused", meaning: str = "none"
-) -> Description:
-    return Description(api, describe_tensor(mask), f"nothing: {why}", meaning, None, list(traps))
+_KEEPS, _IGNORES = "True = may attend", "True = ignore"
+_SHAPES = {
+    1: "(k_len), the same for every query",
+    2: "(q_len, k_len), the same for every sequence and head",
+    3: "(heads, q_len, k_len), the same for every sequence",
+    4: "(batch, heads, q_len, k_len)",
+}
+_MHA_EMPTY_ROW = "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
 
 
-def _torch(mask: Tensor, api: str, num_heads: int | None) -> Description:
-    """sdpa, mha, mha-key-padding and additive: bool by polarity, float is added, integers are refused."""
-    if api == "additive" and not mask.is_floating_point():
-        traps = [Trap("F6", "0/1 added to scores hides nothing. Use conventions.to_additive(keep)."), *_int_traps(mask)]
-        meaning = "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden"
-        keep = _grid(torch.ones_like(mask, dtype=torch.bool))
-        return Description(api, describe_tensor(mask), _shape_words(mask, api), meaning, keep, traps)
-    if not mask.is_floating_point() and mask.dtype != torch.bool:
-        hint = "Use mask.bool()" if api == "sdpa" else "Use mask == 0"
-        text = f"An integer mask is refused: only bool and float are read. {hint}, if 1 means keep."
-        return _refused(api, mask, [Trap("F6", text), *_int_traps(mask)])
-    read_as, traps = _shape_words(mask, api), []
+def _require_mask(mask, ranks: tuple[int, ...]) -> None:
+    """Refuses what is no mask at all."""
+    require_tensor(mask, "mask", ranks, f"a mask with {' or '.join(map(str, ranks))} dimensions")
+    if mask.is_complex():
+        raise TypeError(f"mask: got {describe_tensor(mask)}, wanted bool, integers or real floats.")
+
+
+def _refused(*traps: Trap, read_as: str = "nothing: it is refused", polarity: str = "none") -> _Reading:
+    """The reading of a mask that the API refuses."""
+    return _Reading(read_as, polarity, None, list(traps))
+
+
+def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6", soft="F6") -> _Reading:
+    """Reads float as added to the scores, and bool as ``bools`` says; refuses integers, unless they leak.
+
+    Args:
+        mask: bool, integers or float, as it came.
+        ranks: numbers of dimensions that it may have.
+        bools: ``_KEEPS`` or ``_IGNORES``; beside ``leak`` other words.
+        leak: what to warn of where bool and integers are added to the scores as 0 and 1.
+        zero_one: the fact behind floats that are 0 and 1.
+        soft: the fact behind floats that are a soft bias.
+
+    Returns:
+        A reading whose dimensions are the last ones of (batch, heads, q_len, k_len).
+
+    Raises:
+        TypeError, ValueError: it is no mask at all.
+    """
+    _require_mask(mask, ranks)
+    shape = _SHAPES[mask.ndim]
     if mask.is_floating_point():
-        keep, meaning = mask > HIDDEN_BELOW, ADDED
-        traps += _float_traps(mask, key_padding=api == "mha-key-padding")
-    elif api == "sdpa":
-        keep, meaning = mask, "True = may attend"
-    else:
-        keep, meaning = ~mask, "True = ignore"
-    if api == "mha-key-padding":
-        keep = keep.reshape(-1, 1, 1, keep.shape[-1])
-    elif api == "mha" and mask.ndim == 3:
-        if num_heads and mask.shape[0] % num_heads:
-            text = f"The first size {mask.shape[0]} is no multiple of num_heads={num_heads}, so the module refuses it."
-            return _refused(api, mask, [*traps, Trap("F8", text)], meaning=meaning)
-        if num_heads:
-            traps += _repeat_traps(keep, num_heads)
-            read_as = f"(batch * {num_heads} heads, q_len, k_len)"
-        keep = keep.unflatten(0, (-1, num_heads or 1))
-    if mask.ndim == 2 and api in ("sdpa", "mha"):
-        traps += _shape_traps(keep, api)
-    return _described(api, mask, read_as, meaning, keep, traps)
+        polarity = "added to the scores: 0 keeps, very negative hides"
+        return _Reading(shape, polarity, mask > HIDDEN_BELOW, list(_float_traps(mask, zero_one, soft)))
+    if leak:
+        return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
+    if mask.dtype == torch.bool:
+        return _Reading(shape, bools, mask if bools == _KEEPS else ~mask, [])
+    remedy = "mask.bool()" if bools == _KEEPS else "mask == 0"
+    return _refused(_trap("integers refused", remedy=remedy), *_negative_traps(mask))
 
 
-def _both(masks: dict[str, Tensor | None], num_heads: int | None) -> Description:
-    """The dict of to_mha: what attn_mask and key_padding_mask leave visible together."""
-    tensors = {name: value for name, value in masks.items() if value is not None}
-    if not tensors or set(masks) - {"attn_mask", "key_padding_mask"}:
-        raise ValueError(
-            f"mask: got a dict with {sorted(masks)}, wanted attn_mask or key_padding_mask or both, as "
-            "conventions.to_mha returns them."
-        )
-    apis = {"attn_mask": "mha", "key_padding_mask": "mha-key-padding"}
-    parts = [describe(value, apis[name], num_heads=num_heads) for name, value in tensors.items()]
-    traps = [trap for part in parts for trap in part.warnings if trap.id != "F2"]
-    if len({value.dtype for value in tensors.values()}) > 1:
-        text = "attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool."
-        traps.append(Trap("F8", text))
-    keep, keeps = None, [part.keep for part in parts if part.keep is not None]
-    if len(keeps) == len(parts):
-        try:
-            keep = torch.stack(torch.broadcast_tensors(*keeps)).all(dim=0)
-        except RuntimeError:
-            words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
-            raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
-        traps += [trap for trap in _keep_traps(keep, "mha", None) if trap.id not in {t.id for t in traps}]
-    words = " and ".join(f"{name}, {part.form}," for name, part in zip(tensors, parts, strict=True)).rstrip(",")
-    read_as = " and ".join(part.read_as for part in parts)
-    read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
-    return Description("mha", words, read_as, " and ".join(dict.fromkeys(p.polarity for p in parts)), keep, traps)
+def _read_sdpa(mask, **_) -> _Reading:
+    reading = _by_dtype(mask, (2, 3, 4), _KEEPS)
+    traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
+    return reading._replace(traps=traps, empty_row=_empty_row(mask, "the output is 0"))
 
 
-def _hf(mask: Tensor, implementation: str, model: Any) -> Description:
-    api = f"hf ({implementation})"
+def _read_mha(mask, num_heads, **_) -> _Reading:
+    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
+    keep, traps = reading.keep, reading.traps
+    if keep is None or mask.ndim == 2:
+        return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
+    if not num_heads:
+        return reading._replace(read_as="(batch * heads, q_len, k_len)", keep=keep[:, None])
+    if len(mask) % num_heads:
+        trap = _trap("heads", size=len(mask), num_heads=num_heads)
+        return _refused(*traps, trap, polarity=reading.polarity)
+    read_as, traps = f"(batch * {num_heads} heads, q_len, k_len)", [*traps, *_repeat_traps(keep, num_heads)]
+    return reading._replace(read_as=read_as, keep=keep.unflatten(0, (-1, num_heads)), traps=traps)
+
+
+def _read_mha_key_padding(mask, **_) -> _Reading:
+    reading = _by_dtype(mask, (1, 2), _IGNORES, zero_one="F8")
+    if reading.keep is None:
+        return reading
+    read_as = "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
+    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_MHA_EMPTY_ROW)
+
+
+def _read_additive(mask, **_) -> _Reading:
+    bools = "added to scores, True or 1 adds 1 and 0 adds nothing: nothing is hidden"
+    reading = _by_dtype(mask, (1, 2, 3, 4), bools, _trap("0/1 added"))
+    return reading._replace(empty_row=_empty_row(mask, "softmax of -inf only is NaN"))
+
+
+def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
+    _require_mask(mask, (1, 2, 3, 4))
     if mask.ndim == 1:
-        return _refused(api, mask, why="it needs a batch, attention_mask[None]")
-    if mask.ndim == 2:
-        return _hf_2d(mask, api, model)
+        return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
-        return _hf_4d(mask, api, implementation, model)
-    if transformers_major() >= 5:
-        text = "transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep)."
-        return _refused(api, mask, [Trap("F9", text)])
-    return _described(
-        api, mask, "(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], reads_like="hf"
+        return _read_hf_4d(mask, attn_implementation == "sdpa", model)
+    empty_row: str | None = "uniform weights under eager, output 0 under sdpa"
+    if mask.ndim == 3:
+        if transformers_major() >= 5:
+            return _refused(_trap("3D"))
+        return _Reading("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], empty_row)
+    keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
+    if sees_causally(model):
+        keep, read_as = keep.expand(-1, -1, mask.shape[1], -1).tril(), read_as + ", beside the model's own causality"
+        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
+    polarity = "1 = keep; anything that is not 0 counts as 1"
+    return _Reading(read_as, polarity, keep, list(_padding_traps(mask)), empty_row)
+
+
+def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
+    bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
+    leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
+    reading = _by_dtype(mask, (4,), bools, leak, zero_one="F10", soft="F10")
+    if reading.keep is None:
+        return _refused(_trap("4D integers"))
+    decoder = model is None or sees_causally(model)
+    return reading._replace(
+        read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
+        traps=reading.traps or list(_causality_traps(reading.keep, model)),
+        empty_row=_empty_row(mask, "the output is 0" if sdpa else "softmax of -inf only is NaN"),
     )
 
 
-def _hf_2d(mask: Tensor, api: str, model: Any) -> Description:
-    keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
-    traps, meaning = _padding_traps_hf(mask), "1 = keep; anything that is not 0 counts as 1"
-    if not sees_causally(model):
-        return _described(api, mask, read_as, meaning, keep, traps, "hf")
-    keep = keep & torch.ones_like(keep).expand(-1, -1, keep.shape[-1], -1).tril()
-    description = _described(api, mask, read_as + ", beside the model's own causality", meaning, keep, traps, "hf")
-    # Left-padded queries are empty under it, as they should be: nobody reads them (F15).
-    return replace(description, warnings=[trap for trap in description.warnings if trap.id != "F2"])
-
-
-def _hf_4d(mask: Tensor, api: str, implementation: str, model: Any) -> Description:
-    decoder, traps = sees_causally(model), []
-    read_as = "(batch, heads, q_len, k_len)"
-    read_as += "; on a decoder it replaces the model's own causality" if model is None or decoder else ""
-    if mask.dtype == torch.bool and implementation == "sdpa":
-        keep, meaning = mask, "True = may attend"
-    elif mask.is_floating_point():
-        keep, meaning = mask > HIDDEN_BELOW, ADDED
-        traps += [Trap("F10", trap.text) if trap.id == "F6" else trap for trap in _float_traps(mask)]
-    elif implementation == "sdpa":
-        text = "A 4D integer mask is refused under sdpa, and hides nothing under eager. Use conventions.to_hf(keep)."
-        return _refused(api, mask, [Trap("F10", text)])
-    else:
-        keep, meaning = torch.ones_like(mask, dtype=torch.bool), "added to the scores as 0 and 1: nothing is hidden"
-        text = f"A 4D {str(mask.dtype)[6:]} mask leaks without a word under eager. Use conventions.to_hf(keep)."
-        traps += [Trap("F10", text), *_int_traps(mask)]
-    q_len, k_len = mask.shape[-2:]
-    sees_future = 1 < q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
-    only_padding = torch.equal(keep, keep[..., :1, :].expand_as(keep))
-    if sees_future and not traps and (decoder or (model is None and only_padding)):
-        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
-        text = f"{who}: a 4D mask replaces its causality, and here queries see later keys. Add & masks.causal(…)."
-        traps.append(Trap("F10", text))
-    return _described(api, mask, read_as, meaning, keep, traps, "sdpa" if implementation == "sdpa" else "hf")
-
-
-def _flex(mask: Any) -> Description:
+def _read_flex(mask, **_) -> _Reading:
     from torch.nn.attention.flex_attention import BlockMask
 
     if not isinstance(mask, BlockMask):
         require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
-        text = "flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep)."
-        return _refused("flex", mask, [Trap("F23", text)])
+        return _refused(_trap("flex"))
     keep = read_block_mask(mask)
-    q_len, k_len = keep.shape[-2:]
-    q_block, k_block = mask.BLOCK_SIZE
+    (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as = f"(batch, heads, q_len, k_len) in {blocks}; only whole blocks are skipped"
-    words = f"a BlockMask of shape {tuple(mask.shape)}"
-    return Description("flex", words, read_as, "True = may attend", keep, [*_keep_traps(keep, "flex", None)])
+    read_as = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped"
+    return _Reading(read_as, _KEEPS, keep, [], "the output is 0", f"a BlockMask of shape {tuple(mask.shape)}")
 
 
-def read_block_mask(block_mask: Any) -> Tensor:
-    """bool (batch, heads, q_len, k_len): what the rule of a BlockMask says of every query and key.
+_READERS: dict[str, Callable[..., _Reading]] = {
+    "sdpa": _read_sdpa,
+    "mha": _read_mha,
+    "mha-key-padding": _read_mha_key_padding,
+    "hf": _read_hf,
+    "additive": _read_additive,
+    "flex": _read_flex,
+}
+APIS = tuple(_READERS)
+
+
+def _describe_both(masks: dict, num_heads: int | None) -> Description:
+    """The dict of to_mha: what attn_mask and key_padding_mask leave visible together."""
+    apis = {"attn_mask": "mha", "key_padding_mask": "mha-key-padding"}
+    tensors = {name: value for name, value in masks.items() if value is not None}
+    if not tensors or not masks.keys() <= apis.keys():
+        raise ValueError(
+            f"mask: got a dict with {sorted(masks)}, wanted attn_mask or key_padding_mask or both, as "
+            "conventions.to_mha returns them."
+        )
+    parts = [describe(value, apis[name], num_heads=num_heads) for name, value in tensors.items()]
+    traps = [trap for part in parts for trap in part.warnings if trap.id != "F2"]
+    if len({value.dtype for value in tensors.values()}) > 1:
+        traps.append(_trap("two dtypes"))
+    keep, keeps = None, [part.keep for part in parts if part.keep is not None]
+    if len(keeps) == len(parts):
+        try:
+            keep = keeps[0] & keeps[-1]
+        except RuntimeError:
+            words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
+            raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
+        ids = {trap.id for trap in traps}
+        traps += [trap for trap in _visible_traps(keep, _MHA_EMPTY_ROW) if trap.id not in ids]
+    mask_words = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
+    read_as = " and ".join(part.read_as for part in parts)
+    read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
+    polarity = " and ".join(dict.fromkeys(part.polarity for part in parts))
+    return Description("mha", mask_words, read_as, polarity, keep, traps)
+
+
+def read_block_mask(block_mask) -> Tensor:
+    """What the rule of a BlockMask says of every query and key.
 
     Args:
-        block_mask: a BlockMask of ``flex_attention``.
+        block_mask: a ``BlockMask`` of flex_attention.
 
     Returns:
-        bool (batch, heads, q_len, k_len), sizes of 1 where the BlockMask broadcasts.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
 
     References:
-        Lesson 10; https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
+        Lesson 09, where masks save work.
+        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
     from torch.nn.attention.flex_attention import create_mask
 
@@ -332,167 +350,176 @@ def read_block_mask(block_mask: Any) -> Tensor:
 
 # --- traps -----------------------------------------------------------------------------------------
 
+#: Every warning: its name here → the fact behind it, as the lessons number them, and its words.
+_TRAPS = {
+    "no query itself": "F1: No query sees its own position. {hint}",
+    "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
+    "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
+    "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
+    "Use the 0/1 mask.",
+    "empty rows": "F2: {queries} without any key: {empty_row}.",
+    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: "
+    "an empty query is NaN or uniform, and NaN spreads to every query in the next layer.",
+    "integers refused": "F6: An integer mask is refused: only bool and float are read. Use {remedy}, if 1 means keep.",
+    "0/1 added": "F6: 0/1 added to scores hides nothing. Use conventions.to_additive(keep).",
+    "0/1 float": "{fact}: A float 0/1 mask is added to the scores and hides nothing. "
+    "Use a bool, or conventions.to_additive(keep).",
+    "soft": "{fact}: Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.",
+    "padding as 2D": "F6: It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), "
+    "silently if the sizes fit. Use {remedy}.",
+    "heads": "F8: The first size {size} is no multiple of num_heads={num_heads}, so the module refuses it.",
+    "repeat": "F8: The sequences alternate, as repeat() leaves them, so heads take each other's masks. "
+    "Use repeat_interleave.",
+    "two dtypes": "F8: attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool.",
+    "3D": "F9: transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep).",
+    "4D integers": "F10: A 4D integer mask is refused under sdpa, and hides nothing under eager. "
+    "Use conventions.to_hf(keep).",
+    "4D leak": "F10: A 4D {dtype} mask leaks without a word under eager. Use conventions.to_hf(keep).",
+    "causality": "F10: {who}: a 4D mask replaces its causality, and here queries see later keys. "
+    "Add & masks.causal(…).",
+    "two fills": "F17: Two fills in one mask, one of them -inf: the sum of two masks overflowed. "
+    "Combine as bool, convert once.",
+    "-inf in float16": "F17: -inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN. "
+    "Combine as bool, convert once.",
+    "not in float16": "F17: {fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. "
+    "Use to_additive.",
+    "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. "
+    "Use masked_fill or conventions.to_additive.",
+    "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
+    "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
+    "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
+    "padding of {batch} sequences. It hides no token of a sequence from another. "
+    "Use conventions.to_hf(keep), which is 4D.",
+    "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
+}
 
-def _float_traps(mask: Tensor, key_padding: bool = False) -> Iterator[Trap]:
-    finite = mask[~mask.isnan()]
-    hidden = finite <= HIDDEN_BELOW
-    if len(finite) < mask.numel():
-        text = "NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. Use masked_fill or conventions.to_additive."
-        yield Trap("F18", text)
-    if not hidden.any() and (finite == 1).any() and ((finite == 0) | (finite == 1)).all():
-        text = "A float 0/1 mask is added to the scores and hides nothing."
-        yield Trap("F8" if key_padding else "F6", f"{text} Use a bool, or conventions.to_additive(keep).")
-    elif (~hidden & (finite != 0)).any():
-        yield Trap("F6", "Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.")
-    has_inf = bool((finite == -torch.inf).any())
-    advice = "Combine as bool, convert once."
-    if has_inf and (hidden & (finite != -torch.inf)).any():
-        yield Trap("F17", f"Two fills in one mask, one of them -inf: the sum of two masks overflowed. {advice}")
-    elif has_inf and mask.dtype == torch.float16:
-        text = "-inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN."
-        yield Trap("F17", f"{text} {advice}")
-    elif (hidden & (finite > torch.finfo(mask.dtype).min)).any() and (finite < torch.finfo(torch.float16).min).any():
-        fill = finite[hidden].min().item()
-        text = f"{fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. Use to_additive."
-        yield Trap("F17", text)
+
+def _trap(name: str, **values) -> Trap:
+    """A warning of ``_TRAPS``, its gaps filled."""
+    return Trap(*_TRAPS[name].format(**values).split(": ", 1))
 
 
-def _int_traps(mask: Tensor) -> Iterator[Trap]:
+def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
+    """An additive mask with NaN, with values that hide nothing, or with fills that do not fit."""
+    numbers = mask
+    if mask.isnan().any():
+        yield _trap("NaN")
+        numbers = mask[~mask.isnan()]
+    hidden = numbers <= HIDDEN_BELOW
+    if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
+        yield _trap("0/1 float", fact=zero_one)
+    elif (~hidden & (numbers != 0)).any():
+        yield _trap("soft", fact=soft)
+    infinite = numbers == -torch.inf
+    if infinite.any() and (hidden & ~infinite).any():
+        yield _trap("two fills")
+    elif infinite.any() and mask.dtype == torch.float16:
+        yield _trap("-inf in float16")
+    elif (hidden & (numbers > torch.finfo(mask.dtype).min)).any() and (numbers < torch.finfo(torch.float16).min).any():
+        yield _trap("not in float16", fill=numbers[hidden].min().item())
+
+
+def _negative_traps(mask: Tensor) -> Iterator[Trap]:
+    """Integers below 0, as ``~`` makes them."""
     if (mask < 0).any():
-        text = f"{int(mask.min())} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0."
-        yield Trap("F18", text)
+        yield _trap("negative", lowest=int(mask.min()))
 
 
 def _repeat_traps(keep: Tensor, num_heads: int) -> Iterator[Trap]:
     """Heads of one sequence must lie together; ``repeat`` puts the sequences together instead."""
-    batch = keep.shape[0] // num_heads
-    right, mixed = keep.unflatten(0, (batch, num_heads)), keep.unflatten(0, (num_heads, batch))
-    heads_alike = torch.equal(right, right[:, :1].expand_as(right))
-    if batch > 1 and num_heads > 1 and not heads_alike and torch.equal(mixed, mixed[:1].expand_as(mixed)):
-        text = "The sequences alternate, as repeat() leaves them, so heads take each other's masks."
-        yield Trap("F8", f"{text} Use repeat_interleave.")
+    batch = len(keep) // num_heads
+    by_sequence, by_head = keep.unflatten(0, (batch, num_heads)), keep.unflatten(0, (num_heads, batch))
+    if 1 not in (batch, num_heads) and not _alike(by_sequence, 1) and _alike(by_head, 0):
+        yield _trap("repeat")
 
 
-def _shape_traps(keep: Tensor, api: str) -> Iterator[Trap]:
+def _shape_traps(keep: Tensor | None, remedy: str) -> Iterator[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
-    if len(keep) < 2 or torch.equal(keep, keep[:1].expand_as(keep)) or not patterns.padding_side(keep):
+    if keep is None or keep.ndim != 2 or _alike(keep, 0) or not patterns.padding_side(keep):
         return
     if patterns.recognise(keep)[0].name in ("irregular", "documents"):
-        other = "key_padding_mask" if api == "mha" else "masks.padding(…), which is (batch, 1, 1, k_len)"
-        text = (
-            "It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), silently if the sizes fit."
-        )
-        yield Trap("F6", f"{text} Use {other}.")
+        yield _trap("padding as 2D", remedy=remedy)
 
 
-def _padding_traps_hf(mask: Tensor) -> list[Trap]:
-    if mask.is_floating_point() and (mask < 0).any():
-        text = "In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. Use the 0/1 mask."
-        return [Trap("F1", text)]
-    traps, keep = [*_int_traps(mask)], mask != 0
-    if not traps and not ((mask == 0) | (mask == 1)).all():
-        text = "Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?"
-        traps.append(Trap("S1.4", text))
+def _padding_traps(mask: Tensor) -> Iterator[Trap]:
+    """A 2D mask of Hugging Face that is not what is read: (batch, k_len) of 0 and 1."""
+    keep, negative = mask != 0, bool((mask < 0).any())
+    if negative and mask.is_floating_point():
+        yield _trap("additive 2D")
+        return
+    yield from _negative_traps(mask)
+    if not negative and ((mask != 1) & keep).any():
+        yield _trap("ids")
     if mask.shape[0] == mask.shape[1] > 1 and keep.diagonal().all():
-        looks = patterns.recognise(keep)[0].name
-        pairwise = looks == "irregular" and not patterns.padding_side(keep)
-        if pairwise or looks in ("causal", "sliding window", "prefix", "banded", "documents"):
-            text = (
-                f"It looks like (q_len, k_len){'' if pairwise else ', ' + looks}, but a 2D mask is read as "
-                f"(batch, k_len): padding of {len(mask)} sequences. It hides no token of a sequence from another. "
-                "Use conventions.to_hf(keep), which is 4D."
-            )
-            traps.append(Trap("S1.3", text))
-    return traps
+        name = patterns.recognise(keep)[0].name
+        irregular = name == "irregular" and not patterns.padding_side(keep)
+        if irregular or name in ("causal", "sliding window", "prefix", "banded", "documents"):
+            yield _trap("pairs as 2D", pattern="" if irregular else f", {name}", batch=len(mask))
 
 
-def _keep_traps(keep: Tensor, api: str, mask: Tensor | None) -> Iterator[Trap]:
-    """Traps that show in what stays visible, whatever the API."""
+def _causality_traps(keep: Tensor, model) -> Iterator[Trap]:
+    """A 4D mask that shows a decoder the future; without a model, one that shows it and is padding only."""
+    if patterns.shows_future(keep) and (_alike(keep, -2) if model is None else sees_causally(model)):
+        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
+        yield _trap("causality", who=who)
+
+
+def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
+    """What stays visible looks upside down, hides padding as queries too, or leaves queries nothing."""
     batch, _, q_len, k_len = keep.shape
+    square = q_len == k_len > 1
     empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
-    some_empty = bool(empty.any()) and not bool(empty.all())
-    parts = patterns.recognise(keep)
-    if q_len == k_len > 1 and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
-        yield Trap("F1", f"No query sees its own position. {_upside_down(keep)}")
-    elif any(part.name == "banded" and part.parameters["back"] == 0 for part in parts):
-        yield Trap("F1", "Every query sees itself and later keys only. Is it triu where tril was meant?")
-    elif q_len == 1 and some_empty and batch > 1:
-        hidden = ~keep[:, :, 0]
-        if (hidden[..., 0] | empty[..., 0]).all() or (hidden[..., -1] | empty[..., 0]).all():
-            row = int(empty.flatten(1).any(dim=1).nonzero()[0])
-            yield Trap("F1", f"Sequence {row} is hidden altogether. {_upside_down(keep)}")
-    if q_len == k_len > 1 and some_empty:
-        # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
-        names = {part.name for part in parts}
-        if "hidden queries" in names or (names == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)):
-            text = (
-                "The same positions are hidden as queries and as keys. Hide keys only: an empty query is NaN or "
-                "uniform, and NaN spreads to every query in the next layer."
-            )
-            yield Trap("F5", text)
-    if count := int(empty.sum()):
-        who = f"{count} {'query' if count == 1 else 'queries'} without any key"
-        yield Trap("F2", f"{who}: {_empty_row_words(api, mask)}.")
-
-
-def _upside_down(keep: Tensor) -> str:
-    text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
-    meant = patterns.recognise(~keep)
-    if meant[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
-        text += f" Turned over it is: {'; '.join(map(str, meant))}."
-    return text
-
-
-def _empty_row_words(api: str, mask: Tensor | None) -> str:
-    """What an API makes of a row in which everything is hidden."""
-    added = api in ("sdpa", "additive") or (api == "hf" and mask is not None and mask.ndim == 4)
-    if added and mask is not None and mask.is_floating_point():
-        numbers = mask[~mask.isnan()]
-        hiding = numbers[numbers <= HIDDEN_BELOW]
-        numbers = hiding if len(hiding) else numbers
-        fill = numbers.max().item() if len(numbers) else -torch.inf  # the mildest of those that hide
-        if fill > -1e5:
-            return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
-        if fill > -torch.inf:
-            return "a finite fill leaves uniform weights, the mean of all values"
-        if api != "sdpa":
-            return ALL_INF
-    if api in ("sdpa", "flex"):
-        return "the output is 0"
-    if api in ("mha", "mha-key-padding"):
-        return "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
-    return "uniform weights under eager, output 0 under sdpa" if api == "hf" else ALL_INF
+    some_empty = empty.any() and not empty.all()
+    parts = {part.name: part.parameters for part in patterns.recognise(keep)}
+    if square and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
+        yield _trap("no query itself", hint=_upside_down(keep))
+    elif parts.get("banded", {}).get("back") == 0:
+        yield _trap("triu")
+    elif q_len == 1 < batch and some_empty:
+        ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
+        if ends_hidden.flatten(0, 1).all(dim=0).any():
+            sequence = int(empty.flatten(1).any(dim=1).nonzero()[0])
+            yield _trap("hidden sequence", sequence=sequence, hint=_upside_down(keep))
+    # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
+    same_hidden = square and parts.keys() == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)
+    if square and some_empty and ("hidden queries" in parts or same_hidden):
+        yield _trap("hidden queries")
+    if empty_row and empty.any():
+        count = int(empty.sum())
+        yield _trap("empty rows", queries=f"{count} {'query' if count == 1 else 'queries'}", empty_row=empty_row)
 
 
 # --- words -----------------------------------------------------------------------------------------
 
 
-def _grid(keep: Tensor) -> Tensor:
-    """(batch, heads, q_len, k_len), also from (k_len,)."""
-    return as_4d(keep if keep.ndim > 1 else keep[None])
+def _alike(values: Tensor, dim: int) -> bool:
+    """Whether everything along a dimension is the same."""
+    return torch.equal(values, values.narrow(dim, 0, 1).expand_as(values))
 
 
-def _shape_words(mask: Tensor, api: str) -> str:
-    if api == "mha-key-padding":
-        return "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
-    if mask.ndim == 3 and api == "mha":
-        return "(batch * heads, q_len, k_len)"
-    return (
-        "(k_len), the same for every query",
-        "(q_len, k_len), the same for every sequence and head",
-        "(heads, q_len, k_len), the same for every sequence",
-        "(batch, heads, q_len, k_len)",
-    )[mask.ndim - 1]
+def _upside_down(keep: Tensor) -> str:
+    text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
+    parts = patterns.recognise(~keep)
+    if parts[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
+        text += f" Turned over it is: {'; '.join(map(str, parts))}."
+    return text
 
 
-def _row_words(rows: list[tuple[int, int, int]], shape: Sequence[int]) -> str:
-    """The first of the rows without a key, without the dimensions that have one entry only."""
-    names = [
-        ", ".join(
-            f"{word} {index}"
-            for word, index, size in zip(("sequence", "head", "query"), row, shape[:3], strict=True)
-            if size > 1 or word == "query"
-        )
-        for row in rows[:4]
-    ]
-    return "; ".join(names) + (f"; and {len(rows) - 4} more" if len(rows) > 4 else "") or "no query"
+def _empty_row(mask: Tensor, otherwise: str) -> str:
+    """What becomes of a row in which everything is hidden: its fill decides, if that is finite."""
+    if not mask.is_floating_point() or (mask > HIDDEN_BELOW).any(dim=-1).all():
+        return otherwise  # no number decides, or no row is empty
+    hidden, numbers = mask[mask <= HIDDEN_BELOW], mask[~mask.isnan()]
+    values = hidden if len(hidden) else numbers
+    fill = values.max().item() if len(values) else -torch.inf
+    if fill > -1e5:
+        return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+    return "a finite fill leaves uniform weights, the mean of all values" if fill > -torch.inf else otherwise
+
+
+def _query_names(rows: list[tuple[int, int, int]], shape) -> str:
+    """Where queries are that see nothing: the first four by name."""
+    words = [(dim, word) for dim, word in enumerate(("sequence", "head", "query")) if shape[dim] > 1 or word == "query"]
+    names = [", ".join(f"{word} {row[dim]}" for dim, word in words) for row in rows[:4]]
+    more = [f"and {len(rows) - 4} more"] if len(rows) > 4 else []
+    return "; ".join(names + more) or "no query"

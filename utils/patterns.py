@@ -4,7 +4,7 @@ The inverse of ``masks``, whose constructors it calls. Nothing is guessed: a pat
 tensor again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -28,7 +28,7 @@ class Pattern(NamedTuple):
     """What rebuilds it, for example {"align": "lower_right"} or {"side": "left", "lengths": [5, 3]}."""
 
     def __str__(self) -> str:
-        return _WORDS.get(self.name, lambda p: self.name)(self.parameters)
+        return _WORDS.get(self.name, lambda **_: self.name)(**self.parameters)
 
 
 def recognise(keep: Tensor) -> list[Pattern]:
@@ -55,15 +55,18 @@ def recognise(keep: Tensor) -> list[Pattern]:
     if not keep.any():
         return [Pattern("nothing", {})]
     seen_keys, seeing_queries = keep.any(dim=1), keep.any(dim=2)
-    tries = [(*candidate, hide) for candidate in _candidates(keep) for hide in (False, True)]
-    for pattern, shape, hide_queries in sorted(tries, key=lambda t: _RANK.get((t[0].name, t[2]), 2 + t[2])):
+    attempts = [(*candidate, hide) for candidate in _candidates(keep) for hide in (False, True)]
+    for pattern, shape, hide_queries in sorted(attempts, key=lambda a: _RANK.get((a[0].name, a[2]), 2 + a[2])):
+        shape = shape.to(keep.device)
         rebuilt = shape & seen_keys[:, None]
         if hide_queries:
             rebuilt = rebuilt & seeing_queries[:, :, None]
-        if torch.equal(rebuilt.expand_as(keep), keep):
-            padding = _padding(seen_keys | ~shape.any(dim=1))
-            queries = [Pattern("hidden queries", {"count": int((~seeing_queries).sum())})] if hide_queries else []
-            return ([pattern] if pattern.name != "full" or not padding + queries else []) + padding + queries
+        if torch.equal(rebuilt, keep):
+            parts = [] if pattern.name == "full" else [pattern]
+            parts += _padding(seen_keys | ~shape.any(dim=-2))
+            if hide_queries:
+                parts.append(Pattern("hidden queries", {"count": int((~seeing_queries).sum())}))
+            return parts or [pattern]
     return [Pattern("irregular", {})]
 
 
@@ -72,34 +75,31 @@ _RANK = {(name, False): 0 for name in ("full", "causal", "sliding window", "pref
 
 
 def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
-    """Patterns with the parameters that ``keep`` suggests, simplest first, each as (1 or batch, q_len, k_len)."""
+    """Patterns with the parameters that ``keep`` suggests, simplest first, each as ([1 or batch,] q_len, k_len)."""
     _, q_len, k_len = keep.shape
-    offset, device = k_len - q_len, keep.device
-    causal = masks.causal(q_len, k_len).to(device)
-    yield Pattern("full", {}), masks.full(q_len, k_len).to(device)[None]
-    yield Pattern("causal", {"align": "lower_right"}), causal[None]
-    if offset:
-        yield Pattern("causal", {"align": "upper_left"}), masks.causal(q_len, k_len, "upper_left").to(device)[None]
+    offset = k_len - q_len
+    yield Pattern("full", {}), masks.full(q_len, k_len)
+    for align in ("lower_right", "upper_left") if offset else ("lower_right",):
+        yield Pattern("causal", {"align": align}), masks.causal(q_len, k_len, align)
     queries, keys = keep.any(dim=0).nonzero(as_tuple=True)
     distance = queries + offset - keys  # how far a visible key lies before its query: 0 is itself, negative the future
     nearest, farthest = int(distance.min()), int(distance.max())
     if nearest == 0:
-        window = masks.sliding_window(q_len, farthest + 1, k_len).to(device)
-        yield Pattern("sliding window", {"window": farthest + 1}), window[None]
+        yield Pattern("sliding window", {"window": farthest + 1}), masks.sliding_window(q_len, farthest + 1, k_len)
     first_row = keep[:, 0].any(dim=0).nonzero()
     if q_len == k_len and len(first_row) and 2 <= (prefix_len := int(first_row.max()) + 1) < q_len:
-        yield Pattern("prefix", {"prefix_len": prefix_len}), masks.prefix(q_len, prefix_len).to(device)[None]
-    band = masks.full(q_len, k_len).tril(offset - nearest).triu(offset - farthest).to(device)
+        yield Pattern("prefix", {"prefix_len": prefix_len}), masks.prefix(q_len, prefix_len)
+    band = masks.full(q_len, k_len).tril(offset - nearest).triu(offset - farthest)
     name = "future only" if farthest < 0 else "banded"
-    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band[None]
+    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band
     if q_len == k_len:
         # The first key that a token sees names its document; a token that sees nothing is one of its own.
-        rows = torch.arange(q_len, device=device)
-        first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), k_len + rows)
-        same = masks.documents(first)[:, 0]
+        own = k_len + torch.arange(q_len, device=keep.device)
+        first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), own)
         sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
+        same = masks.documents(first)[:, 0]
         yield Pattern("documents", {"sizes": sizes, "causal": False}), same
-        yield Pattern("documents", {"sizes": sizes, "causal": True}), same & causal
+        yield Pattern("documents", {"sizes": sizes, "causal": True}), same.tril()
 
 
 def _padding(visible: Tensor) -> list[Pattern]:
@@ -129,6 +129,22 @@ def padding_side(visible: Tensor) -> str | None:
     return None
 
 
+def shows_future(keep: Tensor) -> bool:
+    """Whether a query sees a key later than itself, if the last query is at the last key.
+
+    Args:
+        keep: bool (…, q_len, k_len), True = may attend.
+
+    Returns:
+        False, too, if there are more queries than keys: then a query's own position is not known.
+
+    References:
+        Lesson 05.
+    """
+    q_len, k_len = keep.shape[-2:]
+    return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
+
+
 def _some(values: list, most: int = 8) -> str:
     return ", ".join(map(str, values[:most])) + (", …" if len(values) > most else "")
 
@@ -137,36 +153,32 @@ def _keys(count: int) -> str:
     return f"{count} key" + ("s" if count != 1 else "")
 
 
-def _documents_in_words(parameters: dict) -> str:
-    sizes = parameters["sizes"]
-    first = f"{len(sizes[0])} documents of {_some(sizes[0])} tokens"
-    more = "" if len(sizes) == 1 else f" in the first of {len(sizes)} sequences"
-    return ("causal within " if parameters["causal"] else "") + first + more
+def _documents_in_words(sizes: list[list[int]], causal: bool) -> str:
+    text = f"{'causal within ' if causal else ''}{len(sizes[0])} documents of {_some(sizes[0])} tokens"
+    return text if len(sizes) == 1 else f"{text} in the first of {len(sizes)} sequences"
 
 
-def _band_in_words(parameters: dict) -> str:
-    back, ahead = parameters["back"], parameters["ahead"]
+def _band_in_words(back: int, ahead: int) -> str:
     if ahead < 0:
         return f"past only: from {back} to {-ahead} back, never itself"
     if back == 0:
         return f"itself and the future: up to {ahead} ahead"
-    if back < 0:
-        return f"future only: from {-back} to {ahead} ahead"
-    return f"banded: from {back} back to {ahead} ahead"
+    return f"future only: from {-back} to {ahead} ahead" if back < 0 else f"banded: from {back} back to {ahead} ahead"
 
 
-_WORDS = {
-    "full": lambda p: "full: nothing is hidden",
-    "nothing": lambda p: "nothing is visible",
-    "causal": lambda p: f"causal, aligned {p['align'].replace('_', ' ')}",
-    "sliding window": lambda p: f"sliding window of {_keys(p['window'])}",
-    "prefix": lambda p: f"prefix of {_keys(p['prefix_len'])}, then causal",
+#: What is said of each pattern, from its parameters.
+_WORDS: dict[str, Callable[..., str]] = {
+    "full": lambda: "full: nothing is hidden",
+    "nothing": lambda: "nothing is visible",
+    "causal": lambda align: f"causal, aligned {align.replace('_', ' ')}",
+    "sliding window": lambda window: f"sliding window of {_keys(window)}",
+    "prefix": lambda prefix_len: f"prefix of {_keys(prefix_len)}, then causal",
     "banded": _band_in_words,
     "future only": _band_in_words,
     "documents": _documents_in_words,
-    "padding": lambda p: f"padding on the {p['side']}, lengths {_some(p['lengths'])}",
-    "hidden keys": lambda p: f"{_keys(p['count'])} hidden from every query",
-    "hidden queries": lambda p: f"{p['count']} queries that see nothing" if p["count"] != 1 else "1 query sees nothing",
-    "per head": lambda p: f"different in each of {p['heads']} heads",
-    "irregular": lambda p: "no regular pattern",
+    "padding": lambda side, lengths: f"padding on the {side}, lengths {_some(lengths)}",
+    "hidden keys": lambda count: f"{_keys(count)} hidden from every query",
+    "hidden queries": lambda count: f"{count} queries that see nothing" if count != 1 else "1 query sees nothing",
+    "per head": lambda heads: f"different in each of {heads} heads",
+    "irregular": lambda: "no regular pattern",
 }

@@ -45,16 +45,16 @@ def test_sdpa_reads_to_sdpa_and_to_additive_alike(keep):
         conventions.to_additive(keep, torch.float32, "min"),
         conventions.to_additive(keep, torch.float32, -1e9),
     ):
-        found = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
-        assert torch.allclose(found, wanted, atol=1e-6)
+        output = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
+        assert torch.allclose(output, wanted, atol=1e-6)
 
 
 @every_keep
 def test_mha_reads_to_mha(keep):
     mha = torch.nn.MultiheadAttention(HEADS * DIM, HEADS, batch_first=True).eval()
     query, key, value = (torch.randn(BATCH, n, HEADS * DIM) for n in (Q_LEN, K_LEN, K_LEN))
-    given = conventions.to_mha(keep, HEADS)
-    _, weights = mha(query, key, value, **given, average_attn_weights=False)
+    both_masks = conventions.to_mha(keep, HEADS)
+    _, weights = mha(query, key, value, **both_masks, average_attn_weights=False)
     visible = keep.expand(BATCH, HEADS, Q_LEN, K_LEN)
     assert torch.equal(weights > 0, visible)
     assert torch.allclose(weights.sum(-1), torch.ones(BATCH, HEADS, Q_LEN))
@@ -80,13 +80,13 @@ def test_flex_attention_reads_to_flex(keep):
     from torch.nn.attention.flex_attention import create_mask, flex_attention
 
     query, key, value = inputs()
-    given = keep.clone()
-    block_mask = conventions.to_flex(given, Q_LEN)
-    given.fill_(False)  # the BlockMask must not look at our tensor any more
+    copied = keep.clone()
+    block_mask = conventions.to_flex(copied, Q_LEN)
+    copied.fill_(False)  # the BlockMask must not look at our tensor any more
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="flex_attention called without torch.compile")
-        found = flex_attention(query, key, value, block_mask=block_mask)
-    assert torch.allclose(found, attend(query, key, value, keep).output, atol=1e-6)
+        output = flex_attention(query, key, value, block_mask=block_mask)
+    assert torch.allclose(output, attend(query, key, value, keep).output, atol=1e-6)
     dense = create_mask(block_mask.mask_mod, BATCH, HEADS, Q_LEN, K_LEN, device="cpu")
     assert torch.equal(dense, keep.expand(BATCH, HEADS, Q_LEN, K_LEN))
 
@@ -101,16 +101,16 @@ def test_to_flex_skips_whole_blocks_only():
 
 @every_keep
 def test_round_trips_are_exact(keep):
-    whole = keep.expand(BATCH, HEADS, Q_LEN, K_LEN)
+    expanded = keep.expand(BATCH, HEADS, Q_LEN, K_LEN)
     assert torch.equal(conventions.from_sdpa(conventions.to_sdpa(keep)), keep)
     for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
         for fill in ("min", "-inf", -1e4):
             assert torch.equal(conventions.from_additive(conventions.to_additive(keep, dtype, fill)), keep)
     back = conventions.from_mha(**conventions.to_mha(keep, HEADS), num_heads=HEADS)
-    assert torch.equal(back.expand(BATCH, HEADS, Q_LEN, K_LEN), whole)
+    assert torch.equal(back.expand(BATCH, HEADS, Q_LEN, K_LEN), expanded)
     for implementation in ("eager", "sdpa"):
-        found = conventions.from_hf(conventions.to_hf(keep, implementation), implementation)
-        assert torch.equal(found.expand(BATCH, HEADS, Q_LEN, K_LEN), whole)
+        back = conventions.from_hf(conventions.to_hf(keep, implementation), implementation)
+        assert torch.equal(back.expand(BATCH, HEADS, Q_LEN, K_LEN), expanded)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
@@ -134,8 +134,8 @@ def test_bert_reads_to_hf(implementation):
         padded = torch.nn.functional.pad(first, (0, 3))
         mask_2d = conventions.to_hf(masks.lengths([first.shape[1]], padded.shape[1]), implementation)
         assert mask_2d.dtype == torch.int64
-        found = model(padded, attention_mask=mask_2d).last_hidden_state[0, : first.shape[1]]
-        assert torch.allclose(found, alone[0], atol=1e-4)
+        output = model(padded, attention_mask=mask_2d).last_hidden_state[0, : first.shape[1]]
+        assert torch.allclose(output, alone[0], atol=1e-4)
 
 
 def test_3d_belongs_to_transformers_4():
@@ -196,9 +196,9 @@ def test_from_flex_asks_the_rule_not_the_blocks():
     from torch.nn.attention.flex_attention import create_block_mask
 
     block_mask = create_block_mask(lambda b, h, q, k: k <= q + b, 2, None, 3, 5, device="cpu")
-    found = conventions.from_flex(block_mask)
-    assert found.shape == (2, 1, 3, 5)
-    assert all(found[b, 0, q, k] == (k <= q + b) for b in range(2) for q in range(3) for k in range(5))
+    keep = conventions.from_flex(block_mask)
+    assert keep.shape == (2, 1, 3, 5)
+    assert all(keep[b, 0, q, k] == (k <= q + b) for b in range(2) for q in range(3) for k in range(5))
     with pytest.raises(TypeError, match="block_mask: got a bool tensor"):
         conventions.from_flex(masks.causal(3))
 

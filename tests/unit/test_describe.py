@@ -21,26 +21,26 @@ def ids_of(description) -> list[str]:
 # --- patterns ----------------------------------------------------------------------------------------
 
 
-def rebuilt(found, keep):
+def rebuilt(parts, keep):
     """The tensor that the named patterns stand for, built with masks.py."""
     batch, heads, q_len, k_len = keep.shape
-    whole = masks.full(q_len, k_len)
-    for pattern in found:
+    rebuilt_keep = masks.full(q_len, k_len)
+    for pattern in parts:
         p = pattern.parameters
         if pattern.name == "causal":
-            whole = whole & masks.causal(q_len, k_len, **p)
+            rebuilt_keep = rebuilt_keep & masks.causal(q_len, k_len, **p)
         elif pattern.name == "sliding window":
-            whole = whole & masks.sliding_window(q_len, p["window"], k_len)
+            rebuilt_keep = rebuilt_keep & masks.sliding_window(q_len, p["window"], k_len)
         elif pattern.name == "prefix":
-            whole = whole & masks.prefix(q_len, **p)
+            rebuilt_keep = rebuilt_keep & masks.prefix(q_len, **p)
         elif pattern.name in ("banded", "future only"):
             distance = torch.arange(q_len)[:, None] + k_len - q_len - torch.arange(k_len)
-            whole = whole & (distance <= p["back"]) & (distance >= -p["ahead"])
+            rebuilt_keep = rebuilt_keep & (distance <= p["back"]) & (distance >= -p["ahead"])
         elif pattern.name == "padding":
-            whole = whole & masks.lengths(p["lengths"], k_len, p["side"])
+            rebuilt_keep = rebuilt_keep & masks.lengths(p["lengths"], k_len, p["side"])
         else:
             assert pattern.name == "full", pattern
-    return whole.expand(batch, heads, q_len, k_len)
+    return rebuilt_keep.expand(batch, heads, q_len, k_len)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_what_is_named_is_what_is_there(q_len, k_len):
         keeps += [masks.sliding_window(q_len, n, k_len) for n in range(1, 5)]
         keeps += [masks.prefix(q_len, n) for n in range(q_len + 1)] if q_len == k_len else []
         for keep in (k & padding for k in keeps):
-            found = patterns.recognise(keep)
+            parts = patterns.recognise(keep)
             keep = keep[(None,) * (4 - keep.ndim)]
             if keep.any():
-                assert torch.equal(rebuilt(found, keep), keep)
+                assert torch.equal(rebuilt(parts, keep), keep)
             else:
-                assert found == [patterns.Pattern("nothing", {})]
+                assert parts == [patterns.Pattern("nothing", {})]
 
 
 # --- reading as the API reads ------------------------------------------------------------------------
@@ -111,13 +111,13 @@ def random_mask(kind: str, shape) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(3, 5), (2, 3, 5), (4, 1, 3, 5)])
 def test_sdpa_does_what_is_described(kind, shape):
     attn_mask = random_mask(kind, shape)
-    found = describe(attn_mask, "sdpa")
+    description = describe(attn_mask, "sdpa")
     query, key = torch.randn(4, 2, 3, 8), torch.randn(4, 2, 5, 8)
     value = torch.eye(5).expand(4, 2, 5, 5)
     weights = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
-    assert torch.equal(weights > 0, found.keep.expand(4, 2, 3, 5))
-    assert torch.equal(found.keys_per_query, found.keep.sum(-1))
-    assert (ids_of(found) == ["F6"]) == (kind == "0/1")
+    assert torch.equal(weights > 0, description.keep.expand(4, 2, 3, 5))
+    assert torch.equal(description.keys_per_query, description.keep.sum(-1))
+    assert (ids_of(description) == ["F6"]) == (kind == "0/1")
 
 
 @pytest.mark.parametrize("kind", ["bool", "additive", "0/1"])
@@ -131,15 +131,15 @@ def test_mha_does_what_is_described(kind, form):
         attn_mask, padding = ~attn_mask, ~padding
     if form == "both":
         attn_mask[:, 0], padding[:, 0] = (False, False) if kind == "bool" else (0.0, 0.0)
-    given = {"attn_mask": attn_mask} if form in ("mha", "3D") else {"key_padding_mask": padding}
-    given = {"attn_mask": attn_mask, "key_padding_mask": padding} if form == "both" else given
-    found = describe(
-        given if form == "both" else next(iter(given.values())),
+    arguments = {"attn_mask": attn_mask} if form in ("mha", "3D") else {"key_padding_mask": padding}
+    arguments = {"attn_mask": attn_mask, "key_padding_mask": padding} if form == "both" else arguments
+    description = describe(
+        arguments if form == "both" else next(iter(arguments.values())),
         {"both": "mha", "3D": "mha"}.get(form, form),
         num_heads=2,
     )
-    _, weights = mha(query, key, key, **given, average_attn_weights=False)
-    assert torch.equal(weights > 0, found.keep.expand(4, 2, 3, 5))
+    _, weights = mha(query, key, key, **arguments, average_attn_weights=False)
+    assert torch.equal(weights > 0, description.keep.expand(4, 2, 3, 5))
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
@@ -160,17 +160,17 @@ def test_a_hugging_face_model_does_what_is_described(form, kind, implementation)
         "4D 0/1": keep[None, None].float(),
         "4D additive": conventions.to_additive(keep[None, None]),
     }[form]
-    found = describe(attention_mask, "hf", model=model)
-    assert found.api == f"hf ({implementation})"
+    description = describe(attention_mask, "hf", model=model)
+    assert description.api == f"hf ({implementation})"
     ids = torch.arange(5, 10)
     own_causality = form.startswith("2D") or (not tiny.V5 and (kind, implementation) == ("gpt2", "eager"))
-    if found.keep is None or (not tiny.V5 and kind == "bert" and form.startswith("4D")):
+    if description.keep is None or (not tiny.V5 and kind == "bert" and form.startswith("4D")):
         with pytest.raises((RuntimeError, ValueError)):
             influence(model, ids, attention_mask=attention_mask)
         return
     if not tiny.V5 and kind == "bert" and form in ("2D float", "2D additive"):
         return  # 4.57 computes (1 - m) * min there: between keep and hide
-    visible = found.keep.expand(1, 1, 5, 5)
+    visible = description.keep.expand(1, 1, 5, 5)
     visible = visible & CAUSAL if own_causality and kind != "bert" else visible
     measured = influence(model, ids, attention_mask=attention_mask)
     seeing = visible[0, 0].any(-1)
@@ -181,9 +181,9 @@ def test_flex_is_read_as_it_is():
     from torch.nn.attention.flex_attention import create_block_mask
 
     block_mask = create_block_mask(lambda b, h, q, k: q - k >= 0, None, None, 4, 6, device="cpu")
-    found = describe(block_mask, "flex")
-    assert torch.equal(found.keep, masks.causal(4, 6, "upper_left")[None, None])
-    assert "1 × 1 blocks of 128 × 128" in found.read_as
+    description = describe(block_mask, "flex")
+    assert torch.equal(description.keep, masks.causal(4, 6, "upper_left")[None, None])
+    assert "1 × 1 blocks of 128 × 128" in description.read_as
     refused = describe(CAUSAL, "flex")
     assert refused.keep is None
     assert refused.warnings[0].text.endswith("Make one with conventions.to_flex(keep).")
@@ -242,9 +242,9 @@ SEQUENCES = ~PADDING[:, 0].expand(3, 5, 5)
     ],
 )  # fmt: skip
 def test_traps_are_seen(mask, api, trap, says):
-    found = describe(mask, api, num_heads=2)
-    texts = [warning.text for warning in found.warnings if warning.id == trap]
-    assert any(says in text for text in texts), str(found)
+    description = describe(mask, api, num_heads=2)
+    texts = [warning.text for warning in description.warnings if warning.id == trap]
+    assert any(says in text for text in texts), str(description)
 
 
 def test_traps_of_one_version():
@@ -266,10 +266,10 @@ def test_a_decoder_is_asked_about_its_causality():
 
 def test_a_decoder_adds_its_own_causality_to_a_2d_mask():
     attention_mask = torch.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
-    found = describe(attention_mask, "hf", model=tiny.model("llama"))
-    assert torch.equal(found.keep, masks.padding(attention_mask) & masks.causal(4))
-    assert found.warnings == []
-    assert found.keys_per_query[1, 0].tolist() == [0, 0, 1, 2]
+    description = describe(attention_mask, "hf", model=tiny.model("llama"))
+    assert torch.equal(description.keep, masks.padding(attention_mask) & masks.causal(4))
+    assert description.warnings == []
+    assert description.keys_per_query[1, 0].tolist() == [0, 0, 1, 2]
     assert describe(attention_mask, "hf", model=tiny.model("bert")).keep.shape == (2, 1, 1, 4)
 
 
@@ -299,10 +299,10 @@ RIGHT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("api", "mask"), [(api, mask) for api, given in RIGHT.items() for mask in given])
+@pytest.mark.parametrize(("api", "mask"), [(api, mask) for api, right in RIGHT.items() for mask in right])
 def test_a_right_mask_raises_no_alarm(api, mask):
-    found = describe(mask, api, num_heads=2)
-    assert found.warnings == [], str(found)
+    description = describe(mask, api, num_heads=2)
+    assert description.warnings == [], str(description)
 
 
 # --- how it shows ------------------------------------------------------------------------------------
@@ -317,10 +317,10 @@ def test_it_prints_as_text():
         "  keys per query  2 to 6 of 6\n"
         "  sees nothing    no query"
     )
-    found = describe(~masks.causal(3), "sdpa")
-    assert repr(found) == str(found)
-    assert "sees nothing    query 2\n" in str(found)
-    assert "warning F2      1 query without any key: the output is 0." in str(found)
+    description = describe(~masks.causal(3), "sdpa")
+    assert repr(description) == str(description)
+    assert "sees nothing    query 2\n" in str(description)
+    assert "warning F2      1 query without any key: the output is 0." in str(description)
 
 
 def test_it_shows_as_a_table():
@@ -334,9 +334,9 @@ def test_it_shows_as_a_table():
 def test_empty_rows_are_placed():
     keep = masks.full(2, 3).expand(2, 2, 2, 3).clone()
     keep[1, 0, 1] = False
-    found = describe(keep, "sdpa")
-    assert found.empty_rows == [(1, 0, 1)]
-    assert "sequence 1, head 0, query 1" in str(found)
+    description = describe(keep, "sdpa")
+    assert description.empty_rows == [(1, 0, 1)]
+    assert "sequence 1, head 0, query 1" in str(description)
 
 
 def test_nothing_is_changed():
