@@ -22,10 +22,17 @@ from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, re
 
 @dataclass(frozen=True)
 class Trap:
-    """One thing that is probably not meant."""
+    """One thing that is probably not meant.
+
+    Attributes:
+        id: the fact behind it, as the lessons number them: F6, S1.3, …
+        text: what happens, and what to write in its place.
+
+    References:
+        Lesson 10, table of traps; data/claims.yml lists the facts.
+    """
 
     id: str
-    """The fact behind it, as the lessons number them: F6, S1.3, …"""
     text: str
 
     def __str__(self) -> str:
@@ -34,18 +41,26 @@ class Trap:
 
 @dataclass(frozen=True, repr=False)
 class Description:
-    """What a mask does in an API. It prints as text, and shows as a table in a notebook."""
+    """What a mask does in an API. It prints as text, and shows as a table in a notebook.
+
+    Attributes:
+        api: which API, as ``describe`` was asked.
+        given: dtype and shape of the tensor, in words.
+        read_as: what the API takes the dimensions for.
+        polarity: what a value means there.
+        keep: what the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says
+            nothing; None if the API refuses the mask.
+        warnings: what is probably not meant.
+
+    References:
+        Lesson 00, where it is first used.
+    """
 
     api: str
     given: str
-    """Dtype and shape of the tensor, in words."""
     read_as: str
-    """What the API takes the dimensions for."""
     polarity: str
-    """What a value means there."""
     keep: Tensor | None
-    """What the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says nothing;
-    None if the API refuses the mask."""
     warnings: list[Trap] = field(default_factory=list)
 
     @property

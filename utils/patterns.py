@@ -17,15 +17,17 @@ from ._validation import as_4d
 class Pattern(NamedTuple):
     """One part of a mask; the parts of a mask are combined with ``&``.
 
+    Attributes:
+        name: full, nothing, causal, sliding window, prefix, banded, future only, documents, padding, hidden keys,
+            hidden queries, per head, or irregular.
+        parameters: what rebuilds it, for example {"align": "lower_right"} or {"side": "left", "lengths": [5, 3]}.
+
     References:
         Lesson 05.
     """
 
     name: str
-    """full, nothing, causal, sliding window, prefix, banded, future only, documents, padding, hidden keys,
-    hidden queries, per head, or irregular."""
     parameters: dict
-    """What rebuilds it, for example {"align": "lower_right"} or {"side": "left", "lengths": [5, 3]}."""
 
     def __str__(self) -> str:
         return _WORDS.get(self.name, lambda **_: self.name)(**self.parameters)

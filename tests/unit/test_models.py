@@ -274,6 +274,8 @@ def test_the_command_is_quiet_work_when_everything_is_there():
 def test_the_command_has_the_name_under_which_the_package_was_imported(tmp_path):
     assert models.COMMAND == "python -m utils.models"
     shutil.copytree(models.HERE, tmp_path / "attention_masks", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "attention_masks" / "data").mkdir()
+    shutil.copy(models.DATA / "models.toml", tmp_path / "attention_masks" / "data")
     code = "from attention_masks import models; print(models.COMMAND); import attention_masks; attention_masks.masques"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout.strip() == "python -m attention_masks.models"
