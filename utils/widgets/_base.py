@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import anywidget
+import traitlets
 from torch import Tensor
 
 from .._validation import describe_tensor
@@ -63,6 +65,27 @@ def masks_text() -> str:
 def style_text(name: str) -> str:
     """The style sheet of a widget, after the one that all have."""
     return "\n".join((HERE / "css" / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name))
+
+
+class MapWidget(anywidget.AnyWidget):
+    """What a widget of attention maps shares with its page, and the picture that it leaves behind."""
+
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # ends in heads, q_len, k_len
+    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+    @traitlets.validate("layer", "head")
+    def _exists(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        count = self.shape[-3 if name == "head" else -4] if self.shape else value + 1
+        if not 0 <= value < count:
+            raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
+        return value
+
+    def _repr_mimebundle_(self, **kwargs):
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
 
 
 def with_picture(bundle, picture) -> tuple[dict, dict]:

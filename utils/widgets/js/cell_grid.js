@@ -45,15 +45,16 @@ export class CellGrid {
   /**
    * Follows the keys.
    * @param {(row: number, column: number) => void} move to the cell that a key leads to
-   * @param {(key: string) => boolean} press any other key; says whether it means something
+   * @param {Record<string, () => void>} others what other keys do
    */
-  listen(move, press) {
+  listen(move, others) {
     this.node.addEventListener("keydown", (event) => {
       const position = this.position();
       if (!position) return;
       const next = movedTo(event, ...position);
       if (next) move(...next);
-      else if (!press(event.key)) return;
+      else if (event.key in others) others[event.key]();
+      else return;
       event.preventDefault();
       event.stopPropagation();
     });

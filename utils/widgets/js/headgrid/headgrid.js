@@ -112,12 +112,9 @@ export class GridView extends WidgetView {
   /** Arrows move in both grids; Enter goes into the large map, Escape back out. */
   followKeys() {
     const { thumbs, zoom } = this;
-    const leave = (/** @type {string[]} */ keys, /** @type {Thumbs | Zoom} */ other) => (/** @type {string} */ key) => {
-      if (keys.includes(key)) other.grid.focus();
-      return keys.includes(key);
-    };
     const announce = (/** @type {Thumbs | Zoom} */ { grid }) =>
       requestAnimationFrame(() => (this.live.textContent = grid.cell.textContent));
+    const enter = () => zoom.grid.focus();
     const chooseHead = (/** @type {number} */ layer, /** @type {number} */ head) => {
       setAndSave(this.model, { layer, head });
       announce(thumbs);
@@ -126,8 +123,8 @@ export class GridView extends WidgetView {
       this.moveTo(q, k);
       announce(zoom);
     };
-    thumbs.grid.listen(chooseHead, leave(["Enter", " "], zoom));
-    zoom.grid.listen(chooseCell, leave(["Escape"], thumbs));
+    thumbs.grid.listen(chooseHead, { Enter: enter, " ": enter });
+    zoom.grid.listen(chooseCell, { Escape: () => thumbs.grid.focus() });
   }
 
   end() {

@@ -1,11 +1,11 @@
 // MaskLab's controls: the mask and its parameters, what hidden scores get, number type, head, and three buttons.
 
 import { button, choice, element, field, numberChoice } from "../dom.js";
-import { PRESETS } from "../masks.js";
+import { PRESETS } from "../presets.js";
 import { DTYPES } from "../softmax.js";
 import { setAndSave } from "../widget.js";
 
-/** @import { Parameter } from "../masks.js" */
+/** @import { Parameter } from "../presets.js" */
 /** @import { LabView } from "./masklab.js" */
 
 const FILLS = { "-inf": "−∞", min: "finfo.min", "-1e9": "−1e9", "-1e4": "−1e4" };

@@ -2,8 +2,7 @@
 
 import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
-import { PRESETS } from "../masks.js";
-import { defaults, presetKeep, recognise } from "../presets.js";
+import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
 import { WidgetView } from "../widget.js";
 import { LabControls } from "./controls.js";
