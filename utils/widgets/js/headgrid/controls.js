@@ -39,7 +39,7 @@ export class GridControls {
     this.show = () => {
       layer.value = String(state.layer);
       head.value = String(state.head);
-      brighten.checked = state.brighten;
+      brighten.checked = model.get("brighten");
       for (const radio of radios) radio.checked = radio.value === state.side;
     };
   }
@@ -51,7 +51,9 @@ export class GridControls {
  */
 export function legendParts(state, words) {
   const change = state.side === "change";
-  const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, state.brighten), change ? " +1" : " 1")];
+  const parts = [
+    element("span", {}, change ? "−1 " : "0 ", scale(change, state.model.get("brighten")), change ? " +1" : " 1"),
+  ];
   if (state.weights.keep && state.side === "after") parts.push(swatch("#d9d9d9", words.hidden));
   if (state.hasNaN()) parts.push(swatch(change ? "#000000" : `rgb(${NAN_COLOUR})`, words.nan));
   return parts;

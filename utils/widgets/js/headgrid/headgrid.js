@@ -1,7 +1,7 @@
 // HeadGrid: the attention maps of every layer and head as thumbnails, before and after; one of them large.
 
 import { element } from "../dom.js";
-import { setAndSave, WidgetView } from "../widget.js";
+import { program, setAndSave, WidgetView } from "../widget.js";
 import { GridControls, legendParts } from "./controls.js";
 import { GridState } from "./state.js";
 import { Thumbs } from "./thumbs.js";
@@ -133,11 +133,5 @@ export class GridView extends WidgetView {
   }
 }
 
-/** @param {{ model: Model, el: HTMLElement }} options */
-function render({ model, el }) {
-  const view = new GridView(model, el);
-  return () => view.end();
-}
-
 export { inflate, movedShare, WORDS };
-export default { render };
+export default program(GridView);

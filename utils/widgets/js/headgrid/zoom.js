@@ -1,9 +1,9 @@
 // HeadGrid's large maps of one head, before and after, and the table of one of its rows.
 
 import { CellGrid } from "../cell_grid.js";
-import { element, short, tokenName } from "../dom.js";
+import { element, short } from "../dom.js";
 import { LabelledMap } from "../grid.js";
-import { largestKeys, RowTable } from "../row_table.js";
+import { RowTable } from "../row_table.js";
 import { stretch, twoDigits } from "./weights.js";
 
 /** @import { Side } from "./state.js" */
@@ -79,11 +79,11 @@ export class Zoom {
    * @param {number} k
    */
   number(side, q, k) {
-    const { state } = this.view;
+    const { state, model } = this.view;
     const value = state.value(side, q, k);
     if (side === "after" && value === 0 && state.hides(q, k)) return null;
     if (Number.isNaN(value)) return { text: "NaN", light: true };
-    const shade = Math.abs(stretch(value, state.brighten));
+    const shade = Math.abs(stretch(value, model.get("brighten")));
     const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
     const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
     return { text, light: side === "change" ? shade > 0.6 : shade < 0.5 };
@@ -105,15 +105,14 @@ export class Zoom {
     const { K, queryTokens, keyTokens } = state.weights;
     const { q } = state.active;
     const { sides } = state;
-    const keys = largestKeys(K, SHOWN_KEYS, (k) => Math.max(...sides.map((side) => state.value(side, q, k) || 0)));
-    const lines = keys.map((k) => ({
-      name: tokenName(k, keyTokens[k]),
+    const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))], twoDigits);
+    const weights = (/** @type {number} */ k) => sides.map((side) => state.value(side, q, k));
+    const largest = (/** @type {number} */ k) => Math.max(...weights(k).map((weight) => weight || 0));
+    table.show(words.row(short(queryTokens[q]), q), keyTokens, SHOWN_KEYS, largest, (k) => ({
       hidden: state.hides(q, k),
       numbers: [],
-      weights: sides.map((side) => ({ text: twoDigits(state.value(side, q, k)), value: state.value(side, q, k) })),
+      weights: weights(k),
     }));
-    const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))]);
-    table.show(words.row(short(queryTokens[q]), q), lines);
     this.table.replaceChildren(table.node);
     if (K > SHOWN_KEYS) this.table.append(element("p", { class: "masks-help" }, words.onlyLargest(SHOWN_KEYS, K)));
   }

@@ -4,11 +4,11 @@ import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
 import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
-import { WidgetView } from "../widget.js";
-import { LabControls } from "./controls.js";
+import { program, WidgetView } from "../widget.js";
+import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
-import { CodeBox, Pipeline } from "./panels.js";
+import { codeBox, pipeline } from "./panels.js";
 import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
@@ -23,11 +23,11 @@ export class LabView extends WidgetView {
   constructor(model, el) {
     super("masklab", WORDS, model, el);
     this.state = new LabState(model);
-    this.controls = new LabControls(this);
+    this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
-    this.pipeline = new Pipeline(this);
-    this.code = new CodeBox(this);
+    this.pipeline = pipeline(this);
+    this.code = codeBox(this);
     this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
     this.root.append(this.pipeline.node, this.code.node, this.live);
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
@@ -187,12 +187,6 @@ export class LabView extends WidgetView {
   }
 }
 
-/** @param {{ model: Model, el: HTMLElement }} options */
-function render({ model, el }) {
-  const view = new LabView(model, el);
-  return () => view.end();
-}
-
 // For tests, which hold them against torch.
 export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
-export default { render };
+export default program(LabView);
