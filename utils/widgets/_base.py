@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 from torch import Tensor
 
-from .._validation import describe_tensor
+from .._validation import mismatch
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
@@ -114,16 +114,14 @@ def require_size(values: Tensor, name: str) -> None:
         ValueError: more than ``LIMIT`` queries or keys.
     """
     if max(values.shape[-2:]) > LIMIT:
-        raise ValueError(
-            f"{name}: got {describe_tensor(values)}, wanted at most {LIMIT} queries and keys. Cut it first."
-        )
+        raise ValueError(mismatch(name, values, f"at most {LIMIT} queries and keys", "Cut it first."))
 
 
 def _require_tokens(tokens, name: str, length: int) -> list[str]:
     if tokens is None:
         return [str(n) for n in range(length)]
     if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
-        raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of {length} strings.")
+        raise TypeError(mismatch(name, tokens, f"a list of {length} strings"))
     if len(tokens) != length:
         raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
     return list(tokens)

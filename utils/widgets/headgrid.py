@@ -189,14 +189,14 @@ def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
             raise TypeError(mismatch(f"{name}[{n}]", layer, wanted, hint))
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError(f"{name}: got layers of different shapes, wanted {wanted}.")
-    if layers[0].ndim == 4:
-        if len(layers[0]) != 1:
-            raise ValueError(
-                f"{name}: got layers of {describe_tensor(layers[0])}, a batch of {len(layers[0])}, wanted one "
-                "sequence: [layer[:1] for layer in attentions]."
-            )
-        layers = [layer[0] for layer in layers]
-    return torch.stack(list(layers))
+    if layers[0].ndim != 4:
+        return torch.stack(list(layers))
+    if len(layers[0]) != 1:
+        raise ValueError(
+            f"{name}: got layers of {describe_tensor(layers[0])}, a batch of {len(layers[0])}, wanted one "
+            "sequence: [layer[:1] for layer in attentions]."
+        )
+    return torch.cat(list(layers))
 
 
 def _codes(weights: Tensor) -> Tensor:

@@ -134,9 +134,8 @@ class MaskLab(MapWidget):
         """The state as a figure with alt text: what GitHub, print and PDF show."""
         keep = self.keep ^ self.flipped
         fill = self.fill if self.fill in ("-inf", "min") else float(self.fill)
-        return plots.before_after(
-            self.scores[self.head], keep, self.query_tokens, self.key_tokens, alt=self._alt or _alt(keep), fill=fill
-        )
+        alt = self._alt or _alt(keep)
+        return plots.before_after(self.scores[self.head], keep, self.query_tokens, self.key_tokens, alt=alt, fill=fill)
 
 
 def _scores(scores) -> Tensor:

@@ -80,7 +80,6 @@ export function pointAt(event, canvas, width, height) {
 
 /**
  * An image of one pixel a cell, to be drawn enlarged.
- * @typedef {ReturnType<typeof pixelMap>} PixelMap
  * @param {number} columns
  * @param {number} rows
  */
@@ -98,33 +97,6 @@ function hatching() {
   context.strokeStyle = "#555555";
   context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
-}
-
-/**
- * Hatches those cells of a drawn map that are opaque in `veil`, at least between two heights of the canvas. The layer is
- * no larger than that: each drawing copies it.
- * @param {CanvasRenderingContext2D} context
- * @param {HTMLCanvasElement} layer
- * @param {PixelMap} veil
- * @param {Layout} layout
- * @param {number} from
- * @param {number} to
- */
-function drawHatch(context, layer, veil, layout, from, to) {
-  const { left, top, width, height } = layout;
-  const ratio = context.getTransform().a;
-  const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
-  const first = Math.max(0, Math.floor(((from - top) / height) * rows));
-  const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
-  Object.assign(layer, { width: columns, height: last - first }); // also clears it
-  const over = contextOf(layer);
-  over.imageSmoothingEnabled = false;
-  over.translate(0, -first);
-  over.drawImage(veil.small, 0, 0, columns, rows);
-  over.globalCompositeOperation = "source-in";
-  over.fillStyle = hatching();
-  over.fillRect(0, first, columns, last - first);
-  context.drawImage(layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
 }
 
 /**
@@ -152,6 +124,7 @@ export class LabelledMap {
     this.image = pixelMap(this.columns, this.rows);
     this.veil = pixelMap(this.columns, this.rows); // opaque where hidden
     this.layer = element("canvas");
+    this.hatch = hatching();
     this.layout = /** @type {Layout} */ ({});
   }
 
@@ -194,7 +167,7 @@ export class LabelledMap {
     context.clearRect(0, from, outerWidth + 1, to - from);
     context.imageSmoothingEnabled = look.smooth ?? false;
     context.drawImage(this.image.small, left, top, width, height);
-    if (look.hatched) drawHatch(context, this.layer, this.veil, this.layout, from, to);
+    if (look.hatched) this.drawHatch(context, from, to);
     drawLabels(context, this.layout, this.labels, style.color);
     if (cell >= 30 && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
     const y = top + active.q * cell;
@@ -203,6 +176,30 @@ export class LabelledMap {
       outline(context, style.borderTopColor, style.backgroundColor, 4, [left + active.k * cell, y, cell, cell]);
     }
     context.restore();
+  }
+
+  /**
+   * Hatches those cells that are opaque in the veil, at least between two heights of the canvas. The layer is no larger
+   * than that: each drawing copies it.
+   * @param {CanvasRenderingContext2D} context
+   * @param {number} from
+   * @param {number} to
+   */
+  drawHatch(context, from, to) {
+    const { left, top, width, height } = this.layout;
+    const ratio = context.getTransform().a;
+    const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
+    const first = Math.max(0, Math.floor(((from - top) / height) * rows));
+    const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
+    Object.assign(this.layer, { width: columns, height: last - first }); // also clears it
+    const over = contextOf(this.layer);
+    over.imageSmoothingEnabled = false;
+    over.translate(0, -first);
+    over.drawImage(this.veil.small, 0, 0, columns, rows);
+    over.globalCompositeOperation = "source-in";
+    over.fillStyle = this.hatch;
+    over.fillRect(0, first, columns, last - first);
+    context.drawImage(this.layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
   }
 
   /**

@@ -56,7 +56,7 @@ export class WidgetView {
     this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
     this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
     this.frame = 0;
-    /** @type {(() => void)[]} */
+    /** @type {(() => unknown)[]} */
     this.endings = [];
     el.append(this.root);
     passSaving(this.root, el);

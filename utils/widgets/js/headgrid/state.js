@@ -24,8 +24,7 @@ export class GridState {
 
   /** Reads the weights that the traits hold now; false if newer ones are on their way. */
   async load() {
-    this.loads += 1;
-    const load = this.loads;
+    const load = ++this.loads;
     const weights = await unpack(this.model).catch((/** @type {Error} */ error) => error);
     if (load !== this.loads) return false;
     if (weights instanceof Error) throw weights;
@@ -33,11 +32,6 @@ export class GridState {
     this.loaded = true;
     this.active = { q: Math.min(this.active.q, weights.Q - 1), k: Math.min(this.active.k, weights.K - 1) };
     return true;
-  }
-
-  /** Nothing that is still being read is shown. */
-  end() {
-    this.loads = -1;
   }
 
   // -- what is chosen --

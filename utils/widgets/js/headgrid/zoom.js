@@ -103,13 +103,12 @@ export class Zoom {
   showRow() {
     const { state, words } = this.view;
     const { K, queryTokens, keyTokens } = state.weights;
-    const { q } = state.active;
-    const { sides } = state;
+    const { sides, active } = state;
     const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))], twoDigits);
-    const weights = (/** @type {number} */ k) => sides.map((side) => state.value(side, q, k));
+    const weights = (/** @type {number} */ k) => sides.map((side) => state.value(side, active.q, k));
     const largest = (/** @type {number} */ k) => Math.max(...weights(k).map((weight) => weight || 0));
-    table.show(words.row(short(queryTokens[q]), q), keyTokens, SHOWN_KEYS, largest, (k) => ({
-      hidden: state.hides(q, k),
+    table.show(words.row(short(queryTokens[active.q]), active.q), keyTokens, SHOWN_KEYS, largest, (k) => ({
+      hidden: state.hides(active.q, k),
       numbers: [],
       weights: weights(k),
     }));

@@ -62,15 +62,11 @@ function cellsBetween(from, to) {
  */
 export function followKeys(view) {
   const { state, maps } = view;
-  const move = (/** @type {number} */ q, /** @type {number} */ k) => {
-    view.moveTo(q, k);
-    view.announce();
-  };
   const toggle = () => {
     view.toggle(state.active.q, state.active.k);
     view.endDrawing();
   };
-  maps.grid.listen(move, { " ": toggle, Enter: toggle });
+  maps.grid.listen((q, k) => view.moveTo(q, k), { " ": toggle, Enter: toggle });
   view.root.addEventListener("keydown", (event) => {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
     if (key !== "z" && key !== "y") return;

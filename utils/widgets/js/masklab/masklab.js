@@ -35,6 +35,7 @@ export class LabView extends WidgetView {
     followPointer(this);
     followKeys(this);
     this.follow(this.listeners());
+    this.endings.push(() => this.naming && this.nameDrawing());
     this.measure();
     this.controls.showParameters();
     this.refresh();
@@ -109,11 +110,6 @@ export class LabView extends WidgetView {
     this.paintNow();
   }
 
-  announce() {
-    this.maps.describeCell();
-    this.live.textContent = this.maps.grid.cell.textContent;
-  }
-
   // -- changing --
 
   /** @param {() => void} edit of the state */
@@ -168,7 +164,7 @@ export class LabView extends WidgetView {
    */
   endDrawing() {
     this.showStroke();
-    this.announce();
+    this.maps.grid.announce();
     this.naming ||= window.setTimeout(() => this.nameDrawing(), 30);
   }
 
@@ -179,11 +175,6 @@ export class LabView extends WidgetView {
     this.controls.showParameters();
     this.state.sharePreset();
     this.showState();
-  }
-
-  end() {
-    super.end();
-    if (this.naming) this.nameDrawing();
   }
 }
 
