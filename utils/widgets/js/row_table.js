@@ -17,8 +17,8 @@ import { element, setText, tokenName } from "./dom.js";
  * @param {(k: number) => number} weight
  */
 function largestKeys(count, most, weight) {
-  const keys = Array.from({ length: count }, (_, k) => k);
-  const largest = keys.sort((a, b) => weight(b) - weight(a)).slice(0, most);
+  const weights = Array.from({ length: count }, (_, k) => weight(k));
+  const largest = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, most);
   return largest.sort((a, b) => a - b);
 }
 
