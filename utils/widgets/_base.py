@@ -5,9 +5,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import anywidget
+import traitlets
 from torch import Tensor
 
-from .._validation import describe_tensor
+from .._validation import mismatch
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
@@ -65,6 +67,27 @@ def style_text(name: str) -> str:
     return "\n".join((HERE / "css" / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name))
 
 
+class MapWidget(anywidget.AnyWidget):
+    """What a widget of attention maps shares with its page, and the picture that it leaves behind."""
+
+    shape = traitlets.List(traitlets.Int()).tag(sync=True)  # ends in heads, q_len, k_len
+    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    words = traitlets.Dict().tag(sync=True)
+
+    @traitlets.validate("layer", "head")
+    def _exists(self, proposal):
+        name, value = proposal["trait"].name, proposal["value"]
+        count = self.shape[-3 if name == "head" else -4] if self.shape else value + 1
+        if not 0 <= value < count:
+            raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
+        return value
+
+    def _repr_mimebundle_(self, **kwargs):
+        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
+
+
 def with_picture(bundle, picture) -> tuple[dict, dict]:
     """A widget's display data together with a picture and its alt text, for where no widget can live."""
     data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
@@ -91,16 +114,14 @@ def require_size(values: Tensor, name: str) -> None:
         ValueError: more than ``LIMIT`` queries or keys.
     """
     if max(values.shape[-2:]) > LIMIT:
-        raise ValueError(
-            f"{name}: got {describe_tensor(values)}, wanted at most {LIMIT} queries and keys. Cut it first."
-        )
+        raise ValueError(mismatch(name, values, f"at most {LIMIT} queries and keys", "Cut it first."))
 
 
 def _require_tokens(tokens, name: str, length: int) -> list[str]:
     if tokens is None:
         return [str(n) for n in range(length)]
     if isinstance(tokens, str) or not isinstance(tokens, Sequence) or not all(isinstance(t, str) for t in tokens):
-        raise TypeError(f"{name}: got {describe_tensor(tokens)}, wanted a list of {length} strings.")
+        raise TypeError(mismatch(name, tokens, f"a list of {length} strings"))
     if len(tokens) != length:
         raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
     return list(tokens)

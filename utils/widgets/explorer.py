@@ -131,7 +131,8 @@ class Explorer(ipywidgets.VBox):
     def _run_sentence(self) -> "_Reading":
         model, tokenizer = self._load(self._model.value.strip())
         input_ids = self._tokenize(model, tokenizer)
-        return _Reading(model, input_ids, text.labels(tokenizer, input_ids[0]), _run(model, input_ids))
+        result = _run(model, input_ids)
+        return _Reading(model, input_ids, text.labels(tokenizer, input_ids[0]), result, _weights(result))
 
     def _load(self, name: str):
         if name not in self._loaded:
@@ -196,10 +197,7 @@ class _Reading:
     input_ids: Tensor  # (1, tokens)
     tokens: list[str]
     result: object
-
-    @property
-    def weights(self) -> Tensor:
-        return _weights(self.result)
+    weights: Tensor  # (layers, heads, tokens, tokens)
 
     def show_mask(self, keep: Tensor, grid: HeadGrid) -> str:
         """Runs the model with keep (tokens, tokens), puts its weights into the grid, says how far its output moved."""

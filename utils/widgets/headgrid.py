@@ -3,14 +3,13 @@
 import zlib
 from collections.abc import Sequence
 
-import anywidget
 import torch
 import traitlets
 from torch import Tensor
 
 from .. import plots
-from .._validation import describe_tensor, require_keep_for
-from ._base import module_text, require_labels, require_size, style_text, with_picture
+from .._validation import describe_tensor, mismatch, require_keep_for
+from ._base import MapWidget, module_text, require_labels, require_size, style_text
 
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
 SIDES = ("before", "after", "change")
@@ -31,7 +30,7 @@ LEVELS[1 : len(_EDGES)] = (_EDGES[1:] + _EDGES[:-1]) / 2
 LEVELS[len(_EDGES)] = 1.0
 
 
-class HeadGrid(anywidget.AnyWidget):
+class HeadGrid(MapWidget):
     """Every layer × head of a model as a thumbnail, before and after a mask (or A and B); one of them large.
 
     A click or the arrow keys choose the head that is shown large. Everything is drawn in the browser. In a
@@ -65,19 +64,14 @@ class HeadGrid(anywidget.AnyWidget):
     _esm = module_text("headgrid")
     _css = style_text("headgrid")
 
-    shape = traitlets.List(traitlets.Int()).tag(sync=True)
     before_bytes = traitlets.Bytes().tag(sync=True)  # zlib, one index into levels_bytes for each weight
     after_bytes = traitlets.Bytes().tag(sync=True)  # empty without after
     keep_bytes = traitlets.Bytes().tag(sync=True)  # zlib, uint8 (q_len, k_len), 1 = may attend; empty without keep
     levels_bytes = traitlets.Bytes(LEVELS.numpy().tobytes()).tag(sync=True)
-    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode(), ["before", "after"]).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
     side = traitlets.Enum(SIDES, "before").tag(sync=True)
     brighten = traitlets.Bool(True).tag(sync=True)
-    words = traitlets.Dict().tag(sync=True)
     version = traitlets.Int(0).tag(sync=True)  # rises when weights, tokens and keep have all arrived
 
     def __init__(
@@ -133,13 +127,10 @@ class HeadGrid(anywidget.AnyWidget):
         if after is not None:
             after = _weights(after, "after")
             if after.shape != before.shape:
-                wanted = f"wanted {tuple(before.shape)}, the shape of before"
-                raise ValueError(f"after: got {describe_tensor(after)}, {wanted}.")
+                raise ValueError(mismatch("after", after, f"{tuple(before.shape)}, the shape of before"))
         if before.numel() * (1 if after is None else 2) > MAX_VALUES:
-            raise ValueError(
-                f"before: got {describe_tensor(before)}, wanted at most {MAX_VALUES:,} weights in all. "
-                "Pass some layers only, before[:4], or fewer tokens."
-            )
+            hint = "Pass some layers only, before[:4], or fewer tokens."
+            raise ValueError(mismatch("before", before, f"at most {MAX_VALUES:,} weights in all", hint))
         query_tokens, key_tokens = require_labels(tokens, key_tokens, "tokens", q_len, k_len)
         if keep is not None:
             if after is None:
@@ -159,20 +150,9 @@ class HeadGrid(anywidget.AnyWidget):
             self.keep_bytes = b"" if keep is None else _packed(keep.to(torch.uint8))
             self.version += 1
 
-    @traitlets.validate("layer", "head")
-    def _exists(self, proposal):
-        name, value = proposal["trait"].name, proposal["value"]
-        count = self.shape[name == "head"] if self.shape else value + 1
-        if not 0 <= value < count:
-            raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
-        return value
-
     def picture(self) -> plots.Picture:
         """All maps as a figure with alt text: what GitHub, print and PDF show."""
         return plots.head_grid(self.before, self.after, titles=tuple(self.names), keep=self.keep, alt=self._alt)
-
-    def _repr_mimebundle_(self, **kwargs):
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
 
 
 def _weights(weights, name: str) -> Tensor:
@@ -181,13 +161,13 @@ def _weights(weights, name: str) -> Tensor:
     if isinstance(weights, Sequence) and not isinstance(weights, str):
         weights = _stacked(weights, name, wanted)
     if not isinstance(weights, Tensor):
-        hint = " From numpy: torch.from_numpy(...)." if hasattr(weights, "__array__") else ""
-        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
+        hint = "From numpy: torch.from_numpy(...)." if hasattr(weights, "__array__") else ""
+        raise TypeError(mismatch(name, weights, wanted, hint))
     if weights.ndim != 4 or weights.numel() == 0:
-        hint = " Of a batch pick one sequence: weights[:, 0]." if weights.ndim == 5 else ""
-        raise ValueError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}.{hint}")
+        hint = "Of a batch pick one sequence: weights[:, 0]." if weights.ndim == 5 else ""
+        raise ValueError(mismatch(name, weights, wanted, hint))
     if not weights.is_floating_point():
-        raise TypeError(f"{name}: got {describe_tensor(weights)}, wanted {wanted}. Did you pass a mask?")
+        raise TypeError(mismatch(name, weights, wanted, "Did you pass a mask?"))
     require_size(weights, name)
     weights = weights.detach().to("cpu", torch.float32, copy=True)
     # A sum of many small weights in bfloat16 may give 1.004.
@@ -205,18 +185,18 @@ def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
         raise TypeError(f"{name}: got an empty list, wanted {wanted}.")
     for n, layer in enumerate(layers):
         if not isinstance(layer, Tensor):
-            hint = " SDPA returns no weights: load the model with attn_implementation='eager'." if layer is None else ""
-            raise TypeError(f"{name}[{n}]: got {describe_tensor(layer)}, wanted {wanted}.{hint}")
+            hint = "SDPA returns no weights: load the model with attn_implementation='eager'." if layer is None else ""
+            raise TypeError(mismatch(f"{name}[{n}]", layer, wanted, hint))
     if len({layer.shape for layer in layers}) > 1:
         raise ValueError(f"{name}: got layers of different shapes, wanted {wanted}.")
-    if layers[0].ndim == 4:
-        if len(layers[0]) != 1:
-            raise ValueError(
-                f"{name}: got layers of {describe_tensor(layers[0])}, a batch of {len(layers[0])}, wanted one "
-                "sequence: [layer[:1] for layer in attentions]."
-            )
-        layers = [layer[0] for layer in layers]
-    return torch.stack(list(layers))
+    if layers[0].ndim != 4:
+        return torch.stack(list(layers))
+    if len(layers[0]) != 1:
+        raise ValueError(
+            f"{name}: got layers of {describe_tensor(layers[0])}, a batch of {len(layers[0])}, wanted one "
+            "sequence: [layer[:1] for layer in attentions]."
+        )
+    return torch.cat(list(layers))
 
 
 def _codes(weights: Tensor) -> Tensor:

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import anywidget
 import torch
 import traitlets
 from torch import Tensor
 
 from .. import plots
-from .._validation import describe_tensor, require_keep_for, require_tensor
-from ._base import module_text, require_labels, require_size, style_text, with_picture
+from .._validation import describe_tensor, require_float, require_keep_for
+from ._base import MapWidget, module_text, require_labels, require_size, style_text
 
 FILLS = ("-inf", "min", "-1e9", "-1e4")
 DTYPES = ("float32", "float16", "bfloat16")
@@ -30,7 +29,7 @@ class Keep(traitlets.TraitType):
         obj.keep_bytes = _keep_bytes(value, *obj.shape[1:])
 
 
-class MaskLab(anywidget.AnyWidget):
+class MaskLab(MapWidget):
     """Attention weights before and after a mask, side by side; every cell of the mask can be clicked.
 
     Everything is computed in the browser. In a notebook the mask travels both ways: ``lab.keep`` is a bool
@@ -62,7 +61,6 @@ class MaskLab(anywidget.AnyWidget):
     _esm = module_text("masklab")
     _css = style_text("masklab")
 
-    shape = traitlets.List(traitlets.Int()).tag(sync=True)
     scores_bytes = traitlets.Bytes().tag(sync=True)  # float32, since -inf is not JSON
     # uint8, 1 = may attend. From the browser it arrives as a memoryview, which Bytes refuses.
     keep_bytes = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
@@ -70,13 +68,9 @@ class MaskLab(anywidget.AnyWidget):
     # {"name", "parameters"} as chosen in one view, for the others: a mask alone can be several presets, as a
     # window of k_len is causal. Views ask the mask itself where this does not make it.
     preset = traitlets.Dict().tag(sync=True)
-    query_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    key_tokens = traitlets.List(traitlets.Unicode()).tag(sync=True)
     fill = traitlets.Enum(FILLS, "-inf").tag(sync=True)
     dtype = traitlets.Enum(DTYPES, "float32").tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
     flipped = traitlets.Bool(False).tag(sync=True)
-    words = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -124,12 +118,6 @@ class MaskLab(anywidget.AnyWidget):
             raise ValueError(f"scores: got {describe_tensor(scores)}, wanted {tuple(self.shape)}, as at the start.")
         self.scores_bytes = scores.numpy().tobytes()
 
-    @traitlets.validate("head")
-    def _exists(self, proposal):
-        if self.shape and not 0 <= proposal["value"] < self.shape[0]:
-            raise ValueError(f"head: got {proposal['value']}, wanted 0 to {self.shape[0] - 1}.")
-        return proposal["value"]
-
     @traitlets.validate("keep_bytes")
     def _same_size(self, proposal):
         value = proposal["value"]
@@ -146,19 +134,13 @@ class MaskLab(anywidget.AnyWidget):
         """The state as a figure with alt text: what GitHub, print and PDF show."""
         keep = self.keep ^ self.flipped
         fill = self.fill if self.fill in ("-inf", "min") else float(self.fill)
-        return plots.before_after(
-            self.scores[self.head], keep, self.query_tokens, self.key_tokens, alt=self._alt or _alt(keep), fill=fill
-        )
-
-    def _repr_mimebundle_(self, **kwargs):
-        return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
+        alt = self._alt or _alt(keep)
+        return plots.before_after(self.scores[self.head], keep, self.query_tokens, self.key_tokens, alt=alt, fill=fill)
 
 
 def _scores(scores) -> Tensor:
     wanted = "a float tensor (q_len, k_len) or (heads, q_len, k_len)"
-    require_tensor(scores, "scores", (2, 3), wanted)
-    if not scores.is_floating_point():
-        raise TypeError(f"scores: got {describe_tensor(scores)}, wanted {wanted}. Did you pass a mask?")
+    require_float(scores, "scores", (2, 3), wanted, "Did you pass a mask?")
     scores = scores.detach().to("cpu", torch.float32).reshape(-1, *scores.shape[-2:]).contiguous()
     require_size(scores, "scores")
     if bool((scores.isnan() | (scores == torch.inf)).any()):

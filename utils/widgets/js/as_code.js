@@ -1,9 +1,8 @@
 // A mask as code to copy, for each of the APIs that take one.
 
-import { PRESETS } from "./masks.js";
-import { documentOf } from "./presets.js";
+import { documentOf, PRESETS } from "./presets.js";
 
-/** @import { Parameters } from "./masks.js" */
+/** @import { Parameters } from "./presets.js" */
 
 export const APIS = { sdpa: "SDPA", mha: "MultiheadAttention", hf: "Hugging Face", flex: "FlexAttention" };
 

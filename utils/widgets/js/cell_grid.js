@@ -14,6 +14,7 @@ export class CellGrid {
    */
   constructor(view, name, attributes, position, ...maps) {
     this.position = position;
+    this.live = view.live;
     this.cell = element("div", { role: "gridcell", id: `${view.id}-${name}`, class: "masks-hidden" });
     this.row = element("div", { role: "row", class: "masks-hidden" }, this.cell);
     const fixed = { role: "grid", tabindex: "0", "aria-activedescendant": this.cell.id };
@@ -42,18 +43,26 @@ export class CellGrid {
     this.cell.setAttribute("aria-colindex", String(column + 1));
   }
 
+  /** Reads out what the next frame shows. */
+  announce() {
+    requestAnimationFrame(() => (this.live.textContent = this.cell.textContent));
+  }
+
   /**
-   * Follows the keys.
+   * Follows the keys, and reads out the cell that they lead to.
    * @param {(row: number, column: number) => void} move to the cell that a key leads to
-   * @param {(key: string) => boolean} press any other key; says whether it means something
+   * @param {Record<string, () => void>} others what other keys do
    */
-  listen(move, press) {
+  listen(move, others) {
     this.node.addEventListener("keydown", (event) => {
       const position = this.position();
       if (!position) return;
       const next = movedTo(event, ...position);
-      if (next) move(...next);
-      else if (!press(event.key)) return;
+      if (next) {
+        move(...next);
+        this.announce();
+      } else if (event.key in others) others[event.key]();
+      else return;
       event.preventDefault();
       event.stopPropagation();
     });

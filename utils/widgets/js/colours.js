@@ -12,12 +12,10 @@ export const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (gree
 export const HIDDEN_COLOUR = pixel([217, 217, 217]); // hatched on top; the same in light and dark, as the map beside it
 export const BLACK = pixel([0, 0, 0]);
 
+const BYTES = Uint8Array.from(atob(CIVIDIS), (c) => c.charCodeAt(0));
 // Colours of the weights 0 … 1 in 256 steps, and of NaN.
-const COLOURS = (() => {
-  const bytes = Uint8Array.from(atob(CIVIDIS), (c) => c.charCodeAt(0));
-  const colours = Uint32Array.from({ length: 256 }, (_, i) => pixel([...bytes.subarray(3 * i, 3 * i + 3)]));
-  return Uint32Array.of(...colours, pixel(NAN_COLOUR));
-})();
+const COLOURS = Uint32Array.from({ length: 257 }, (_, i) => pixel([...BYTES.subarray(3 * i, 3 * i + 3)]));
+COLOURS[256] = pixel(NAN_COLOUR);
 
 /** @param {number} weight 0 … 1 or NaN */
 export const colourOf = (weight) => COLOURS[Number.isNaN(weight) ? 256 : Math.round(255 * Math.min(1, weight))];

@@ -55,12 +55,16 @@ export function mapLayout(context, room, { queryTokens, keyTokens, words }, most
  */
 export function sizeCanvas(canvas, width, height) {
   const ratio = Math.min(3, window.devicePixelRatio || 1);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
+  Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
   canvas.getContext("2d")?.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
+
+/**
+ * The style of a canvas's widget, whose colours labels and frames take.
+ * @param {HTMLCanvasElement} canvas
+ */
+export const widgetStyle = (canvas) => getComputedStyle(/** @type {Element} */ (canvas.closest(".masks-widget")));
 
 /**
  * Where on a canvas of this size an event points. Ratios of its box, since slides scale their pages.
@@ -76,7 +80,6 @@ export function pointAt(event, canvas, width, height) {
 
 /**
  * An image of one pixel a cell, to be drawn enlarged.
- * @typedef {ReturnType<typeof pixelMap>} PixelMap
  * @param {number} columns
  * @param {number} rows
  */
@@ -87,58 +90,18 @@ export function pixelMap(columns, rows) {
   return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
 }
 
-/** @type {CanvasPattern | null} */
-let hatching = null;
-
-// Lines only: what is under them says what the cell is.
-function hatch() {
-  if (hatching) return hatching;
+/** Lines only: what is under them says what the cell is. */
+function hatching() {
   const tile = element("canvas", { width: 8, height: 8 });
   const context = contextOf(tile);
   context.strokeStyle = "#555555";
-  context.lineWidth = 1;
-  context.beginPath();
-  for (const shift of [-8, 0, 8]) {
-    context.moveTo(shift, 8);
-    context.lineTo(shift + 8, 0);
-  }
-  context.stroke();
-  hatching = /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
-  return hatching;
-}
-
-/**
- * Hatches those cells of a drawn map that are opaque in `veil`, at least between two heights of the canvas. The layer is
- * no larger than that: each drawing copies it.
- * @param {CanvasRenderingContext2D} context
- * @param {HTMLCanvasElement} layer
- * @param {PixelMap} veil
- * @param {Layout} layout
- * @param {number} from
- * @param {number} to
- */
-export function drawHatch(context, layer, veil, layout, from, to) {
-  const { left, top, width, height } = layout;
-  const ratio = context.getTransform().a;
-  const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
-  const first = Math.max(0, Math.floor(((from - top) / height) * rows));
-  const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
-  Object.assign(layer, { width: columns, height: last - first }); // also clears it
-  const over = contextOf(layer);
-  over.imageSmoothingEnabled = false;
-  over.translate(0, -first);
-  over.drawImage(veil.small, 0, 0, columns, rows);
-  over.globalCompositeOperation = "source-in";
-  over.fillStyle = hatch();
-  over.fillRect(0, first, columns, last - first);
-  context.drawImage(layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
+  context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
+  return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
 
 /**
  * How a map is drawn.
  * @typedef {object} Look
- * @property {CSSStyleDeclaration} style of the widget, whose colours labels and frames take
- * @property {Labels} labels
  * @property {{ q: number, k: number }} active the row with a frame, and the cell if the grid has the focus
  * @property {boolean} focused
  * @property {boolean} hatched
@@ -151,16 +114,29 @@ export function drawHatch(context, layer, veil, layout, from, to) {
 export class LabelledMap {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {number} rows
-   * @param {number} columns
+   * @param {Labels} labels
    */
-  constructor(canvas, rows, columns) {
+  constructor(canvas, labels) {
     this.canvas = canvas;
-    this.rows = rows;
-    this.columns = columns;
-    this.image = pixelMap(columns, rows);
-    this.veil = pixelMap(columns, rows); // opaque where hidden
+    this.labels = labels;
+    this.rows = labels.queryTokens.length;
+    this.columns = labels.keyTokens.length;
+    this.image = pixelMap(this.columns, this.rows);
+    this.veil = pixelMap(this.columns, this.rows); // opaque where hidden
     this.layer = element("canvas");
+    this.hatch = hatching();
+    this.layout = /** @type {Layout} */ ({});
+  }
+
+  /**
+   * Takes the size that there is room for.
+   * @param {number} room
+   * @param {number} [most] the largest cell
+   * @param {number} [tallest] of all cells
+   */
+  measure(room, most, tallest) {
+    this.layout = mapLayout(contextOf(this.canvas), room, this.labels, most, tallest);
+    sizeCanvas(this.canvas, this.layout.outerWidth, this.layout.outerHeight);
   }
 
   /**
@@ -178,13 +154,11 @@ export class LabelledMap {
     }
   }
 
-  /**
-   * @param {Layout} layout
-   * @param {Look} look
-   */
-  draw(layout, look) {
-    const { left, top, width, height, outerWidth, outerHeight, cell } = layout;
-    const { style, labels, active, from = 0, to = outerHeight } = look;
+  /** @param {Look} look */
+  draw(look) {
+    const { left, top, width, height, outerWidth, outerHeight, cell } = this.layout;
+    const { active, from = 0, to = outerHeight } = look;
+    const style = widgetStyle(this.canvas);
     const context = contextOf(this.canvas);
     context.save();
     context.beginPath();
@@ -193,9 +167,9 @@ export class LabelledMap {
     context.clearRect(0, from, outerWidth + 1, to - from);
     context.imageSmoothingEnabled = look.smooth ?? false;
     context.drawImage(this.image.small, left, top, width, height);
-    if (look.hatched) drawHatch(context, this.layer, this.veil, layout, from, to);
-    drawLabels(context, layout, labels, style.color);
-    if (cell >= 30 && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, layout, look);
+    if (look.hatched) this.drawHatch(context, from, to);
+    drawLabels(context, this.layout, this.labels, style.color);
+    if (cell >= 30 && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
     const y = top + active.q * cell;
     outline(context, style.color, style.backgroundColor, 2, [left - 1, y, width + 2, cell]);
     if (look.focused) {
@@ -205,13 +179,36 @@ export class LabelledMap {
   }
 
   /**
+   * Hatches those cells that are opaque in the veil, at least between two heights of the canvas. The layer is no larger
+   * than that: each drawing copies it.
    * @param {CanvasRenderingContext2D} context
-   * @param {Layout} layout
+   * @param {number} from
+   * @param {number} to
+   */
+  drawHatch(context, from, to) {
+    const { left, top, width, height } = this.layout;
+    const ratio = context.getTransform().a;
+    const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
+    const first = Math.max(0, Math.floor(((from - top) / height) * rows));
+    const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));
+    Object.assign(this.layer, { width: columns, height: last - first }); // also clears it
+    const over = contextOf(this.layer);
+    over.imageSmoothingEnabled = false;
+    over.translate(0, -first);
+    over.drawImage(this.veil.small, 0, 0, columns, rows);
+    over.globalCompositeOperation = "source-in";
+    over.fillStyle = this.hatch;
+    over.fillRect(0, first, columns, last - first);
+    context.drawImage(this.layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
+  }
+
+  /**
+   * @param {CanvasRenderingContext2D} context
    * @param {Look} look
    */
-  drawNumbers(context, { left, top, cell }, { number }) {
-    context.font = "11px system-ui, sans-serif";
-    context.textAlign = "center";
+  drawNumbers(context, { number }) {
+    const { left, top, cell } = this.layout;
+    Object.assign(context, { font: "11px system-ui, sans-serif", textAlign: "center" });
     for (let q = 0; q < this.rows; q++) {
       for (let k = 0; k < this.columns; k++) {
         const shown = number(q, k);
@@ -225,9 +222,9 @@ export class LabelledMap {
   /**
    * The cell that an event points at, and whether there is one.
    * @param {MouseEvent} event
-   * @param {Layout} layout
    */
-  cellAt(event, { left, top, cell, outerWidth, outerHeight }) {
+  cellAt(event) {
+    const { left, top, cell, outerWidth, outerHeight } = this.layout;
     const [x, y] = pointAt(event, this.canvas, outerWidth, outerHeight);
     const [q, k] = [Math.floor((y - top) / cell), Math.floor((x - left) / cell)];
     const inRows = q >= 0 && q < this.rows;
@@ -242,9 +239,7 @@ export class LabelledMap {
  * @param {string} colour
  */
 function drawLabels(context, { left, top, cell }, { queryTokens, keyTokens, words }, colour) {
-  context.fillStyle = colour;
-  context.font = FONT;
-  context.textBaseline = "middle";
+  Object.assign(context, { fillStyle: colour, font: FONT, textBaseline: "middle" });
   const step = Math.max(1, Math.ceil(14 / cell));
   const label = (/** @type {number} */ n, /** @type {string[]} */ tokens) => (step > 1 ? String(n) : short(tokens[n]));
   context.textAlign = "right";

@@ -1,8 +1,31 @@
-// Masks that have a name: what they hide, and which of them a drawn mask is. The table itself comes from masks.py.
+// Masks that have a name: what they hide, and which of them a drawn mask is.
 
-import { PRESETS } from "./masks.js";
+/** @typedef {Record<string, any>} Parameters */
 
-/** @import { Parameter, Parameters } from "./masks.js" */
+/**
+ * @typedef {object} Parameter
+ * @property {string} name
+ * @property {string} label
+ * @property {number} least
+ * @property {"count" | "lengths"} kind
+ */
+
+/**
+ * @typedef {object} Preset
+ * @property {string} label
+ * @property {string} rule
+ * @property {Parameter[]} parameters
+ * @property {(k_len: number) => Record<string, number>} firsts what the parameters are at first
+ * @property {(values: Parameters, Q: number, K: number, document: number[]) => Rule} sees
+ */
+
+/** May query q attend to key k? @typedef {(q: number, k: number) => number | boolean} Rule */
+
+/**
+ * The table of masks.py: _base.py puts the rows in, when it joins a widget's text.
+ * @type {Record<string, Preset>}
+ */
+export const PRESETS = {};
 
 /**
  * The number of each key's document. Keys beyond the sum of the lengths are one more.
@@ -65,12 +88,10 @@ export function presetKeep(name, parameters, Q, K) {
  */
 export function isPreset(keep, name, parameters, Q, K, first = 0) {
   const sees = ruleOf(name, parameters, Q, K);
-  const differs = (/** @type {number} */ q) => {
-    for (let k = 0; k < K; k++) if (Number(sees(q, k)) !== keep[q * K + k]) return true;
-    return false;
-  };
-  if (differs(first)) return false;
-  for (let q = 0; q < Q; q++) if (differs(q)) return false;
+  for (let row = -1; row < Q; row++) {
+    const q = row < 0 ? first : row;
+    for (let k = 0; k < K; k++) if (Number(sees(q, k)) !== keep[q * K + k]) return false;
+  }
   return true;
 }
 

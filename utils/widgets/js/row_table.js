@@ -1,13 +1,13 @@
 // The keys of one row as a table: numbers, and weights with bars.
 
-import { element, setText } from "./dom.js";
+import { element, setText, tokenName } from "./dom.js";
 
 /**
+ * What is said of a key.
  * @typedef {object} Line
- * @property {string} name of the key
  * @property {boolean} hidden
- * @property {string[]} numbers
- * @property {{ text: string, value: number }[]} weights
+ * @property {number[]} numbers
+ * @property {number[]} weights
  */
 
 /**
@@ -16,18 +16,19 @@ import { element, setText } from "./dom.js";
  * @param {number} most
  * @param {(k: number) => number} weight
  */
-export function largestKeys(count, most, weight) {
-  const keys = Array.from({ length: count }, (_, k) => k);
-  if (count <= most) return keys;
-  return keys
-    .sort((a, b) => weight(b) - weight(a))
-    .slice(0, most)
-    .sort((a, b) => a - b);
+function largestKeys(count, most, weight) {
+  const weights = Array.from({ length: count }, (_, k) => weight(k));
+  const largest = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, most);
+  return largest.sort((a, b) => a - b);
 }
 
 export class RowTable {
-  /** @param {string[]} titles of the columns */
-  constructor(titles) {
+  /**
+   * @param {string[]} titles of the columns
+   * @param {(x: number) => string} format
+   */
+  constructor(titles, format) {
+    this.format = format;
     this.caption = element("caption");
     const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
     this.body = element("tbody");
@@ -39,23 +40,25 @@ export class RowTable {
   /**
    * Lines are made once and rewritten where they differ; their number stays.
    * @param {string} caption
-   * @param {Line[]} lines
+   * @param {string[]} tokens of all keys
+   * @param {number} most how many are shown
+   * @param {(k: number) => number} weight by which these are chosen
+   * @param {(k: number) => Line} line
    */
-  show(caption, lines) {
+  show(caption, tokens, most, weight, line) {
     setText(this.caption, caption);
-    for (const [n, { name, hidden, numbers, weights }] of lines.entries()) {
+    for (const [n, k] of largestKeys(tokens.length, most, weight).entries()) {
+      const { hidden, numbers, weights } = line(k);
       this.lines[n] ??= emptyLine(numbers.length, weights.length);
       const { node, head, texts, bars } = this.lines[n];
       node.className = hidden ? "masks-off" : "";
-      setText(head, name);
-      for (const [m, text] of [...numbers, ...weights.map(formatted)].entries()) setText(texts[m], text);
-      for (const [m, { value }] of weights.entries()) bars[m].style.setProperty("--masks-weight", String(value || 0));
+      setText(head, tokenName(k, tokens[k]));
+      for (const [m, x] of [...numbers, ...weights].entries()) setText(texts[m], this.format(x));
+      for (const [m, x] of weights.entries()) bars[m].style.setProperty("--masks-weight", String(x || 0));
       if (!node.parentNode) this.body.append(node);
     }
   }
 }
-
-const formatted = (/** @type {{ text: string }} */ { text }) => text;
 
 /**
  * @param {number} numbers

@@ -3,18 +3,13 @@
 const BITS = new DataView(new ArrayBuffer(4));
 
 /** @param {number} x */
-function roundEven(x) {
-  const rounded = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
-}
-
-/** @param {number} x */
 export function toFloat16(x) {
   const size = Math.abs(x);
   if (!(size < Infinity) || size === 0) return x;
   if (size >= 65520) return Math.sign(x) * Infinity;
   const step = 2 ** (Math.max(-14, Math.floor(Math.log2(size))) - 10);
-  return Math.sign(x) * roundEven(size / step) * step;
+  const large = 1.5 * 2 ** 52 * step; // the numbers here are `step` apart, so that a sum is rounded to it, half to even
+  return Math.sign(x) * (size + large - large);
 }
 
 /** @param {number} x */

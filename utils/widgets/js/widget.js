@@ -28,6 +28,17 @@ export function setAndSave(model, values) {
   model.save_changes();
 }
 
+/**
+ * What a widget's module exports: anywidget has it render each view, and calls what that returns when the view goes.
+ * @param {new (model: Model, el: HTMLElement) => WidgetView<any>} View
+ */
+export const program = (View) => ({
+  render(/** @type {{ model: Model, el: HTMLElement }} */ { model, el }) {
+    const view = new View(model, el);
+    return () => view.end();
+  },
+});
+
 /** @template {Record<string, any>} Words */
 export class WidgetView {
   /**
@@ -45,7 +56,7 @@ export class WidgetView {
     this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
     this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
     this.frame = 0;
-    /** @type {(() => void)[]} */
+    /** @type {(() => unknown)[]} */
     this.endings = [];
     el.append(this.root);
     passSaving(this.root, el);
@@ -78,8 +89,7 @@ export class WidgetView {
     for (const node of [document.documentElement, document.body]) {
       themes.observe(node, { attributes: true, attributeFilter: ["data-theme", "data-jp-theme-light", "class"] });
     }
-    this.endings.push(() => resize.disconnect());
-    this.endings.push(() => themes.disconnect());
+    for (const observer of [resize, themes]) this.endings.push(() => observer.disconnect());
     this.endings.push(() => dark.removeEventListener("change", draw));
   }
 

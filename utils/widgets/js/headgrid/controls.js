@@ -15,45 +15,33 @@ export class GridControls {
   constructor(view) {
     this.view = view;
     this.node = element("div", { class: "masks-controls" });
-    /** @type {Record<string, HTMLSelectElement>} */
-    this.selects = {};
-    this.brighten = element("input");
-    /** @type {HTMLInputElement[]} */
-    this.radios = [];
+    /** Shows the state in each control. */
+    this.show = () => {};
   }
 
   /** Makes the controls that suit the weights. */
   build() {
-    const { model, state, words } = this.view;
+    const { model, state, words, id } = this.view;
     const { layers, heads, after } = state.weights;
     const layer = numberChoice(layers, state.layer, (value) => setAndSave(model, { layer: value }));
     const head = numberChoice(heads, state.head, (value) => setAndSave(model, { head: value }));
-    this.selects = { layer, head };
-    const onchange = () => setAndSave(model, { brighten: this.brighten.checked });
-    this.brighten = element("input", { type: "checkbox", onchange });
-    const brighten = element("label", { class: "headgrid-check" }, this.brighten, words.brighten);
-    this.node.replaceChildren(field(words.layer, layer), field(words.head, head), brighten);
-    this.radios = [];
-    if (after) this.node.prepend(element("fieldset", {}, element("legend", {}, words.show), ...this.buildSides()));
-  }
-
-  buildSides() {
-    const { model, state } = this.view;
-    return /** @type {Side[]} */ (["before", "after", "change"]).map((side) => {
-      const onchange = () => setAndSave(model, { side });
-      const radio = element("input", { type: "radio", name: `${this.view.id}-side`, value: side, onchange });
-      this.radios.push(radio);
-      return element("label", {}, radio, state.sideName(side));
+    const onchange = () => setAndSave(model, { brighten: brighten.checked });
+    const brighten = element("input", { type: "checkbox", onchange });
+    const check = element("label", { class: "headgrid-check" }, brighten, words.brighten);
+    this.node.replaceChildren(field(words.layer, layer), field(words.head, head), check);
+    const sides = /** @type {Side[]} */ (["before", "after", "change"]);
+    const radios = sides.map((side) => {
+      const attributes = { type: "radio", name: `${id}-side`, value: side };
+      return element("input", { ...attributes, onchange: () => setAndSave(model, { side }) });
     });
-  }
-
-  /** Shows the state in each control. */
-  show() {
-    const { state } = this.view;
-    this.selects.layer.value = String(state.layer);
-    this.selects.head.value = String(state.head);
-    this.brighten.checked = state.brighten;
-    for (const radio of this.radios) radio.checked = radio.value === state.side;
+    const labels = radios.map((radio, n) => element("label", {}, radio, state.sideName(sides[n])));
+    if (after) this.node.prepend(element("fieldset", {}, element("legend", {}, words.show), ...labels));
+    this.show = () => {
+      layer.value = String(state.layer);
+      head.value = String(state.head);
+      brighten.checked = model.get("brighten");
+      for (const radio of radios) radio.checked = radio.value === state.side;
+    };
   }
 }
 
@@ -63,7 +51,9 @@ export class GridControls {
  */
 export function legendParts(state, words) {
   const change = state.side === "change";
-  const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, state.brighten), change ? " +1" : " 1")];
+  const parts = [
+    element("span", {}, change ? "−1 " : "0 ", scale(change, state.model.get("brighten")), change ? " +1" : " 1"),
+  ];
   if (state.weights.keep && state.side === "after") parts.push(swatch("#d9d9d9", words.hidden));
   if (state.hasNaN()) parts.push(swatch(change ? "#000000" : `rgb(${NAN_COLOUR})`, words.nan));
   return parts;

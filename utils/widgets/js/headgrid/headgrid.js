@@ -1,7 +1,7 @@
 // HeadGrid: the attention maps of every layer and head as thumbnails, before and after; one of them large.
 
 import { element } from "../dom.js";
-import { setAndSave, WidgetView } from "../widget.js";
+import { program, setAndSave, WidgetView } from "../widget.js";
 import { GridControls, legendParts } from "./controls.js";
 import { GridState } from "./state.js";
 import { Thumbs } from "./thumbs.js";
@@ -28,10 +28,13 @@ export class GridView extends WidgetView {
     this.body = element("div", { class: "headgrid-body" }, element("div", {}, this.thumbs.node, this.legend), side);
     this.root.append(this.controls.node, this.body, this.help, this.live);
     this.stale = { thumbs: false, zoom: false };
-    this.followKeys();
+    const enter = () => this.zoom.grid.focus();
+    this.thumbs.grid.listen((layer, head) => setAndSave(model, { layer, head }), { Enter: enter, " ": enter });
+    this.zoom.grid.listen((q, k) => this.moveTo(q, k), { Escape: () => this.thumbs.grid.focus() });
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
     this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides, brighten: sides });
+    this.endings.push(() => (this.state.loads = -1)); // nothing that is still being read is shown
     this.load();
   }
 
@@ -64,12 +67,15 @@ export class GridView extends WidgetView {
   }
 
   paint() {
-    if (!this.state.loaded) return;
+    const { state, words } = this;
+    if (!state.loaded) return;
     if (this.stale.thumbs) this.thumbs.paint();
     if (this.stale.thumbs || this.stale.zoom) {
       this.zoom.paint();
       this.controls.show();
-      this.showWords();
+      const { layer, head } = state;
+      this.status.textContent = words.status(layer, head, this.model.get("names"), state.moved(), state.nanRows());
+      this.legend.replaceChildren(...legendParts(state, words));
     }
     this.stale = { thumbs: false, zoom: false };
     this.thumbs.draw();
@@ -77,13 +83,6 @@ export class GridView extends WidgetView {
     this.zoom.showRow();
     this.thumbs.describe();
     this.zoom.describe();
-  }
-
-  showWords() {
-    const { state, words } = this;
-    const { layer, head } = state;
-    this.status.textContent = words.status(layer, head, this.model.get("names"), state.moved(), state.nanRows());
-    this.legend.replaceChildren(...legendParts(state, words));
   }
 
   measure() {
@@ -108,39 +107,7 @@ export class GridView extends WidgetView {
     this.state.active = { q, k };
     this.refresh();
   }
-
-  /** Arrows move in both grids; Enter goes into the large map, Escape back out. */
-  followKeys() {
-    const { thumbs, zoom } = this;
-    const leave = (/** @type {string[]} */ keys, /** @type {Thumbs | Zoom} */ other) => (/** @type {string} */ key) => {
-      if (keys.includes(key)) other.grid.focus();
-      return keys.includes(key);
-    };
-    const announce = (/** @type {Thumbs | Zoom} */ { grid }) =>
-      requestAnimationFrame(() => (this.live.textContent = grid.cell.textContent));
-    const chooseHead = (/** @type {number} */ layer, /** @type {number} */ head) => {
-      setAndSave(this.model, { layer, head });
-      announce(thumbs);
-    };
-    const chooseCell = (/** @type {number} */ q, /** @type {number} */ k) => {
-      this.moveTo(q, k);
-      announce(zoom);
-    };
-    thumbs.grid.listen(chooseHead, leave(["Enter", " "], zoom));
-    zoom.grid.listen(chooseCell, leave(["Escape"], thumbs));
-  }
-
-  end() {
-    super.end();
-    this.state.end();
-  }
-}
-
-/** @param {{ model: Model, el: HTMLElement }} options */
-function render({ model, el }) {
-  const view = new GridView(model, el);
-  return () => view.end();
 }
 
 export { inflate, movedShare, WORDS };
-export default { render };
+export default program(GridView);

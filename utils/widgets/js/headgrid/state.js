@@ -24,8 +24,7 @@ export class GridState {
 
   /** Reads the weights that the traits hold now; false if newer ones are on their way. */
   async load() {
-    this.loads += 1;
-    const load = this.loads;
+    const load = ++this.loads;
     const weights = await unpack(this.model).catch((/** @type {Error} */ error) => error);
     if (load !== this.loads) return false;
     if (weights instanceof Error) throw weights;
@@ -35,16 +34,7 @@ export class GridState {
     return true;
   }
 
-  /** Nothing that is still being read is shown. */
-  end() {
-    this.loads = -1;
-  }
-
   // -- what is chosen --
-
-  get brighten() {
-    return /** @type {boolean} */ (this.model.get("brighten"));
-  }
 
   get layer() {
     return Math.min(this.model.get("layer"), this.weights.layers - 1);
@@ -68,7 +58,7 @@ export class GridState {
 
   /** The sides that hold weights. */
   get sides() {
-    return /** @type {Side[]} */ (this.weights.after ? ["before", "after"] : ["before"]);
+    return /** @type {("before" | "after")[]} */ (this.weights.after ? ["before", "after"] : ["before"]);
   }
 
   /** @param {Side} side */
@@ -131,8 +121,7 @@ export class GridState {
   }
 
   hasNaN() {
-    const { before, after } = this.weights;
-    return before.includes(NAN_CODE) || Boolean(after?.includes(NAN_CODE));
+    return this.sides.some((side) => this.weights[side]?.includes(NAN_CODE));
   }
 
   /**
@@ -143,7 +132,7 @@ export class GridState {
   look(side) {
     const { before, levels, keep } = this.weights;
     const after = /** @type {Uint8Array} */ (this.weights.after);
-    const { brighten } = this;
+    const brighten = this.model.get("brighten");
     if (side === "change") {
       const change = (/** @type {number} */ at) => levels[after[at]] - levels[before[at]];
       const size = (/** @type {number} */ at) => (Number.isNaN(change(at)) ? Infinity : Math.abs(change(at)));

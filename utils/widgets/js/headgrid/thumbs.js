@@ -2,7 +2,7 @@
 
 import { CellGrid } from "../cell_grid.js";
 import { contextOf, element } from "../dom.js";
-import { axisNames, FONT, pointAt, sizeCanvas } from "../grid.js";
+import { axisNames, FONT, pointAt, sizeCanvas, widgetStyle } from "../grid.js";
 import { setAndSave } from "../widget.js";
 
 /** @import { GridView } from "./headgrid.js" */
@@ -71,22 +71,18 @@ export class Thumbs {
   }
 
   draw() {
-    const { state, words, root } = this.view;
+    const { state, words } = this.view;
     const { layers, heads } = state.weights;
     const context = contextOf(this.canvas);
-    const style = getComputedStyle(root);
+    const style = widgetStyle(this.canvas);
     context.putImageData(this.image, 0, 0);
-    context.fillStyle = style.color;
-    context.font = FONT;
-    context.textBaseline = "middle";
-    context.textAlign = "center";
+    Object.assign(context, { fillStyle: style.color, font: FONT, textBaseline: "middle", textAlign: "center" });
     const step = Math.max(1, Math.ceil(16 / (this.size + GAP)));
     const middle = (/** @type {number} */ n) => this.corner(n) + this.size / 2;
     for (let head = 0; head < heads; head += step) context.fillText(String(head), middle(head), MARGIN - 9);
     for (let layer = 0; layer < layers; layer += step) context.fillText(String(layer), MARGIN - 10, middle(layer));
     axisNames(context, words.heads, MARGIN, 9, words.layers, MARGIN);
-    context.lineWidth = this.grid.focused ? 4 : 3;
-    context.strokeStyle = style.borderTopColor;
+    Object.assign(context, { strokeStyle: style.borderTopColor, lineWidth: this.grid.focused ? 4 : 3 });
     const [x, y] = [this.corner(state.head), this.corner(state.layer)];
     context.strokeRect(x - 2, y - 2, this.size + 4, this.size + 4);
   }

@@ -1,12 +1,11 @@
 // HeadGrid's large maps of one head, before and after, and the table of one of its rows.
 
 import { CellGrid } from "../cell_grid.js";
-import { contextOf, element, short, tokenName } from "../dom.js";
-import { LabelledMap, mapLayout, sizeCanvas } from "../grid.js";
-import { largestKeys, RowTable } from "../row_table.js";
+import { element, short } from "../dom.js";
+import { LabelledMap } from "../grid.js";
+import { RowTable } from "../row_table.js";
 import { stretch, twoDigits } from "./weights.js";
 
-/** @import { Layout } from "../grid.js" */
 /** @import { Side } from "./state.js" */
 /** @import { GridView } from "./headgrid.js" */
 
@@ -22,7 +21,6 @@ export class Zoom {
     const attributes = { class: "headgrid-zoom", "aria-label": view.words.zoom };
     this.grid = new CellGrid(view, "zoom", attributes, () => view.state.cellPosition(), ...this.boxes);
     this.table = element("div");
-    this.layout = /** @type {Layout} */ ({});
     /** @type {LabelledMap[]} */
     this.maps = [];
     for (const [n, canvas] of this.canvases.entries()) {
@@ -34,15 +32,10 @@ export class Zoom {
     }
   }
 
-  get labels() {
-    const { queryTokens, keyTokens } = this.view.state.weights;
-    return { queryTokens, keyTokens, words: this.view.words };
-  }
-
   /** Makes maps of the size of the weights. */
   build() {
-    const { Q, K } = this.view.state.weights;
-    this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, Q, K));
+    const { words, state } = this.view;
+    this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, { ...state.weights, words }));
   }
 
   /** @param {number} room */
@@ -50,8 +43,7 @@ export class Zoom {
     const { after } = this.view.state.weights;
     const columns = after && room >= 480 ? 2 : 1;
     const share = Math.min(480, (room - 16 * (columns - 1)) / columns);
-    this.layout = mapLayout(contextOf(this.canvases[0]), share, this.labels, 40, 420);
-    for (const canvas of this.canvases) sizeCanvas(canvas, this.layout.outerWidth, this.layout.outerHeight);
+    for (const map of this.maps) map.measure(share, 40, 420);
     this.boxes[1].hidden = !after;
   }
 
@@ -68,15 +60,13 @@ export class Zoom {
   }
 
   draw() {
-    const { state, root } = this.view;
+    const { state } = this.view;
     state.zoomSides.forEach((side, n) => {
-      this.maps[n].draw(this.layout, {
-        style: getComputedStyle(root),
-        labels: this.labels,
+      this.maps[n].draw({
         active: state.active,
         focused: this.grid.focused,
         hatched: side === "after" && state.weights.keep !== null,
-        smooth: this.layout.cell < 1,
+        smooth: this.maps[n].layout.cell < 1,
         number: (q, k) => this.number(side, q, k),
       });
     });
@@ -89,11 +79,11 @@ export class Zoom {
    * @param {number} k
    */
   number(side, q, k) {
-    const { state } = this.view;
+    const { state, model } = this.view;
     const value = state.value(side, q, k);
     if (side === "after" && value === 0 && state.hides(q, k)) return null;
     if (Number.isNaN(value)) return { text: "NaN", light: true };
-    const shade = Math.abs(stretch(value, state.brighten));
+    const shade = Math.abs(stretch(value, model.get("brighten")));
     const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
     const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
     return { text, light: side === "change" ? shade > 0.6 : shade < 0.5 };
@@ -113,17 +103,15 @@ export class Zoom {
   showRow() {
     const { state, words } = this.view;
     const { K, queryTokens, keyTokens } = state.weights;
-    const { q } = state.active;
-    const { sides } = state;
-    const keys = largestKeys(K, SHOWN_KEYS, (k) => Math.max(...sides.map((side) => state.value(side, q, k) || 0)));
-    const lines = keys.map((k) => ({
-      name: tokenName(k, keyTokens[k]),
-      hidden: state.hides(q, k),
+    const { sides, active } = state;
+    const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))], twoDigits);
+    const weights = (/** @type {number} */ k) => sides.map((side) => state.value(side, active.q, k));
+    const largest = (/** @type {number} */ k) => Math.max(...weights(k).map((weight) => weight || 0));
+    table.show(words.row(short(queryTokens[active.q]), active.q), keyTokens, SHOWN_KEYS, largest, (k) => ({
+      hidden: state.hides(active.q, k),
       numbers: [],
-      weights: sides.map((side) => ({ text: twoDigits(state.value(side, q, k)), value: state.value(side, q, k) })),
+      weights: weights(k),
     }));
-    const table = new RowTable([words.keyColumn, ...sides.map((side) => state.sideName(side))]);
-    table.show(words.row(short(queryTokens[q]), q), lines);
     this.table.replaceChildren(table.node);
     if (K > SHOWN_KEYS) this.table.append(element("p", { class: "masks-help" }, words.onlyLargest(SHOWN_KEYS, K)));
   }
@@ -135,7 +123,7 @@ export class Zoom {
    */
   choose(event, n) {
     if (!this.view.state.loaded) return;
-    const { q, k, inside } = this.maps[n].cellAt(event, this.layout);
+    const { q, k, inside } = this.maps[n].cellAt(event);
     if (inside) this.view.moveTo(q, k);
   }
 }

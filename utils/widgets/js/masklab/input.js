@@ -12,7 +12,7 @@ export function followPointer(view) {
   /** @type {number | null} */
   let value = null; // of the stroke that is being drawn
   right.canvas.addEventListener("pointerdown", (event) => {
-    const { q, k, inside } = right.cellAt(event, maps.layout);
+    const { q, k, inside } = right.cellAt(event);
     if (event.button !== 0 || !inside) return;
     event.preventDefault();
     maps.grid.focus();
@@ -21,7 +21,7 @@ export function followPointer(view) {
     view.showStroke();
   });
   right.canvas.addEventListener("pointermove", (event) => {
-    const { q, k, inside } = right.cellAt(event, maps.layout);
+    const { q, k, inside } = right.cellAt(event);
     if (value === null || !inside || (q === state.active.q && k === state.active.k)) return;
     for (const [row, column] of cellsBetween(state.active, { q, k })) view.setCell(row, column, value);
     state.active = { q, k };
@@ -38,7 +38,7 @@ export function followPointer(view) {
     if (!view.root.contains(document.activeElement)) maps.grid.focus();
   });
   left.canvas.addEventListener("pointerdown", (event) => {
-    const { q, inRows } = left.cellAt(event, maps.layout);
+    const { q, inRows } = left.cellAt(event);
     if (inRows) view.moveTo(q, state.active.k);
   });
 }
@@ -62,18 +62,11 @@ function cellsBetween(from, to) {
  */
 export function followKeys(view) {
   const { state, maps } = view;
-  maps.grid.listen(
-    (q, k) => {
-      view.moveTo(q, k);
-      view.announce();
-    },
-    (key) => {
-      if (key !== " " && key !== "Enter") return false;
-      view.toggle(state.active.q, state.active.k);
-      view.endDrawing();
-      return true;
-    },
-  );
+  const toggle = () => {
+    view.toggle(state.active.q, state.active.k);
+    view.endDrawing();
+  };
+  maps.grid.listen((q, k) => view.moveTo(q, k), { " ": toggle, Enter: toggle });
   view.root.addEventListener("keydown", (event) => {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
     if (key !== "z" && key !== "y") return;

@@ -2,10 +2,9 @@
 
 import { CellGrid } from "../cell_grid.js";
 import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { contextOf, element, formatNumber, short } from "../dom.js";
-import { LabelledMap, mapLayout, sizeCanvas } from "../grid.js";
+import { element, formatNumber, short } from "../dom.js";
+import { LabelledMap } from "../grid.js";
 
-/** @import { Layout } from "../grid.js" */
 /** @import { LabView } from "./masklab.js" */
 
 export class LabMaps {
@@ -13,10 +12,10 @@ export class LabMaps {
   constructor(view) {
     const { words, state } = view;
     this.view = view;
-    this.labels = { queryTokens: state.queryTokens, keyTokens: state.keyTokens, words };
-    this.left = new LabelledMap(element("canvas", { role: "img" }), state.Q, state.K);
-    this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), state.Q, state.K);
-    this.left.canvas.setAttribute("aria-label", `${words.before}. ${state.Q} × ${state.K}.`);
+    const labels = { queryTokens: state.queryTokens, keyTokens: state.keyTokens, words };
+    const name = `${words.before}. ${state.Q} × ${state.K}.`;
+    this.left = new LabelledMap(element("canvas", { role: "img", "aria-label": name }), labels);
+    this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), labels);
     const attributes = { class: "masklab-grid", "aria-label": words.after, "aria-multiselectable": "true" };
     /** @returns {[number, number, number, number]} */
     const position = () => [state.active.q, state.active.k, state.Q, state.K];
@@ -25,7 +24,6 @@ export class LabMaps {
       element("figure", {}, element("figcaption", {}, title), content);
     const figures = [figure(words.before, this.left.canvas), figure(words.after, this.grid.node)];
     this.node = element("div", { class: "masklab-maps" }, ...figures);
-    this.layout = /** @type {Layout} */ ({});
     /** @type {number | null} */
     this.framedRow = null; // on the left
   }
@@ -34,10 +32,7 @@ export class LabMaps {
     const width = (this.view.root.clientWidth || 656) - 16; // without the padding
     const columns = width >= 640 ? 2 : 1;
     const room = Math.min(560, (width - 24 * (columns - 1)) / columns);
-    this.layout = mapLayout(contextOf(this.left.canvas), room, this.labels);
-    for (const { canvas } of [this.left, this.right]) {
-      sizeCanvas(canvas, this.layout.outerWidth, this.layout.outerHeight);
-    }
+    for (const map of [this.left, this.right]) map.measure(room);
   }
 
   /**
@@ -75,13 +70,11 @@ export class LabMaps {
    * @param {number[] | null} rows
    */
   drawMap(map, rows) {
-    const { state, root } = this.view;
-    const { top, cell, outerHeight } = this.layout;
+    const { state } = this.view;
+    const { top, cell, outerHeight } = map.layout;
     const masked = map === this.right;
     const weights = masked ? state.after : state.before;
-    map.draw(this.layout, {
-      style: getComputedStyle(root),
-      labels: this.labels,
+    map.draw({
       active: state.active,
       focused: masked && this.grid.focused,
       hatched: masked && state.counts.hidden > 0,

@@ -2,14 +2,13 @@
 
 import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
-import { PRESETS } from "../masks.js";
-import { defaults, presetKeep, recognise } from "../presets.js";
+import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
-import { WidgetView } from "../widget.js";
-import { LabControls } from "./controls.js";
+import { program, WidgetView } from "../widget.js";
+import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
-import { CodeBox, Pipeline } from "./panels.js";
+import { codeBox, pipeline } from "./panels.js";
 import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
@@ -24,11 +23,11 @@ export class LabView extends WidgetView {
   constructor(model, el) {
     super("masklab", WORDS, model, el);
     this.state = new LabState(model);
-    this.controls = new LabControls(this);
+    this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
-    this.pipeline = new Pipeline(this);
-    this.code = new CodeBox(this);
+    this.pipeline = pipeline(this);
+    this.code = codeBox(this);
     this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
     this.root.append(this.pipeline.node, this.code.node, this.live);
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
@@ -36,6 +35,7 @@ export class LabView extends WidgetView {
     followPointer(this);
     followKeys(this);
     this.follow(this.listeners());
+    this.endings.push(() => this.naming && this.nameDrawing());
     this.measure();
     this.controls.showParameters();
     this.refresh();
@@ -110,11 +110,6 @@ export class LabView extends WidgetView {
     this.paintNow();
   }
 
-  announce() {
-    this.maps.describeCell();
-    this.live.textContent = this.maps.grid.cell.textContent;
-  }
-
   // -- changing --
 
   /** @param {() => void} edit of the state */
@@ -169,7 +164,7 @@ export class LabView extends WidgetView {
    */
   endDrawing() {
     this.showStroke();
-    this.announce();
+    this.maps.grid.announce();
     this.naming ||= window.setTimeout(() => this.nameDrawing(), 30);
   }
 
@@ -181,19 +176,8 @@ export class LabView extends WidgetView {
     this.state.sharePreset();
     this.showState();
   }
-
-  end() {
-    super.end();
-    if (this.naming) this.nameDrawing();
-  }
-}
-
-/** @param {{ model: Model, el: HTMLElement }} options */
-function render({ model, el }) {
-  const view = new LabView(model, el);
-  return () => view.end();
 }
 
 // For tests, which hold them against torch.
 export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
-export default { render };
+export default program(LabView);

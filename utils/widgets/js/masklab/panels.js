@@ -1,75 +1,65 @@
 // What is below MaskLab's maps: one row step by step, and the mask as code.
 
 import { APIS, toCode } from "../as_code.js";
-import { button, choice, element, formatNumber, setText, short, tokenName } from "../dom.js";
-import { largestKeys, RowTable } from "../row_table.js";
+import { button, choice, element, formatNumber, setText, short } from "../dom.js";
+import { RowTable } from "../row_table.js";
 
 /** @import { LabView } from "./masklab.js" */
 
 const SHOWN_KEYS = 16;
 
-export class Pipeline {
-  /** @param {LabView} view */
-  constructor(view) {
-    this.view = view;
-    this.table = new RowTable(view.words.stages);
-    this.scroll = element("div", { class: "masks-scroll", tabindex: "0", role: "region" }, this.table.node);
-    this.sum = element("p");
-    this.node = element("div", { class: "masklab-pipeline" }, this.scroll, this.sum);
-  }
-
-  show() {
-    const { words, state } = this.view;
-    const { K, before, after, scores } = state;
+/**
+ * The active row, from scores to weights.
+ * @param {LabView} view
+ */
+export function pipeline({ words, state }) {
+  const { K, keyTokens } = state;
+  const table = new RowTable(words.stages, formatNumber);
+  const scroll = element("div", { class: "masks-scroll", tabindex: "0", role: "region" }, table.node);
+  const note = element("p");
+  const stages = { masked: new Float64Array(K), exps: new Float64Array(K) };
+  const show = () => {
+    const { before, after, scores } = state;
     const { q } = state.active;
     const from = q * K;
-    const stages = { masked: new Float64Array(K), exps: new Float64Array(K) };
     state.computeRow(q, stages);
-    const keys = largestKeys(K, SHOWN_KEYS, (k) => Math.max(before[from + k], after[from + k] || 0));
-    const lines = keys.map((k) => ({
-      name: tokenName(k, state.keyTokens[k]),
-      hidden: state.hides(from + k),
-      numbers: [scores[from + k], stages.masked[k], stages.exps[k]].map(formatNumber),
-      weights: [after, before].map((weights) => ({ text: formatNumber(weights[from + k]), value: weights[from + k] })),
-    }));
     const title = words.pipeline(short(state.queryTokens[q]), q);
-    this.table.show(title, lines);
-    this.scroll.setAttribute("aria-label", title);
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += after[from + k];
-    const note = K > SHOWN_KEYS ? ` ${words.only_largest(SHOWN_KEYS, K)}` : "";
-    setText(this.sum, words.row_sum(Number(sum.toFixed(3))) + note);
-  }
+    const largest = (/** @type {number} */ k) => Math.max(before[from + k], after[from + k] || 0);
+    table.show(title, keyTokens, SHOWN_KEYS, largest, (k) => ({
+      hidden: state.hides(from + k),
+      numbers: [scores[from + k], stages.masked[k], stages.exps[k]],
+      weights: [after[from + k], before[from + k]],
+    }));
+    scroll.setAttribute("aria-label", title);
+    const sum = after.subarray(from, from + K).reduce((total, weight) => total + weight, 0);
+    const cut = K > SHOWN_KEYS ? ` ${words.only_largest(SHOWN_KEYS, K)}` : "";
+    setText(note, words.row_sum(Number(sum.toFixed(3))) + cut);
+  };
+  return { node: element("div", { class: "masklab-pipeline" }, scroll, note), show };
 }
 
-/** The mask as text for one of the APIs, with a button that copies it. */
-export class CodeBox {
-  /** @param {LabView} view */
-  constructor(view) {
-    const { words } = view;
-    this.view = view;
-    this.text = element("pre", { tabindex: "0", "aria-label": words.code });
-    this.api = choice(APIS, "sdpa", () => this.show());
-    this.api.setAttribute("aria-label", words.code);
-    const copy = button(words.copy, () => this.copy());
-    const summary = element("summary", {}, words.code);
-    const attributes = { class: "masklab-code", ontoggle: () => this.show() };
-    this.node = element("details", attributes, summary, element("div", {}, this.api, copy), this.text);
-  }
-
-  show() {
-    const { keep, preset, parameters, Q, K } = this.view.state;
-    if (this.node.open) this.text.textContent = toCode(this.api.value, keep, preset, parameters, Q, K);
-  }
-
-  async copy() {
-    const { live, words } = this.view;
+/**
+ * The mask as text for one of the APIs, with a button that copies it.
+ * @param {LabView} view
+ */
+export function codeBox({ words, state, live }) {
+  const text = element("pre", { tabindex: "0", "aria-label": words.code });
+  const show = () => {
+    const { keep, preset, parameters, Q, K } = state;
+    if (node.open) text.textContent = toCode(api.value, keep, preset, parameters, Q, K);
+  };
+  const copy = async () => {
     try {
-      await navigator.clipboard.writeText(this.text.textContent ?? "");
+      await navigator.clipboard.writeText(text.textContent ?? "");
       live.textContent = words.copied;
     } catch {
       // Without permission, as in some embedded pages: leave it selected, for Ctrl+C.
-      getSelection()?.selectAllChildren(this.text);
+      getSelection()?.selectAllChildren(text);
     }
-  }
+  };
+  const api = choice(APIS, "sdpa", show);
+  api.setAttribute("aria-label", words.code);
+  const parts = [element("summary", {}, words.code), element("div", {}, api, button(words.copy, copy)), text];
+  const node = element("details", { class: "masklab-code", ontoggle: show }, ...parts);
+  return { node, show };
 }

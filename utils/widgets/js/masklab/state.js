@@ -1,7 +1,6 @@
 // MaskLab's state: the mask that is drawn, what it is called, its history, and the weights before and after it.
 
-import { PRESETS } from "../masks.js";
-import { defaults, isPreset, presetKeep, recognise } from "../presets.js";
+import { defaults, isPreset, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue } from "../softmax.js";
 import { bytesOf } from "../widget.js";
 
@@ -25,7 +24,6 @@ export class LabState {
     this.scores = new Float32Array(Q * K); // of the chosen head
     this.before = new Float32Array(Q * K);
     this.after = new Float32Array(Q * K);
-    this.effective = new Uint8Array(K);
     this.hiddenInRow = new Uint32Array(Q);
     this.counts = { hidden: 0, empty: 0, nan: 0 };
     this.active = { q: 0, k: 0 };
@@ -56,23 +54,14 @@ export class LabState {
   }
 
   /**
-   * Row q of the mask as it is read, flipped or not.
-   * @param {number} q
-   */
-  effectiveRow(q) {
-    const flipped = this.model.get("flipped") ? 1 : 0;
-    for (let k = 0; k < this.K; k++) this.effective[k] = this.keep[q * this.K + k] ^ flipped;
-    return this.effective;
-  }
-
-  /**
    * The weights of row q after the mask; its steps go to `stages`.
    * @param {number} q
    * @param {{ masked: Float64Array, exps: Float64Array }} [stages]
    */
   computeRow(q, stages) {
     const { model, K } = this;
-    const row = this.effectiveRow(q);
+    const drawn = this.keep.subarray(q * K, q * K + K);
+    const row = model.get("flipped") ? drawn.map((visible) => 1 - visible) : drawn;
     const fill = fillValue(model.get("fill"), model.get("dtype"));
     attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
     this.hiddenInRow[q] = row.reduce((hidden, visible) => hidden - visible, K);

@@ -1,6 +1,6 @@
 // Everything that MaskLab shows or reads out, so that another language needs no other widget.
 
-import { PRESETS } from "../masks.js";
+import { PRESETS } from "../presets.js";
 
 const presets = Object.entries(PRESETS);
 
