@@ -6,6 +6,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 
 import pytest
 
@@ -16,6 +17,12 @@ ROOMS_OF_LESSONS = {"published", "jupyterlab"}
 #: One worker at a time has these: a second Firefox or JupyterLab would take a core and half a gigabyte.
 SHARED = {"lab": "jupyterlab", "fox": "firefox", "firefox": "firefox"}
 LESSON = re.compile(r"(?:solutions/)?(\d\d_\w+?)(?:\.ipynb)?")
+
+
+def sweep(cases: Iterable[str], daily: Iterable[str]) -> list:
+    """All cases for ``parametrize``; those that are not among the daily ones are marked ``gate``."""
+    daily = set(daily)
+    return [pytest.param(case, marks=() if case in daily else pytest.mark.gate) for case in cases]
 
 
 def cores() -> int:
