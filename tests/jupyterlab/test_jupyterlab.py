@@ -18,11 +18,14 @@ from playwright.sync_api import Page, expect
 from publish import execute
 from tests.support import offline
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
+from tests.support.tiers import sweep
 from utils import masks
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+#: What passes passes at once; on a busy machine it may take minutes.
 MINUTE = 60_000
+PATIENCE = 5 * MINUTE
 #: Of the lessons that are run in JupyterLab, the one that `make test` runs; the gate runs all.
 EVERYDAY = "02_padding.ipynb"
 
@@ -92,7 +95,8 @@ class Lab:
         for name in ("notebooks", "data"):
             shutil.copytree(ROOT / name, folder / "lessons" / name)
         self.log = folder / "log.txt"
-        settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in ("_CONFIG", "LAB_SETTINGS", "LAB_WORKSPACES")}
+        names = ("_CONFIG", "_DATA", "LAB_SETTINGS", "LAB_WORKSPACES")  # with the data, which notebooks are trusted
+        settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in names}
         alone = {"PYTHONPATH": offline.__path__[0], **execute.OFFLINE}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
@@ -105,7 +109,7 @@ class Lab:
             )
 
     def address(self) -> str:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + PATIENCE / 1000
         while time.monotonic() < deadline and self.process.poll() is None:
             if address := re.search(r"http://localhost:\S+token=\w+", self.log.read_text()):
                 return address[0]
@@ -146,13 +150,13 @@ def outside(page: Page):
 
 def open_lesson(page: Page, address: str, name: str):
     page.goto(address.replace("00_start_here.ipynb", f"{name}").replace("?", "?reset&"))
-    page.locator(".jp-Notebook").wait_for(timeout=3 * MINUTE)
-    page.wait_for_function(READY, arg=name, timeout=3 * MINUTE)
+    page.locator(".jp-Notebook").wait_for(timeout=PATIENCE)
+    page.wait_for_function(READY, arg=name, timeout=PATIENCE)
 
 
 def until(page: Page, holds, otherwise: str):
-    """Waits, for two minutes at most, until a condition holds that Python can see."""
-    deadline = time.monotonic() + 120
+    """Waits until a condition holds that Python can see."""
+    deadline = time.monotonic() + PATIENCE / 1000
     while not holds():
         assert time.monotonic() < deadline, otherwise
         page.wait_for_timeout(50)
@@ -165,7 +169,7 @@ def run_all(page: Page):
 
 def saved(page: Page, path: Path) -> nbformat.NotebookNode:
     """Saves with Ctrl+S, from wherever the focus is, and returns what is on the disk once that is written."""
-    page.evaluate(LISTEN, 2 * MINUTE)
+    page.evaluate(LISTEN, PATIENCE)
     page.keyboard.press("Control+s")
     page.evaluate("window.saved")
     text = ""
@@ -203,9 +207,7 @@ def is_widget(cell) -> bool:
     return any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for o in cell.get("outputs", ()))
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name == EVERYDAY else pytest.mark.gate) for name in LESSONS]
-)
+@pytest.mark.parametrize("name", sweep(LESSONS, daily=[EVERYDAY]))
 def test_run_all_in_jupyterlab(name, lab, page, outside):
     path = lab.folder / "lessons" / "notebooks" / name
     notebook = json.loads(path.read_text())
@@ -218,7 +220,7 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     open_lesson(page, lab.address(), name)
     assert page.locator(".jp-OutputArea-output").count() == 0
     run_all(page)
-    page.wait_for_function(HAS_RUN, timeout=10 * MINUTE)
+    page.wait_for_function(HAS_RUN, timeout=2 * PATIENCE)
     ran = saved(page, path)
 
     counts = [cell.execution_count for cell in ran.cells if cell.cell_type == "code"]
@@ -237,7 +239,7 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
         if any(map(wanted, ran.cells)):
             go_to(page, ran, wanted)
             expect(page.locator(seen).first).to_be_visible()
-            page.wait_for_function(IS_WIDE, arg=seen, timeout=MINUTE)
+            page.wait_for_function(IS_WIDE, arg=seen, timeout=PATIENCE)
 
     assert outside == []
     assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
@@ -274,7 +276,9 @@ class LabNotebook:
         """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
         self.run_cell(0)
         self.heard = 0
-        expect(self.page.locator(".masklab .masks-status")).to_have_text(["0 of 30 cells hidden."] * 2, timeout=MINUTE)
+        expect(self.page.locator(".masklab .masks-status")).to_have_text(
+            ["0 of 30 cells hidden."] * 2, timeout=PATIENCE
+        )
 
     def run_cell(self, index: int):
         """Runs one cell and waits until it has run."""
@@ -292,7 +296,7 @@ class LabNotebook:
         self.page.wait_for_function(
             "([n, code]) => jupyterapp.shell.currentWidget.content.widgets[n].model.sharedModel.source === code",
             arg=[index, code],
-            timeout=2 * MINUTE,
+            timeout=PATIENCE,
         )
 
     def python(self, code: str):
@@ -332,7 +336,7 @@ class LabNotebook:
 @pytest.fixture(scope="module")
 def notebook(lab, browser):
     page = browser.new_page(viewport={"width": 1400, "height": 2400})
-    page.set_default_timeout(2 * MINUTE)
+    page.set_default_timeout(PATIENCE)
     requests = requests_outside(page)
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
@@ -450,7 +454,7 @@ def test_letters_never_edit_the_notebook(notebook):
 
 def test_the_dark_theme_leaves_no_light_box(notebook):
     notebook.menu("Settings", "Theme", "JupyterLab Dark")
-    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=MINUTE)
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "false", timeout=PATIENCE)
     behind = """view => {
       const levels = [];
       for (let node = view; !node.matches(".jp-Notebook"); node = node.parentElement) {
@@ -463,14 +467,14 @@ def test_the_dark_theme_leaves_no_light_box(notebook):
     until(notebook.page, lambda: max(view.evaluate(behind), default=255) < 60, "a light box stays behind the widget")
     expect(view.locator(".masks-status")).to_have_css("color", "rgb(230, 233, 237)")
     notebook.menu("Settings", "Theme", "JupyterLab Light")
-    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=MINUTE)
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "true", timeout=PATIENCE)
 
 
 def test_hostile_tokens_are_text_in_jupyterlab(notebook):
     notebook.begin()
     notebook.python(f"widgets.MaskLab(torch.zeros(9, 9), None, {HOSTILE!r})")
     view = notebook.page.locator(".masklab").nth(2)
-    expect(view.locator("tbody th")).to_have_count(9, timeout=MINUTE)
+    expect(view.locator("tbody th")).to_have_count(9, timeout=PATIENCE)
     assert view.locator("tbody th").all_text_contents() == HOSTILE_SHOWN
     assert view.locator("img, script").count() == 0
     notebook.python("0")  # takes it away again
@@ -484,7 +488,7 @@ def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
         "grid.observe(lambda change: print(change.name, change.new, file=heard, flush=True), ['layer', 'head'])\ngrid"
     )
     page, view = notebook.page, notebook.page.locator(".headgrid")
-    expect(view.get_by_text("Layer 0, head 0.")).to_be_visible(timeout=MINUTE)
+    expect(view.get_by_text("Layer 0, head 0.")).to_be_visible(timeout=PATIENCE)
     cells = notebook.cells()
     heads = view.locator("canvas").first
     pitch = (heads.bounding_box()["width"] - 34) / 3
@@ -511,21 +515,21 @@ def test_the_explorer_runs_a_typed_sentence_and_the_mask_that_is_drawn(notebook)
     notebook.python("widgets.Explorer('Rain is coming.', pads=2)")
     page = notebook.page
     grid = page.locator(".headgrid")
-    expect(page.get_by_text("the output of every token is the same")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("the output of every token is the same")).to_be_visible(timeout=PATIENCE)
     sentence = page.get_by_label("Sentence")
     sentence.fill("<b>Snow</b> falls.")
     sentence.press("Enter")
-    expect(page.locator(".masklab").last.locator("tbody th").nth(1)).to_have_text("1 <", timeout=MINUTE)
+    expect(page.locator(".masklab").last.locator("tbody th").nth(1)).to_have_text("1 <", timeout=PATIENCE)
     lab = page.locator(".masklab").last
     lab.get_by_label("Mask", exact=True).select_option("causal")
     expect(page.get_by_text(re.compile(r"The mask changed the output of \d+ of \d+ tokens"))).to_be_visible(
-        timeout=MINUTE
+        timeout=PATIENCE
     )
     expect(grid.get_by_text(re.compile(r"From no mask to your mask, [1-9]\d* % of the weight moved"))).to_be_visible()
     model = page.get_by_label("Model")
     model.fill("no/such-model")
     model.press("Enter")
-    expect(page.get_by_text("'no/such-model' could not be loaded")).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("'no/such-model' could not be loaded")).to_be_visible(timeout=PATIENCE)
     expect(grid.get_by_text(re.compile("From no mask to your mask"))).to_be_visible()
     expect(page.get_by_role("button", name="Run", exact=True).last).to_be_enabled()
     notebook.python("0")
@@ -552,11 +556,11 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
 
     notebook.open()
     statuses = page.locator(".masklab .masks-status")
-    expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=MINUTE)
+    expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=PATIENCE)
     for view in (0, 1):
         assert torch.equal(notebook.drawn(view), keep)
     notebook.menu("Kernel", "Shut Down Kernel")
-    expect(page.get_by_text("No Kernel").first).to_be_visible(timeout=MINUTE)
+    expect(page.get_by_text("No Kernel").first).to_be_visible(timeout=PATIENCE)
     page.mouse.click(*notebook.where(0, 5))
     expect(statuses).to_have_text(["10 of 30 cells hidden."] * 2)
     page.get_by_label("Mask", exact=True).last.select_option("documents")
@@ -586,8 +590,8 @@ def test_a_proof_is_one_click_away(lab, page, outside):
     row.get_by_role("link", name="05").click()
     shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     expect(shown.get_by_role("heading", name="05 · How does a model not see the future?")).to_be_attached(
-        timeout=MINUTE
+        timeout=PATIENCE
     )
     proof = shown.locator(".jp-CodeCell", has_text="later = torch.ones(8, 8).triu(1).bool()")
-    expect(proof).to_be_in_viewport(timeout=MINUTE)
+    expect(proof).to_be_in_viewport(timeout=PATIENCE)
     assert outside == []

@@ -19,6 +19,12 @@ SHARED = {"lab": "jupyterlab", "fox": "firefox", "firefox": "firefox"}
 LESSON = re.compile(r"(?:solutions/)?(\d\d_\w+?)(?:\.ipynb)?")
 
 
+def sweep(cases: Iterable[str], daily: Iterable[str]) -> list:
+    """All cases for ``parametrize``; those that are not among the daily ones are marked ``gate``."""
+    daily = set(daily)
+    return [pytest.param(case, marks=() if case in daily else pytest.mark.gate) for case in cases]
+
+
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
