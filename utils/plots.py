@@ -30,6 +30,7 @@ __all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
 
 CMAP = "cividis"
 NAN_COLOUR = "#b2182b"
+HIDDEN, HATCHED, HATCH = "#d9d9d9", "#f4f4f4", "#9a9a9a"  # hidden cells: in grids and many cells, else hatched
 VISIBLE = "#4a5a7d"  # of a mask alone, where there are no weights to show
 LINES = ("#0072b2", "#d55e00", "#000000", "#cc79a7", "#e69f00")  # Okabe and Ito: told apart without red and green
 MARKERS = "osD^v"
@@ -287,12 +288,12 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         # Lower edges are aligned, so that fewer queries than keys look like the last rows of a square.
         axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
         for query, key in np.ndindex(*keep.shape):
-            style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": "#f4f4f4", "hatch": "/////"}
-            axes.add_patch(_cell(query, key, edgecolor="#9a9a9a", linewidth=0, **style))
+            style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": HATCHED, "hatch": "/////"}
+            axes.add_patch(_cell(query, key, edgecolor=HATCH, linewidth=0, **style))
         axes.hlines(range(1, keep.shape[0]), 0, keep.shape[1], color="white", linewidth=0.8)
         axes.vlines(range(1, keep.shape[1]), 0, keep.shape[0], color="white", linewidth=0.8)
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
-        axes.spines[:].set_color("#9a9a9a")
+        axes.spines[:].set_color(HATCH)
         axes.set_title(name, fontsize=7.5, pad=3)
         if x == left:
             axes.set_xlabel("keys", fontsize=7.5)
@@ -411,13 +412,13 @@ def _draw(
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
     many = max(q_len, k_len) > MAX_CELLS
     if many:
-        _fill(axes, hidden & (values == 0), "#d9d9d9")
+        _fill(axes, hidden & (values == 0), HIDDEN)
         _fill(axes, np.isnan(values), NAN_COLOUR)
     for query, key in () if many else np.argwhere(hidden):
         # A hidden key that still has weight is a leak: its colour stays under the hatching.
         leak = values[query, key] != 0 and not np.isnan(values[query, key])
-        face = "none" if leak else "#f4f4f4"
-        axes.add_patch(_cell(query, key, facecolor=face, edgecolor="#9a9a9a", hatch="////", linewidth=0))
+        face = "none" if leak else HATCHED
+        axes.add_patch(_cell(query, key, facecolor=face, edgecolor=HATCH, hatch="////", linewidth=0))
     for query, key in () if many else np.argwhere(np.isnan(values)):
         if not hidden[query, key]:
             axes.add_patch(_cell(query, key, facecolor="white", edgecolor=NAN_COLOUR, linewidth=1))
@@ -457,11 +458,16 @@ def _mosaic(weights: Tensor, keep: Tensor | None, scale: Any) -> np.ndarray:
     shrink = torch.nn.functional.adaptive_max_pool2d
     values, nan, kept = (shrink(x, size).squeeze(1) for x in (values, nan, kept[None, None]))
     colours = torch.from_numpy(scale.cmap(scale.norm(values.numpy()), bytes=True)[..., :3].copy())
-    colours[(values == 0) & (kept == 0)] = torch.tensor((0xD9,) * 3, dtype=torch.uint8)
-    colours[nan > 0] = torch.tensor([int(NAN_COLOUR[i : i + 2], 16) for i in (1, 3, 5)], dtype=torch.uint8)
+    colours[(values == 0) & (kept == 0)] = _rgb(HIDDEN)
+    colours[nan > 0] = _rgb(NAN_COLOUR)
     tiles = torch.nn.functional.pad(colours, (0, 0, line, line, line, line), value=255)
     tiles = tiles.unflatten(0, (layers, heads)).permute(0, 2, 1, 3, 4)
     return tiles.flatten(2, 3).flatten(0, 1).numpy()
+
+
+def _rgb(colour: str) -> Tensor:
+    """(3,) uint8, from "#rrggbb"."""
+    return torch.tensor(list(bytes.fromhex(colour[1:])), dtype=torch.uint8)
 
 
 def _fill(axes: "Axes", where: np.ndarray, colour: str) -> None:

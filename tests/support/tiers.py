@@ -54,9 +54,3 @@ def _group(item, fixtures: set[str]) -> str | None:
             if isinstance(value, str) and (lesson := LESSON.fullmatch(value)):
                 return lesson[1]
     return None
-
-
-def sweep(cases: Iterable[str], daily: Iterable[str]) -> list:
-    """All cases for ``parametrize``; those that are not among the daily ones are marked ``gate``."""
-    daily = set(daily)
-    return [pytest.param(case, marks=() if case in daily else pytest.mark.gate) for case in cases]

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ipywidgets
 import torch
@@ -79,13 +80,13 @@ class Explorer(ipywidgets.VBox):
         self._button = ipywidgets.Button(description="Run", layout={"width": "7em"})
         self._said = ipywidgets.HTML()  # a Label would cut a long line off; the text is escaped
         self._between = ipywidgets.HTML()
-        self._loaded = {}
-        self._reading: _Reading | None = None
-        self.lab: MaskLab | None = None
-        self.grid: HeadGrid | None = None
+        self._loaded: dict[str, tuple] = {}
+        self._reading: Any = None
+        self.lab: Any = None
+        self.grid: Any = None
         controls = [self._sentence, self._model, self._pads, self._button]
-        row = ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"})
-        super().__init__([row, self._said])
+        self._top = [ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"}), self._said]
+        super().__init__(self._top)
         self._read(keep)
         for control in controls[:-1]:
             control.observe(lambda change: self._try(self._read), "value")
@@ -123,7 +124,7 @@ class Explorer(ipywidgets.VBox):
         self._reading, self.lab, self.grid = reading, lab, grid
         self._say(said)
         self._tell_layer()
-        self.children = (*self.children[:2], lab, self._between, grid)
+        self.children = (*self._top, lab, self._between, grid)
         lab.observe(lambda change: self._try(self._apply), ["keep", "flipped"])
         lab.observe(lambda change: setattr(grid, "head", change.new), "head")
         grid.observe(lambda change: self._follow(), ["layer", "head"])

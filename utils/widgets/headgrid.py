@@ -137,7 +137,7 @@ class HeadGrid(MapWidget):
                 raise ValueError("keep: given without after; it says what the mask of after hides. Leave it out.")
             keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
         # Packing takes most of the time, and often only the other side is new. The bytes say if this is the first time.
-        packed = bool(self.before_bytes) and torch.equal(before, self.before)
+        packed = bool(self.before_bytes) and torch.equal(before, self.before)  # type: ignore[has-type]
         self.before, self.after, self.keep = before, after, keep
         self._alt = alt or _alt(before, after, self.names)
         with self.hold_sync():
@@ -152,7 +152,9 @@ class HeadGrid(MapWidget):
 
     def picture(self) -> plots.Picture:
         """All maps as a figure with alt text: what GitHub, print and PDF show."""
-        return plots.head_grid(self.before, self.after, titles=tuple(self.names), keep=self.keep, alt=self._alt)
+        return plots.head_grid(
+            self.before, self.after, titles=(self.names[0], self.names[1]), keep=self.keep, alt=self._alt
+        )
 
 
 def _weights(weights, name: str) -> Tensor:

@@ -1,6 +1,6 @@
 // Maps of weights with labelled rows and columns: layout, cells, numbers, hatching and frames.
 
-import { BLACK } from "./colours.js";
+import { BLACK, HATCH } from "./colours.js";
 import { contextOf, element, short } from "./dom.js";
 
 export const FONT = "12px system-ui, sans-serif";
@@ -94,7 +94,7 @@ export function pixelMap(columns, rows) {
 function hatching() {
   const tile = element("canvas", { width: 8, height: 8 });
   const context = contextOf(tile);
-  context.strokeStyle = "#555555";
+  context.strokeStyle = HATCH;
   context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }

@@ -1,6 +1,6 @@
 // HeadGrid's controls (side, layer, head, brighten) and its legend: the scale of colours, hidden cells and NaN.
 
-import { colourOf, NAN_COLOUR } from "../colours.js";
+import { colourOf, HIDDEN, NAN } from "../colours.js";
 import { contextOf, element, field, numberChoice } from "../dom.js";
 import { setAndSave } from "../widget.js";
 import { changeColour, stretch } from "./weights.js";
@@ -54,8 +54,8 @@ export function legendParts(state, words) {
   const parts = [
     element("span", {}, change ? "−1 " : "0 ", scale(change, state.model.get("brighten")), change ? " +1" : " 1"),
   ];
-  if (state.weights.keep && state.side === "after") parts.push(swatch("#d9d9d9", words.hidden));
-  if (state.hasNaN()) parts.push(swatch(change ? "#000000" : `rgb(${NAN_COLOUR})`, words.nan));
+  if (state.weights.keep && state.side === "after") parts.push(swatch(`rgb(${HIDDEN})`, words.hidden));
+  if (state.hasNaN()) parts.push(swatch(change ? "#000000" : `rgb(${NAN})`, words.nan));
   return parts;
 }
 
