@@ -161,6 +161,33 @@ def export(state: dict[str, torch.Tensor], row_of: torch.Tensor, folder: Path) -
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer, indent=2) + "\n")
 
 
+def restore(checkpoint: Path, model, tools) -> int:
+    """Continues where a run was stopped; the number of its last step."""
+    state = torch.load(checkpoint, map_location=DEVICE)
+    model.load_state_dict(state["model"])
+    for tool, saved in zip(tools, state["optimizers"], strict=True):
+        tool.load_state_dict(saved)
+    return state["step"]
+
+
+def save(checkpoint: Path, step: int, model, tools) -> None:
+    """Writes what ``restore`` reads, complete or not at all."""
+    state = {"step": step, "model": model.state_dict(), "optimizers": [tool.state_dict() for tool in tools]}
+    torch.save(state, checkpoint.with_suffix(".new"))
+    checkpoint.with_suffix(".new").replace(checkpoint)
+
+
+def update(loss: torch.Tensor, model, tools, factor: float) -> None:
+    """One step of every optimizer, with its peak learning rate times ``factor``."""
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for tool in tools:
+        for group in tool.param_groups:
+            group["lr"] = group["peak"] * factor
+        tool.step()
+        tool.zero_grad()
+
+
 def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
@@ -184,19 +211,8 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
         f"{sum(p.numel() for p in model.parameters()):,} parameters",
         flush=True,
     )
-    step, checkpoint = 0, work / "checkpoint.pt"
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=DEVICE)
-        step = state["step"]
-        model.load_state_dict(state["model"])
-        for tool, saved in zip(tools, state["optimizers"], strict=True):
-            tool.load_state_dict(saved)
-
-    def save():
-        state = {"step": step, "model": model.state_dict(), "optimizers": [tool.state_dict() for tool in tools]}
-        torch.save(state, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
-
+    checkpoint = work / "checkpoint.pt"
+    step = restore(checkpoint, model, tools) if checkpoint.exists() else 0
     began = saved = time.monotonic()
     done = loss_sum = loss_count = 0
     stop = min(steps, most_steps or steps)
@@ -204,14 +220,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
         inputs, targets = collate([rows[n] for n in plan[step]])
         count = int((targets != -100).sum())
         loss = loss_of(model, offset, inputs, targets) / count
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        factor = schedule(step, steps)
-        for tool in tools:
-            for group in tool.param_groups:
-                group["lr"] = group["peak"] * factor
-            tool.step()
-            tool.zero_grad()
+        update(loss, model, tools, schedule(step, steps))
         step += 1
         done += count
         loss_sum += loss.detach() * count
@@ -224,7 +233,7 @@ def main(stories_path: Path, work: Path, most_steps: int | None = None) -> None:
             held = held_out_loss(model, offset, held_rows[:200] if step < steps else held_rows)
             print(f"step {step} held-out loss {held:.4f} perplexity {math.exp(held):.2f}", flush=True)
         if time.monotonic() - saved > CHECKPOINT_SECONDS or step == stop:
-            save()
+            save(checkpoint, step, model, tools)
             saved = time.monotonic()
     if step == steps:
         export(model.cpu().state_dict(), row_of, HERE)
