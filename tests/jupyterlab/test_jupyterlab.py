@@ -556,6 +556,7 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
 
     notebook.open()
     statuses = page.locator(".masklab .masks-status")
+    expect(page.locator(".jp-OutputArea-output").first).not_to_have_text(BROKEN, timeout=PATIENCE)
     expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=PATIENCE)
     for view in (0, 1):
         assert torch.equal(notebook.drawn(view), keep)
