@@ -301,7 +301,11 @@ def test_snaps_and_their_stubs_are_passed_over(tmp_path, monkeypatch):
     assert programs.first(["chromium"]) is None
 
 
-@pytest.mark.parametrize("workers", [["-p", "no:xdist"], ["-n2"]], ids=["one process", "two"])
+@pytest.mark.parametrize(
+    "workers",
+    [["-p", "no:xdist"], pytest.param(["-n2"], marks=pytest.mark.gate)],  # the latter takes 10 seconds
+    ids=["one process", "two"],
+)
 def test_pytest_stops_before_any_test_if_a_browser_is_missing(tmp_path, workers):
     (tmp_path / "conftest.py").write_text(
         "from tests.support import browsers, chromium\n"
