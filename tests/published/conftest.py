@@ -14,6 +14,7 @@ from tests.support.once import built_once
 @pytest.fixture(scope="session")
 def built(executed, tmp_path_factory) -> Path:
     """The folder of the site, in its own place: Sphinx leaves alone what has not changed since it was last built."""
+    executed.complete()
     return built_once(tmp_path_factory, "site", site.build)
 
 

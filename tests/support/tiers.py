@@ -30,6 +30,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worker() -> int:
+    """The number of this worker, 0 where there is one process alone."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+def workers() -> int:
+    """How many workers share the tests."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
 def marks(item) -> list:
     """The marks of a test that follow from the fixtures that it needs, its room, and whether it is a property."""
     fixtures = set(item.fixturenames)
