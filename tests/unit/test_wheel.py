@@ -1,5 +1,6 @@
 """The wheel, as other people's projects get it: built, installed where nothing else is, and used."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,12 +15,17 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.gate
 
+#: pip may reach an index, which tests of lessons running beside are refused through PYTHONPATH.
+ONLINE = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PIP_NO_INDEX")}
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, built from the source distribution, which is built from the repository."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", folder, ROOT], check=True, capture_output=True, env=ONLINE
+    )
     (built,) = folder.glob("*.whl")
     return built
 
@@ -31,7 +37,7 @@ def python(wheel, tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     program = install.python_of(folder / "venv")
     pip = [program, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *install.torch_options()]
-    subprocess.run([*pip, "--constraint", ROOT / "constraints.txt", wheel], check=True, cwd=folder)
+    subprocess.run([*pip, "--constraint", ROOT / "constraints.txt", wheel], check=True, cwd=folder, env=ONLINE)
 
     def run(code, **environment):
         environment = {"HF_HUB_OFFLINE": "1", "HOME": str(folder), **environment}
