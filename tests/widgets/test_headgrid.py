@@ -12,8 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.benchmarks.bench import maps_of_two_texts
 from tests.support.masklab_page import HOSTILE
+from tests.support.real_maps import maps_of_two_texts
 from tests.support.widget_page import settle
 from utils import masks, plots
 from utils.widgets import HeadGrid
@@ -21,7 +21,8 @@ from utils.widgets.headgrid import LEVELS
 
 LAYERS, HEADS, Q_LEN, K_LEN = 2, 3, 4, 6
 QUERIES, KEYS = ["a", "b", "c", "d"], ["t", "u", "v", "w", "x", "y"]
-DARKEST, BRIGHTEST, RED, GREY = (0, 34, 78), (254, 232, 56), (178, 24, 43), (217, 217, 217)
+DARKEST, BRIGHTEST, RED = (0, 34, 78), (254, 232, 56), (178, 24, 43)
+GREY = tuple(bytes.fromhex(plots.HIDDEN[1:]))  # one colour in figures and widgets
 
 
 def weights(*shape):
