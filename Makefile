@@ -1,4 +1,4 @@
-# make lab opens the lessons, make test runs every test. Each first sets up what it needs, once.
+# make lab opens the lessons, make test runs the tests. Each first sets up what it needs, once.
 
 # The first Python that is new enough and can make virtual environments; make PYTHON=... names another.
 USABLE := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
