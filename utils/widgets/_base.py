@@ -37,7 +37,7 @@ def module_text(name: str) -> str:
             return
         if not path.exists():
             raise FileNotFoundError(f"{importer.relative_to(HERE)} imports {path}, which is not there.")
-        text = path.read_text(encoding="utf-8").replace("PRESETS = {}", f"PRESETS = {masks_text()}")
+        text = path.read_text(encoding="utf-8")
         texts[path] = ""  # so that a circle ends
         for target in IMPORTS.findall(text):
             join((path.parent / target).resolve(), path)
@@ -45,7 +45,7 @@ def module_text(name: str) -> str:
         texts[path] = LEFT_OUT.sub("", IMPORTS.sub("", text))
 
     join(HERE / "js" / name / f"{name}.js", HERE)
-    return "\n".join(texts.values())
+    return "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
 
 
 def masks_text() -> str:
