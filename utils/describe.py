@@ -71,18 +71,19 @@ class Description:
     @property
     def keys_per_query(self) -> Tensor | None:
         """int64 (batch, heads, q_len): how many keys each query sees."""
-        return None if self.keep is None else self.keep.sum(dim=-1)
+        return None if self.keep is None else patterns.keys_per_query(self.keep)
 
     @property
     def empty_rows(self) -> list[tuple[int, int, int]]:
         """(batch, head, query) of each query that sees no key."""
-        return [] if self.keep is None else [tuple(row) for row in (~self.keep.any(dim=-1)).nonzero().tolist()]
+        counts = self.keys_per_query
+        return [] if counts is None else [tuple(row) for row in (counts == 0).nonzero().tolist()]
 
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
         rows = [("reads", f"{self.given} as {self.read_as}"), ("meaning", self.polarity)]
         if self.keep is not None:
-            counts, k_len = self.keep.sum(dim=-1), self.keep.shape[-1]
+            counts, k_len = patterns.keys_per_query(self.keep), self.keep.shape[-1]
             low, high = int(counts.min()), int(counts.max())
             rows.append(("pattern", "; ".join(map(str, self.patterns))))
             rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
@@ -483,10 +484,10 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
     """What stays visible looks upside down, hides padding as queries too, or leaves queries nothing."""
     batch, _, q_len, k_len = keep.shape
     square = q_len == k_len > 1
-    empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
+    empty = patterns.keys_per_query(keep) == 0  # (batch, heads, q_len)
     some_empty = empty.any() and not empty.all()
     parts = {part.name: part.parameters for part in patterns.recognise(keep)}
-    if square and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
+    if square and not empty.all() and not keep.diagonal(dim1=-2, dim2=-1).any():
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")

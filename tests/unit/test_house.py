@@ -23,7 +23,7 @@ EDGES = {
     "_validation": set(),
     "_transformers": set(),
     "masks": {"_validation"},
-    "patterns": {"_validation", "masks"},
+    "patterns": {"_validation"},
     "text": {"_validation"},
     "models": set(),
     "describe": {"_transformers", "_validation", "patterns"},
