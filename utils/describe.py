@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import patterns
+from . import _block_masks, patterns
 from ._transformers import require_attn_implementation, sees_causally, transformers_major
 from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
 
@@ -298,11 +298,18 @@ def _read_flex(mask, **_) -> _Reading:
     if not isinstance(mask, BlockMask):
         require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
         return _refused(_trap("flex"))
-    keep = read_block_mask(mask)
+    words = f"a BlockMask of shape {tuple(mask.shape)}"
+    if reason := _block_masks.why_refused(mask):
+        return _refused(_trap("flex refused", reason=reason))._replace(mask_words=words)
+    keep, same = _block_masks.read(mask)
     (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped"
-    return _Reading(read_as, _KEEPS, keep, [], "the output is 0", f"a BlockMask of shape {tuple(mask.shape)}")
+    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
+    if not same:
+        read_as += "; compiled, as its tables and its mask_mod say together"
+        compiled, rule = ("; ".join(map(str, patterns.recognise(k))) for k in (keep, _block_masks.read_rule(mask)))
+        traps = [_trap("two readings", compiled=compiled, rule=rule)]
+    return _Reading(read_as, _KEEPS, keep, traps, "the output is 0", words)
 
 
 _READERS: dict[str, Callable[..., _Reading]] = {
@@ -345,25 +352,6 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
     return Description("mha", mask_words, read_as, polarity, keep, traps)
 
 
-def read_block_mask(block_mask) -> Tensor:
-    """What the rule of a BlockMask says of every query and key.
-
-    Args:
-        block_mask: a ``BlockMask`` of flex_attention.
-
-    Returns:
-        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
-
-    References:
-        Lesson 09, where masks save work.
-        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
-    """
-    from torch.nn.attention.flex_attention import create_mask
-
-    batch, heads, q_len, k_len = block_mask.shape
-    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
-
-
 # --- traps -----------------------------------------------------------------------------------------
 
 #: Every warning: its name here → the fact behind it, as the lessons number them, and its words.
@@ -403,6 +391,10 @@ _TRAPS = {
     "Use masked_fill or conventions.to_additive.",
     "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
     "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
+    "flex refused": "F23: {reason}",
+    "two readings": "F23: The tables of this BlockMask and its mask_mod differ. Compiled, flex_attention computes the "
+    "blocks of the tables, and asks mask_mod in partial blocks only: {compiled}. Uncompiled, it asks mask_mod alone: "
+    "{rule}. Give BlockMask.from_kv_blocks a mask_mod that says what the tables say.",
     "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
     "padding of {batch} sequences. It hides no token of a sequence from another. "
     "Use conventions.to_hf(keep), which is 4D.",

@@ -1,8 +1,8 @@
 """Recognises what a ``keep`` is made of: causal, sliding window, prefix, documents, padding.
 
-The inverse of ``masks``. Nothing is guessed: a pattern is named only if it gives the same tensor again. That is told from
-each query's first and last visible key and their number, and from the keys that any query sees: one look at the tensor,
-however many patterns are tried.
+The inverse of ``masks``. Nothing is guessed: a pattern is named only if it gives the same tensor again. For most
+patterns a few numbers decide that: each query's first and last visible key, how many it sees, and which keys any query
+sees. So the tensor is looked through once, however many patterns are tried.
 """
 
 from collections.abc import Callable, Iterator
@@ -82,14 +82,14 @@ class _Rows(NamedTuple):
     """(batch, q_len): the first visible key; k_len if there is none."""
     last: NDArray[np.int64]
     """(batch, q_len): the last visible key; -1 if there is none."""
-    count: NDArray[np.int64]
+    total: NDArray[np.int64]
     """(batch, q_len): how many keys are visible."""
     seen: NDArray[np.bool_]
     """(batch, k_len): whether any query sees this key."""
 
     @property
     def empty(self) -> NDArray[np.bool_]:
-        return self.count == 0
+        return self.total == 0
 
 
 #: How many bits of a byte come before its first and behind its last 1; the highest bit is the first key.
@@ -139,7 +139,7 @@ class _Band(NamedTuple):
         """Whether each row holds all seen keys of its stretch, and no other key."""
         low, high = self.limits()
         seen_before = np.pad(rows.seen.cumsum(axis=1), ((0, 0), (1, 0)))
-        same = rows.count == seen_before[:, high] - seen_before[:, low]
+        same = rows.total == seen_before[:, high] - seen_before[:, low]
         same &= rows.empty | ((rows.first >= low) & (rows.last < high))
         return bool((same | rows.empty if hide_queries else same).all())
 
@@ -180,7 +180,7 @@ class _Same(NamedTuple):
 
 def _candidates(rows: _Rows) -> Iterator[tuple[Pattern, _Band | _Same]]:
     """Patterns with the parameters that the rows suggest, simplest first, each with its shape."""
-    q_len, k_len = rows.count.shape[1], rows.seen.shape[1]
+    q_len, k_len = rows.total.shape[1], rows.seen.shape[1]
     query = np.arange(q_len)
     own, start, end = query + k_len - q_len, np.zeros_like(query), np.full_like(query, k_len)
     yield Pattern("full", {}), _Band(start, end, k_len)
