@@ -99,8 +99,15 @@ _BEFORE, _BEHIND = (np.array([f"{n:08b}"[::way].find("1") for n in range(256)]) 
 def _bits(keep: Tensor) -> NDArray[np.uint8]:
     """A bool tensor, eight keys to a byte; the last byte is filled up with 0."""
     if keep.stride(-1) != 1:
-        keep = keep.contiguous()  # packing across rows takes many times as long
+        # Packing across rows takes ten times as long as turning the memory first, which is fast for single matrices.
+        matrices = keep.reshape(-1, *keep.shape[-2:])
+        keep = torch.stack([matrix.contiguous() for matrix in matrices]).view(keep.shape)
     return np.packbits(keep.cpu().numpy(), axis=-1)
+
+
+def _unexpanded(keep: Tensor) -> Tensor:
+    """keep, with a size of 1 where ``expand`` repeats one sequence, head or row: repeats need not be looked at."""
+    return keep[tuple(slice(1 if step == 0 else None) for step in keep.stride()[:-1])]
 
 
 def _ends(bits: NDArray[np.uint8], k_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -245,7 +252,7 @@ def shows_future(keep: Tensor) -> bool:
         Lesson 05.
     """
     q_len, k_len = keep.shape[-2:]
-    last = _ends(_bits(keep), k_len)[1]
+    last = _ends(_bits(_unexpanded(keep)), k_len)[1]
     return q_len <= k_len and bool((last > np.arange(q_len) + k_len - q_len).any())
 
 
@@ -261,7 +268,8 @@ def keys_per_query(keep: Tensor) -> Tensor:
     References:
         Lesson 00, where ``describe`` counts them.
     """
-    return torch.from_numpy(np.asarray(_count(_bits(keep)))).to(keep.device)
+    counts = torch.from_numpy(_count(_bits(_unexpanded(keep)))).to(keep.device)
+    return counts.expand(keep.shape[:-1]).contiguous()
 
 
 def _some(values: list, most: int = 8) -> str:

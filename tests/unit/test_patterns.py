@@ -192,6 +192,9 @@ def test_a_mask_is_recognised_however_its_memory_lies(k_len):
     assert recognise(causal.expand(4, 3, -1, -1)) == [Pattern("causal", {"align": "lower_right"})]
     assert recognise(causal[:, :1].expand(-1, k_len)) == [Pattern("full", {})]
     assert patterns.keys_per_query(causal.T)[-1] == 1
+    for expanded in (causal.expand(4, 3, -1, -1), causal[1:2].expand(k_len, -1), causal[1].expand(2, 1, k_len, -1)):
+        assert torch.equal(patterns.keys_per_query(expanded), expanded.sum(dim=-1))
+        assert patterns.shows_future(expanded) == bool(expanded.triu(1).any())
     for last in range(k_len):
         keep = torch.arange(k_len)[None] == last
         assert patterns.keys_per_query(keep).tolist() == [1]
