@@ -166,7 +166,12 @@ class _Same(NamedTuple):
     causal: bool
 
     def fits(self, rows: _Rows, hide_queries: bool) -> bool:
-        """Whether it is these rows, a stretch of them at a time: all at once could be too much memory."""
+        """Whether it is these rows, a stretch of them at a time: all at once could be too much memory.
+
+        With hidden queries it explains nothing more. A token that sees nothing has a number of its own already.
+        """
+        if hide_queries:
+            return False
         batch, length = self.numbers.shape
         position = np.arange(length)
         step = max(1, 2**24 // (batch * length))
@@ -174,8 +179,6 @@ class _Same(NamedTuple):
             same = (self.numbers[:, part, None] == self.numbers[:, None]) & rows.seen[:, None]
             if self.causal:
                 same &= position[part, None] >= position
-            if hide_queries:
-                same &= ~rows.empty[:, part, None]
             if not np.array_equal(np.packbits(same, axis=-1), rows.bits[:, part]):
                 return False
         return True
