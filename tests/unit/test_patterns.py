@@ -153,6 +153,7 @@ def test_random_masks_are_recognised_as_by_comparing(seeds):
         keep = random_mask()
         parts = recognise(keep)
         assert repr(parts) == repr(compared(keep)), (seed, keep.int())  # repr: plain numbers in the parameters, too
+        assert recognise(keep, inverted=True) == compared(~keep), (seed, keep.int())
         names |= {part.name for part in parts}
     everything = {"full", "nothing", "causal", "sliding window", "prefix", "banded", "future only", "documents"}
     assert names >= everything | {"padding", "hidden keys", "hidden queries", "per head", "irregular"}
