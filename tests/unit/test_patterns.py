@@ -145,7 +145,7 @@ def random_mask():
     return keep
 
 
-@pytest.mark.parametrize("seeds", [range(1500), pytest.param(range(1500, 40_000), marks=pytest.mark.gate)], ids=len)
+@pytest.mark.parametrize("seeds", [range(1500), pytest.param(range(1500, 30_000), marks=pytest.mark.gate)], ids=len)
 def test_random_masks_are_recognised_as_by_comparing(seeds):
     names = set()
     for seed in seeds:
@@ -153,7 +153,10 @@ def test_random_masks_are_recognised_as_by_comparing(seeds):
         keep = random_mask()
         parts = recognise(keep)
         assert repr(parts) == repr(compared(keep)), (seed, keep.int())  # repr: plain numbers in the parameters, too
-        assert recognise(keep, inverted=True) == compared(~keep), (seed, keep.int())
+        bits = patterns.pack(keep[(None,) * (4 - keep.ndim)])
+        assert patterns.recognise_packed(bits, keep.shape[-1]) == parts
+        if seed % 8 == 0:
+            assert recognise(keep, inverted=True) == compared(~keep), (seed, keep.int())
         names |= {part.name for part in parts}
     everything = {"full", "nothing", "causal", "sliding window", "prefix", "banded", "future only", "documents"}
     assert names >= everything | {"padding", "hidden keys", "hidden queries", "per head", "irregular"}
