@@ -371,5 +371,7 @@ def test_a_model_without_a_cache_is_refused_by_name():
         def forward(self, *args, **kwargs):
             pass
 
-    with pytest.raises(TypeError, match=r"model: Wrapper\.forward has no argument 'cache' or 'past_key_values'.*inside it"):
+    with pytest.raises(
+        TypeError, match=r"model: Wrapper\.forward has no argument 'cache' or 'past_key_values'.*inside it"
+    ):
         models.cache_argument(Wrapper())
