@@ -54,10 +54,33 @@ class Layer(NamedTuple):
         own: bool (length, length), True = may attend: what it hides by itself, under a mask that hides nothing.
         obeys: what it hides of a mask: "keys", which is what the mask says; "queries" too, where the same positions are
             hidden as keys; "nothing"; or "" if it does something else.
+        by_config: ("sliding window" or "chunks", keys) if the config says so of this layer, and a text of this length
+            could not show it. Else None.
     """
 
     own: Tensor
     obeys: str
+    by_config: tuple[str, int] | None = None
+
+    def rule(self, length: int) -> Tensor:
+        """bool (length, length): what it lets through under a mask that hides nothing.
+
+        Raises:
+            ValueError: the text was shorter, and what it showed follows no pattern that could be continued.
+        """
+        if length <= len(self.own):
+            return self.own[:length, :length]
+        pattern = patterns.recognise(self.own)[0]
+        if pattern.name not in _RULES:
+            raise ValueError(
+                f"it is not known how a layer that lets through {pattern} goes on after {len(self.own)} keys"
+            )
+        rule = _RULES[pattern.name](length, **pattern.parameters)
+        if self.by_config and self.by_config[1] < length:
+            name, size = self.by_config
+            narrow = masks.sliding_window(length, size) if name == "sliding window" else _chunks(length, [[size]], True)
+            rule = rule & (narrow if pattern.name == "causal" else narrow | narrow.T)
+        return rule
 
 
 class Observation(NamedTuple):
@@ -71,7 +94,6 @@ class Observation(NamedTuple):
         cross: whether cross-attention sees the mask; None if there is none.
         refusal: what the model said if it takes no mask of this form, though it runs without one.
         unknown: why nothing can be said.
-        by_config: keys that a window or chunk has which is longer than the text, by the model's config.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -80,7 +102,6 @@ class Observation(NamedTuple):
     cross: bool | None = None
     refusal: str = ""
     unknown: str = ""
-    by_config: int | None = None
 
     @property
     def known(self) -> bool:
@@ -93,7 +114,7 @@ class Observation(NamedTuple):
         Raises:
             ValueError: the text was shorter than k_len, and a layer follows no pattern that could be continued.
         """
-        return [_continued(layer.own, k_len)[k_len - q_len :] for layer in self.layers]
+        return [layer.rule(k_len)[k_len - q_len :] for layer in self.layers]
 
     def keeps(self, visible: Tensor) -> list[Tensor]:
         """What each layer lets through under a mask; where there is no attention, what reaches what.
@@ -219,10 +240,10 @@ class _Texts:
 
     def _usual_ids(self, generator: torch.Generator) -> Tensor:
         """Ids in random order, without those that have a meaning of their own."""
-        config = self.model.config.get_text_config() if hasattr(self.model.config, "get_text_config") else None
-        size = getattr(config, "vocab_size", None) or self.model.get_input_embeddings().weight.shape[0]
+        size = getattr(_text_config(self.model), "vocab_size", None)
+        size = size or self.model.get_input_embeddings().weight.shape[0]
         special = set()
-        for name, value in [*self.model.config.to_dict().items(), *(config.to_dict().items() if config else ())]:
+        for name, value in (self.model.config.to_dict() | _text_config(self.model).to_dict()).items():
             if name.endswith(("_token_id", "_token_index", "_token_ids")):
                 special.update(value if isinstance(value, list) else [value])
         usual = torch.tensor([number for number in range(min(size, 4096)) if number not in special])
@@ -240,8 +261,6 @@ class _Texts:
             kwargs["attention_mask"] = attention_mask
         if "decoder_input_ids" in parameters:
             kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
-        if "use_cache" in parameters:
-            kwargs["use_cache"] = False
         watch = _Watch(self.threshold)
         with _left_alone(self.model), watch:
             output = self.model(input_ids=self.ids, **kwargs)
@@ -253,6 +272,11 @@ class _Texts:
         return watch, next(
             (c for c in candidates if isinstance(c, Tensor) and c.ndim == 3 and c.shape[:2] == shape), None
         )
+
+
+def _text_config(model: Any) -> Any:
+    """The config of the part that reads text; mostly the config itself."""
+    return model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
 
 
 @contextmanager
@@ -323,7 +347,9 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
     later = torch.arange(length) > texts.changed.int().argmax(dim=1, keepdim=True)
     mixing = "" if not unexplained.any() else "everywhere" if (unexplained & ~later).any() else "causal"
     hidden_reach = bool(unexplained[4:].any())
-    return Observation(layers, mixing, hidden_reach, sees_it, by_config=_longer_by_config(texts.model, length))
+    sizes = _by_config(texts.model, len(layers), length)
+    layers = tuple(layer._replace(by_config=size) for layer, size in zip(layers, sizes, strict=True))
+    return Observation(layers, mixing, hidden_reach, sees_it)
 
 
 def _layer(seen: Tensor, visible: Tensor) -> Layer:
@@ -366,24 +392,18 @@ def _moved(texts: _Texts, output: Tensor) -> Tensor:
     return ((output - reference).abs() > rounding).any(dim=-1)
 
 
-def _longer_by_config(model: Any, length: int) -> int | None:
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    kinds = getattr(config, "layer_types", None) or ["sliding_attention", "chunked_attention"]
-    for name, kind in (("sliding_window", "sliding_attention"), ("attention_chunk_size", "chunked_attention")):
-        size = getattr(config, name, None)
-        if kind in kinds and isinstance(size, int) and size >= length:
-            return size
-    return None
-
-
-def _continued(own: Tensor, length: int) -> Tensor:
-    """The rule of a layer for another length, bool (length, length), by the pattern that it follows."""
-    if length <= len(own):
-        return own[:length, :length]
-    pattern = patterns.recognise(own)[0]
-    if pattern.name not in _RULES:
-        raise ValueError(f"no rule is known that continues {pattern}")
-    return _RULES[pattern.name](length, **pattern.parameters)
+def _by_config(model: Any, layers: int, length: int) -> list[tuple[str, int] | None]:
+    """For each layer the window or chunk that its config speaks of, if a text of this length cannot show it."""
+    config = _text_config(model)
+    kinds = getattr(config, "layer_types", None)
+    sizes = {
+        "sliding_attention": ("sliding window", getattr(config, "sliding_window", None)),
+        "chunked_attention": ("chunks", getattr(config, "attention_chunk_size", None)),
+    }
+    longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
+    if kinds is None or len(kinds) != layers:  # nothing is said of single layers
+        kinds = list(longer)[:1] * layers
+    return [longer.get(kind) for kind in kinds] or [None] * layers
 
 
 def _banded(length: int, back: int, ahead: int) -> Tensor:
