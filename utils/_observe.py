@@ -7,6 +7,7 @@ attention explains: state-space layers, Fourier transforms and convolutions take
 
 import inspect
 import json
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,6 +63,10 @@ class Layer(NamedTuple):
     obeys: str
     by_config: tuple[str, int] | None = None
 
+    def like(self, other: "Layer") -> bool:
+        """Whether another layer does the same."""
+        return self[1:] == other[1:] and torch.equal(self.own, other.own)
+
     def rule(self, length: int) -> Tensor:
         """bool (length, length): what it lets through under a mask that hides nothing.
 
@@ -108,22 +113,30 @@ class Observation(NamedTuple):
         """Whether enough was seen to say what a mask of this form does."""
         return not self.unknown and not self.refusal
 
-    def own(self, q_len: int, k_len: int) -> list[Tensor]:
-        """bool (q_len, k_len) for each attention layer: what it lets through under a mask that hides nothing.
+    @property
+    def hides(self) -> bool:
+        """Whether every layer hides what a mask of this form hides."""
+        return not self.hidden_reach and all(layer.obeys != "nothing" for layer in self.layers)
 
-        Raises:
-            ValueError: the text was shorter than k_len, and a layer follows no pattern that could be continued.
-        """
-        return [layer.rule(k_len)[k_len - q_len :] for layer in self.layers]
+    def kinds(self) -> list[tuple[str, Layer]]:
+        """The attention layers, those that do the same together: ("layers 0, 2", what they do)."""
+        kinds: list[tuple[list[int], Layer]] = []
+        for number, layer in enumerate(self.layers):
+            same = [numbers for numbers, other in kinds if layer.like(other)]
+            if same:
+                same[0].append(number)
+            else:
+                kinds.append(([number], layer))
+        return [(_names(numbers), layer) for numbers, layer in kinds]
 
-    def keeps(self, visible: Tensor) -> list[Tensor]:
-        """What each layer lets through under a mask; where there is no attention, what reaches what.
+    def keeps(self, visible: Tensor) -> list[tuple[str, Tensor]]:
+        """What each kind of layer lets through under a mask; where there is no attention, what reaches what.
 
         Args:
             visible: bool (batch, heads, q_len or 1, k_len), True where the mask says so.
 
         Returns:
-            bool of the same sizes, q_len full where a layer has a rule of its own.
+            (which layers, bool of the same sizes), q_len full where a layer has a rule of its own.
 
         Raises:
             ValueError: the text was shorter than k_len, and a layer follows no pattern that could be continued.
@@ -131,15 +144,33 @@ class Observation(NamedTuple):
         k_len = visible.shape[-1]
         q_len = k_len if visible.shape[-2] == 1 else visible.shape[-2]
         keeps = [
-            _under(visible, own.to(visible.device), layer.obeys)
-            for layer, own in zip(self.layers, self.own(q_len, k_len), strict=True)
+            (names, _under(visible, layer.rule(k_len)[k_len - q_len :].to(visible.device), layer.obeys))
+            for names, layer in self.kinds()
         ]
-        if not self.mixing:
-            return keeps
-        carried = masks.full(k_len) if self.mixing == "everywhere" else masks.causal(k_len)
-        carried = carried[k_len - q_len :].to(visible.device)
-        carried = carried[None, None] if self.hidden_reach else carried & visible
-        return [*keeps, carried]
+        if self.mixing:
+            carried = masks.full(k_len) if self.mixing == "everywhere" else masks.causal(k_len)
+            carried = carried[k_len - q_len :].to(visible.device)
+            carried = carried[None, None] if self.hidden_reach else carried & visible
+            keeps.append(("layers without attention", carried))
+        return keeps
+
+
+def _names(numbers: list[int]) -> str:
+    few = ", ".join(map(str, numbers[:6])) + (", …" if len(numbers) > 6 else "")
+    return f"layer {few}" if len(numbers) == 1 else f"layers {few}"
+
+
+def form_of(attention_mask: Tensor) -> Form:
+    """The form of a mask: what its values are, and which of them hides."""
+    dtype, ndim = attention_mask.dtype, attention_mask.ndim
+    if dtype == torch.bool:
+        return Form(ndim, dtype, True, False)
+    low, high = (value.item() for value in attention_mask.aminmax())
+    if math.isnan(low):
+        low, high = (value.item() for value in attention_mask.nan_to_num(0.0, -1.0, -torch.inf).aminmax())
+    if ndim == 4 and dtype.is_floating_point:  # added to the scores, as 0 and a fill, or by mistake as 1 and 0
+        return Form(4, dtype, max(high, 0.0), low if low < 0 else 0.0 if high > 0 else torch.finfo(dtype).min)
+    return Form(ndim, dtype, high if high > 0 else max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
 
 
 def observe(model: Any, form: Form, length: int) -> Observation:
@@ -216,7 +247,6 @@ class _Texts:
         generator = torch.Generator().manual_seed(0)
         usual = self._usual_ids(generator)
         first, second = (usual[torch.arange(length + n) % len(usual)][n:] for n in (0, 1))
-        self.ids = first.repeat(8, 1)
         #: bool (8, length): which tokens of a text are others than in the one that it is compared with.
         self.changed = torch.zeros(8, length, dtype=torch.bool)
         for text, token in ((1, -1), (2, 0), (3, length // 2)):
@@ -233,10 +263,10 @@ class _Texts:
                 hidden[:, length // 2] = True  # is changed, and moves nobody but itself
                 self.visible[text : text + 2] = ~hidden | torch.eye(length, dtype=torch.bool)
             self.changed[[5, 7], length // 2] = True
-        self.ids = torch.where(self.changed, second, self.ids).to(model.device)
+        self.ids = torch.where(self.changed, second, first).to(model.device)
         rows = self.visible[:, 0] if form.ndim == 2 else self.visible[:, None] if form.ndim == 4 else self.visible
-        values = [torch.tensor(value, dtype=form.dtype) for value in (form.visible, form.hidden)]
-        self.attention_mask = torch.where(rows, *values).to(model.device)
+        visible, hidden = (torch.tensor(value, dtype=form.dtype) for value in (form.visible, form.hidden))
+        self.attention_mask = torch.where(rows, visible, hidden).to(model.device)
 
     def _usual_ids(self, generator: torch.Generator) -> Tensor:
         """Ids in random order, without those that have a meaning of their own."""
@@ -299,7 +329,8 @@ class _Watch(TorchDispatchMode):
 
     def __init__(self, threshold: float):
         super().__init__()
-        self.threshold, self.maps = threshold, []
+        self.threshold = threshold
+        self.maps: list[Tensor] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -422,3 +453,111 @@ _RULES: dict[str, Callable[..., Tensor]] = {
     "banded": _banded,
     "documents": _chunks,
 }
+
+
+# --- in words ----------------------------------------------------------------------------------------
+
+
+def own_in_words(seen: Observation, k_len: int) -> str:
+    """ ", beside the model's own causality" or the like; empty if no layer hides anything by itself."""
+    words = [(names, _layer_in_words(layer, k_len)) for names, layer in seen.kinds()]
+    if not any(rule for _, rule in words):
+        return ""
+    if len(words) == 1:
+        return f", beside the model's own {words[0][1]}"
+    return ", beside the model's own " + "; ".join(f"{rule or 'full view'} in {names}" for names, rule in words)
+
+
+def _layer_in_words(layer: Layer, k_len: int) -> str:
+    pattern = patterns.recognise(layer.own)[0]
+    words = {
+        "full": "",
+        "causal": "causality",
+        "sliding window": "causality and window of {window} keys",
+        "banded": "window: {back} back and {ahead} ahead",
+        "documents": f"chunks of {pattern.parameters.get('sizes', [[0]])[0][0]} keys",
+    }
+    rule = words.get(pattern.name, str(pattern)).format(**pattern.parameters)
+    if pattern.name == "documents" and pattern.parameters["causal"]:
+        rule = f"causality and {rule}"
+    if layer.by_config and layer.by_config[1] < k_len:
+        rule += (
+            f"{' and ' if rule else ''}{layer.by_config[0]} of {layer.by_config[1]} keys (by its config, not measured)"
+        )
+    return rule
+
+
+def replaced(visible: Tensor, usual: Observation) -> list[tuple[str, str]]:
+    """What a model hides by itself under a padding mask, and what is to be seen all the same.
+
+    A prefix, or a group of tokens that see each other inside a causal text, is meant: every query sees all earlier keys.
+
+    Args:
+        visible: bool (batch, heads, q_len, k_len), True = may attend, for a mask that replaces the model's own.
+        usual: what the model does under a padding mask.
+
+    Returns:
+        ("causality" or "window of 3 keys in layers 0, 2", the code of what puts it back).
+    """
+    q_len, k_len = visible.shape[-2:]
+    if q_len > k_len:  # where a query is among the keys is not known
+        return []
+    earlier = masks.causal(q_len, k_len).to(visible.device)
+    rows_alike = torch.equal(visible, visible[..., :1, :].expand_as(visible))
+    real = visible.any(dim=-2, keepdim=True)
+    on_purpose = not rows_alike and bool((visible | ~(earlier & real)).all())
+    losses = []
+    for names, layer in usual.kinds():
+        try:
+            shown = visible & ~layer.rule(k_len)[k_len - q_len :].to(visible.device)
+        except ValueError:
+            continue
+        if (shown & ~earlier).any() and not on_purpose:
+            losses.append(("causality", f"masks.causal({_sizes(q_len, k_len)})"))
+        if (shown & earlier).any():
+            where = "" if len(usual.kinds()) == 1 else f" in {names}"
+            losses.append((f"{_reach_in_words(layer)}{where}", _reach_in_code(layer, q_len, k_len)))
+    return list(dict.fromkeys(losses))
+
+
+def _sizes(q_len: int, k_len: int) -> str:
+    return f"{q_len}" if q_len == k_len else f"{q_len}, {k_len}"
+
+
+def _reach(layer: Layer) -> tuple[str, int]:
+    """("window" or "chunks", keys) of a layer that does not see all earlier keys."""
+    name, parameters = patterns.recognise(layer.own)[0]
+    if name == "sliding window":
+        return "window", parameters["window"]
+    if name == "documents":
+        return "chunks", parameters["sizes"][0][0]
+    if name == "banded":
+        return "window", parameters["back"] + 1
+    return layer.by_config or ("pattern", 0)
+
+
+def _reach_in_words(layer: Layer) -> str:
+    name, size = _reach(layer)
+    words = f"{name} of {size} keys" if size else name
+    return words + (", by its config" if layer.by_config else "")
+
+
+def _reach_in_code(layer: Layer, q_len: int, k_len: int) -> str:
+    name, size = _reach(layer)
+    if name == "chunks":
+        return f"masks.documents(torch.arange({k_len}) // {size})"
+    sizes = f"{q_len}, {size}" if q_len == k_len else f"{q_len}, {size}, {k_len}"
+    return f"masks.sliding_window({sizes})" if size else "what it hides by itself"
+
+
+def takes_in_words(model: Any, length: int) -> str:
+    """Which masks a model takes, and hides what they hide, for an error about another one."""
+    forms = {
+        "a 2D mask (batch, k_len) of 1 and 0": PADDING,
+        "a 4D additive one": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
+        "a 4D bool one": Form(4, torch.bool, True, False),
+        "a 3D one (batch, q_len, k_len) of 1 and 0": Form(3, torch.int64),
+    }
+    seen = {words: observe(model, form, length) for words, form in forms.items()}
+    taken = [words for words, one in seen.items() if one.known and one.hides]
+    return ", ".join(taken) or "no mask that hides anything"
