@@ -186,12 +186,18 @@ def observe(model: Any, form: Form, length: int) -> Observation:
     Returns:
         What was seen, or why nothing was.
     """
-    length = min(max(length, SHORTEST), LONGEST)
+    length = min(max(length, SHORTEST), _longest(model))
     known = _KNOWN.setdefault(model, {})
     key = (form, length, _fingerprint(model))
     if key not in known:
         known[key] = _observe(model, form, length)
     return known[key]
+
+
+def _longest(model: Any) -> int:
+    """Tokens that a text may have: no more than the model has positions for, two of which may be kept for padding."""
+    positions = getattr(_text_config(model), "max_position_embeddings", None)
+    return min(LONGEST, positions - 2) if isinstance(positions, int) and positions >= SHORTEST + 2 else LONGEST
 
 
 #: What was seen of each model that is still in use.

@@ -348,3 +348,11 @@ def test_a_form_is_what_its_values_are():
     assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, -100.0)
     assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
     assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
+
+
+def test_a_mask_may_be_longer_than_a_model_has_positions():
+    """The patterns go on; the model itself is run on what it can take."""
+    ones = torch.ones(1, 60, dtype=torch.long)
+    for implementation in ("eager", "sdpa"):
+        short = model("CLIPText", implementation, max_position_embeddings=16)
+        assert torch.equal(describe(ones, "hf", model=short).keep[0, 0], masks.causal(60))
