@@ -35,7 +35,7 @@ EDGES = {
     "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
     "widgets": {"_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
-    "widgets.explorer": {"_observe", "_validation", "conventions", "masks", "models", "text"},
+    "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
     "utils": set(),
 }
 #: What a module may import at its top; the rest waits until it is used.
