@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from . import patterns
+from . import _block_masks, patterns
 from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
@@ -24,7 +24,7 @@ from ._validation import (
     require_keep,
     require_tensor,
 )
-from .describe import Description, describe, read_block_mask
+from .describe import Description, describe
 
 __all__ = [
     "Description",
@@ -337,10 +337,8 @@ def to_flex(keep: Tensor, q_len: int | None = None):
         Lesson 09, and the cheat sheet.
         https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
-    from torch.nn.attention.flex_attention import create_block_mask
-
     table = as_4d(keep).clone()
-    batch, heads, rows, k_len = table.shape
+    batch, heads, rows, _ = table.shape
     q_len = rows if q_len is None else require_count(q_len, "q_len")
     if rows not in (1, q_len):
         raise ValueError(
@@ -351,8 +349,7 @@ def to_flex(keep: Tensor, q_len: int | None = None):
         # A size of 1 is the same for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
-    sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
-    return create_block_mask(mask_mod, *sizes, device=table.device)
+    return _block_masks.make(table.expand(-1, -1, q_len, -1), mask_mod)
 
 
 # --- a library → keep ------------------------------------------------------------------------------
@@ -481,13 +478,19 @@ def from_flex(block_mask) -> Tensor:
     """``keep`` from the ``BlockMask`` of ``flex_attention``.
 
     Args:
-        block_mask: a BlockMask; its rule is asked for every query and key, not only for whole blocks.
+        block_mask: a BlockMask; its mask_mod is asked for every query and key, not only for whole blocks.
 
     Returns:
-        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts: what
+        compiled flex_attention lets through.
 
     Raises:
         TypeError: something else.
+        ValueError: a BlockMask that flex_attention refuses, such as a sliced one.
+
+    Warns:
+        UserWarning: uncompiled flex_attention lets something else through, since mask_mod does not say what the tables
+            say.
 
     References:
         Lesson 09, and the cheat sheet.
@@ -499,7 +502,16 @@ def from_flex(block_mask) -> Tensor:
         raise TypeError(
             f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
         )
-    return read_block_mask(block_mask)
+    if reason := _block_masks.why_refused(block_mask):
+        raise ValueError(f"block_mask: got a BlockMask of shape {tuple(block_mask.shape)}; {reason}")
+    keep, same = _block_masks.read(block_mask)
+    if not same:
+        warnings.warn(
+            "The tables of block_mask and its mask_mod differ. This keep is what compiled flex_attention lets through; "
+            "uncompiled, it asks mask_mod alone. Did BlockMask.from_kv_blocks get no mask_mod?",
+            stacklevel=2,
+        )
+    return keep
 
 
 def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = "bias") -> Tensor:

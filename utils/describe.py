@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import patterns
+from . import _block_masks, patterns
 from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
@@ -83,12 +83,13 @@ class Description:
     @property
     def keys_per_query(self) -> Tensor | None:
         """int64 (batch, heads, q_len): how many keys each query sees."""
-        return None if self.keep is None else self.keep.sum(dim=-1)
+        return None if self.keep is None else patterns.keys_per_query(self.keep)
 
     @property
     def empty_rows(self) -> list[tuple[int, int, int]]:
         """(batch, head, query) of each query that sees no key."""
-        return [] if self.keep is None else [tuple(row) for row in (~self.keep.any(dim=-1)).nonzero().tolist()]
+        counts = self.keys_per_query
+        return [] if counts is None else [tuple(row) for row in (counts == 0).nonzero().tolist()]
 
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
@@ -385,11 +386,18 @@ def _read_flex(mask, **_) -> _Reading:
     if not isinstance(mask, BlockMask):
         require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
         return _refused(_trap("flex"))
-    keep = read_block_mask(mask)
+    words = f"a BlockMask of shape {tuple(mask.shape)}"
+    if reason := _block_masks.why_refused(mask):
+        return _refused(_trap("flex refused", reason=reason))._replace(mask_words=words)
+    keep, same = _block_masks.read(mask)
     (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped"
-    return _Reading(read_as, _KEEPS, keep, [], "the output is 0", f"a BlockMask of shape {tuple(mask.shape)}")
+    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
+    if not same:
+        read_as += "; compiled, as its tables and its mask_mod say together"
+        compiled, rule = ("; ".join(map(str, patterns.recognise(k))) for k in (keep, _block_masks.read_rule(mask)))
+        traps = [_trap("two readings", compiled=compiled, rule=rule)]
+    return _Reading(read_as, _KEEPS, keep, traps, "the output is 0", words)
 
 
 _READERS: dict[str, Callable[..., _Reading]] = {
@@ -430,25 +438,6 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
     read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
     polarity = " and ".join(dict.fromkeys(part.polarity for part in parts))
     return Description("mha", mask_words, read_as, polarity, keep, traps)
-
-
-def read_block_mask(block_mask) -> Tensor:
-    """What the rule of a BlockMask says of every query and key.
-
-    Args:
-        block_mask: a ``BlockMask`` of flex_attention.
-
-    Returns:
-        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
-
-    References:
-        Lesson 09, where masks save work.
-        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
-    """
-    from torch.nn.attention.flex_attention import create_mask
-
-    batch, heads, q_len, k_len = block_mask.shape
-    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
 _WAYS_ON = (
@@ -501,6 +490,10 @@ _TRAPS = {
     "Use masked_fill or conventions.to_additive.",
     "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
     "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
+    "flex refused": "F23: {reason}",
+    "two readings": "F23: The tables of this BlockMask and its mask_mod differ. Compiled, flex_attention computes the "
+    "blocks of the tables, and asks mask_mod in partial blocks only: {compiled}. Uncompiled, it asks mask_mod alone: "
+    "{rule}. Give BlockMask.from_kv_blocks a mask_mod that says what the tables say.",
     "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
     "padding of {batch} sequences. It hides no token of a sequence from another. "
     "Use conventions.to_hf(keep), which is 4D.",
@@ -606,10 +599,10 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
     """What stays visible looks upside down, hides padding as queries too, or leaves queries nothing."""
     batch, _, q_len, k_len = keep.shape
     square = q_len == k_len > 1
-    empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
+    empty = patterns.keys_per_query(keep) == 0  # (batch, heads, q_len)
     some_empty = empty.any() and not empty.all()
     parts = {part.name: part.parameters for part in patterns.recognise(keep)}
-    if square and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
+    if square and not empty.all() and not keep.diagonal(dim1=-2, dim2=-1).any():
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")
@@ -631,7 +624,7 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
 
 
 def _counts_in_words(keep: Tensor) -> str:
-    counts, k_len = keep.sum(dim=-1), keep.shape[-1]
+    counts, k_len = patterns.keys_per_query(keep), keep.shape[-1]
     low, high = int(counts.min()), int(counts.max())
     return f"{low if low == high else f'{low} to {high}'} of {k_len}"
 
