@@ -577,8 +577,9 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     """
     if not mask.is_floating_point():
         return otherwise
-    peaks = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)].amax(dim=-1)
-    fill = peaks.max().item() if len(peaks) else -torch.inf
+    rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
+    peaks = rows.amax(dim=-1)
+    fill = peaks.max().item() if len(rows) else -torch.inf
     if fill != fill:
         return "NaN, as in the mask"
     if fill == -torch.inf:
@@ -587,10 +588,13 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
     step = torch.finfo(dtype).eps * 2 ** math.floor(math.log2(-fill))  # from one number near fill to the next
     if step <= 1 / 64:
-        return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
-    if step < 8:
-        return f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
-    return "a finite fill leaves uniform weights, the mean of all values"
+        text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+    elif step < 8:
+        text = f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
+    else:
+        text = "a finite fill leaves uniform weights, the mean of all values"
+    mixed = f", among the keys with {fill:g}" if (rows != peaks[:, None]).any() else ""
+    return f"{text}{mixed}" + (f"; a row of -inf only: {otherwise}" if peaks.min() == -torch.inf else "")
 
 
 def _mha_empty_row(mask: Tensor) -> str:

@@ -190,7 +190,7 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
     wanted = "integers (T,) or (batch, T), one document number per token"
     ids = _integers(document_ids, "document_ids", (1, 2), wanted)
     steps = ids.long().diff(dim=-1)
-    if bool((ids[..., 0] == 0).all() and (steps > 0).all() and (steps > 1).any()):
+    if bool((ids[..., 0] == 0).all() and (steps > 0).all() and (steps > 1).any(dim=-1).all()):
         warnings.warn(
             f"document_ids: got {_some(ids.reshape(-1, ids.shape[-1])[0])}, which begin at 0, rise at each step and "
             "leave a gap. Read as ids, each token is a document of its own. If they are borders, as flash-attn's "

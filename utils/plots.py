@@ -374,7 +374,7 @@ def cost(
     for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
         height = math.exp(low + taken * (high - low))
-        beside = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+        beside: dict[str, Any] = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
         text = axes.annotate(text_of(name), (x, height), color=colour, **beside)
         text.set_parse_math(False)
     return Picture(figure, alt)
