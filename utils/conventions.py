@@ -16,13 +16,14 @@ from . import _block_masks, patterns
 from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
-    HIDDEN_BELOW,
     as_4d,
     describe_tensor,
+    hidden_by,
     read_zero_one,
     require_count,
     require_keep,
     require_tensor,
+    weight_words,
 )
 from .describe import Description, describe
 
@@ -518,8 +519,9 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
     """``keep`` from an additive bias: True where it is 0, False where it is very negative.
 
     Args:
-        bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
-        fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
+        bias: float, every value 0 (or -0) or at most -20 (-inf included), which leaves a hidden key a weight of at
+            most exp(-20), about 2e-9, of what its score alone would give.
+        fill: the one value that hides, if it is known; then it may also be a mild one such as -5.
         name: what the argument is called in errors.
 
     Returns:
@@ -543,7 +545,7 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         )
     kept = bias == 0
     if fill is None:
-        hidden = bias <= HIDDEN_BELOW
+        hidden = hidden_by(bias)
     else:
         wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
@@ -555,6 +557,10 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
             "values 0 and 1",
             "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
         )
+    elif fill is None and len(others.unique()) == 1 and bool(others[0] < 0):
+        values = f"value {others[0].item():g}"
+        hint = f"A soft bias hides nothing: it leaves {weight_words(others[0])}. If it is meant to hide, say so: "
+        hint += f"from_additive({name}, fill={others[0].item():g})."
     else:
         values = f"value {others[0].item():g}"
         hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."

@@ -27,7 +27,7 @@ EDGES = {
     "patterns": {"_validation"},
     "text": {"_validation"},
     "models": set(),
-    "_observe": {"_transformers", "_validation", "masks", "patterns"},
+    "_observe": {"_transformers", "masks", "patterns"},
     "describe": {"_block_masks", "_observe", "_transformers", "_validation", "patterns"},
     "conventions": {"_block_masks", "_observe", "_transformers", "_validation", "describe", "patterns"},
     "attention": {"_validation", "conventions"},

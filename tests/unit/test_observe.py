@@ -345,7 +345,7 @@ def test_a_form_is_what_its_values_are():
     assert form_of(DOCUMENTS[None, None]) == Form(4, torch.bool, True, False)
     assert form_of(to_hf(DOCUMENTS)) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, 0.0, minimum)
-    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, -100.0)
+    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
     assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
 
