@@ -399,6 +399,8 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
 def _layer(seen: Tensor, visible: Tensor) -> Layer:
     """One layer, from what it let through, and what the masks said: both bool (8, length, length)."""
     own = seen[:4].any(dim=0)
+    if not own.any(dim=-1).all():  # a mask that should hide nothing hides everything from a query
+        return Layer(own, "")
     for obeys in ("keys", "queries", "nothing"):
         expected = _under(visible[4:, None], own, obeys)[:, 0].expand(4, -1, -1)
         # A query that may see nothing is filled with anything.
