@@ -308,20 +308,30 @@ class _Texts:
         if "decoder_input_ids" in parameters:
             kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
         watch, outputs = _Watch(), []
-        # A classifier returns one vector for each text; what it is computed from has one for each token.
-        hook = getattr(self.model, "base_model", self.model).register_forward_hook(
-            lambda *call: outputs.append(call[-1])
-        )
+
+        def stop(module: nn.Module, args: Any, output: Any) -> None:
+            outputs.extend(self._by_token(output))
+            if outputs:  # a head would make logits of them, one token at a time, or one answer for the text
+                raise _Enough
+
+        hook = getattr(self.model, "base_model", self.model).register_forward_hook(stop)
         try:
-            with _left_alone(self.model), watch:
-                outputs.insert(0, self.model(input_ids=self.ids, **kwargs))
+            with _left_alone(self.model), watch, suppress(_Enough):
+                outputs.extend(self._by_token(self.model(input_ids=self.ids, **kwargs)))
         finally:
             hook.remove()
+        return watch, outputs[0] if outputs else None
+
+    def _by_token(self, output: Any) -> list[Tensor]:
+        """What an output holds of shape (8, length, features); of an encoder-decoder, the encoder's first."""
         names = ("encoder_last_hidden_state", "last_hidden_state", "logits", "prediction_logits")
-        tensors = [getattr(output, name, None) for output in outputs for name in names]
-        tensors += [output[0] for output in outputs if isinstance(output, tuple)]
-        by_token = (t for t in tensors if isinstance(t, Tensor) and t.ndim == 3 and t.shape[:2] == self.ids.shape)
-        return watch, next(by_token, None)
+        tensors = [getattr(output, name, None) for name in names]
+        tensors += [output[0]] if isinstance(output, tuple) and output else []
+        return [t for t in tensors if isinstance(t, Tensor) and t.ndim == 3 and t.shape[:2] == self.ids.shape]
+
+
+class _Enough(Exception):
+    """What is needed of a run is there."""
 
 
 def _text_config(model: Any) -> Any:
@@ -332,16 +342,22 @@ def _text_config(model: Any) -> Any:
 @contextmanager
 def _left_alone(model: nn.Module) -> Iterator[None]:
     """A run that leaves no trace: without dropout, gradients, warnings, or numbers drawn from torch's generator."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
+    modules = list(model.modules())
+    before = [(module.training, module.__dict__.get("forward")) for module in modules]
+    for module in modules:
         module.training = False
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for module in training:
-            module.training = True
+        for module, (training, forward) in zip(modules, before, strict=True):
+            module.training = training
+            module.__dict__.pop(
+                "forward", None
+            )  # transformers 4 replaces it for a while, and forgets it after an error
+            if forward is not None:
+                module.__dict__["forward"] = forward
 
 
 class _Watch(TorchDispatchMode):
