@@ -18,7 +18,7 @@ from torch import Tensor
 
 from . import patterns
 from ._transformers import require_attn_implementation, sees_causally, transformers_major
-from ._validation import as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
+from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     if mask.is_floating_point():
         hidden = hidden_by(mask)
         traps = list(_float_traps(mask, hidden, zero_one, soft))
-        return _Reading(shape, _fill_words(mask[hidden]), ~(hidden | mask.isnan()), traps)
+        return _Reading(shape, _fill_words(mask, hidden), ~(hidden | mask.isnan()), traps)
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
@@ -436,19 +436,23 @@ def _trap(name: str, **values) -> Trap:
 
 def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
     """An additive mask with NaN, with values that hide nothing, or in which a sum overflowed."""
-    if mask.isnan().any():
+    shifts, numbers = ~hidden & (mask != 0), mask
+    if mask.min().isnan():
         yield _trap("NaN")
-    soft_values = mask[~hidden & (mask != 0) & ~mask.isnan()]
-    if len(soft_values) and (soft_values == 1).all() and not hidden.any():
-        yield _trap("0/1 float", fact=zero_one)
-    elif len(soft_values):
-        lowest, alike = soft_values.min(), bool((soft_values == soft_values[0]).all())
-        values = f"{lowest.item():g} is" if alike and lowest < 0 else "Some values are neither 0 nor very negative:"
-        yield _trap("soft", fact=soft, values=values, weight=f"it leaves {weight_words(soft_values)}")
-    infinite = mask == -torch.inf
-    fills = mask[hidden & ~infinite]
-    if len(fills) and infinite.any() and fills.min() * 2 == -torch.inf:
-        yield _trap("two fills", fill=fills.min().item())
+        numbers = mask.nan_to_num(0.0, neginf=-torch.inf, posinf=torch.inf)
+        shifts = shifts & (numbers != 0)
+    if shifts.any():
+        values = mask[shifts]
+        low, high = values.min().item(), values.max().item()
+        if low == high == 1 and not hidden.any():
+            yield _trap("0/1 float", fact=zero_one)
+        else:
+            words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
+            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(values)}")
+    if numbers.min() == -torch.inf:
+        fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
+        if fill * 2 == -torch.inf:
+            yield _trap("two fills", fill=fill.item())
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
@@ -559,13 +563,13 @@ def _outcome(empty_row: str | None) -> str:
     return f"an empty query {may} NaN, and NaN spreads to every query in the next layer"
 
 
-def _fill_words(fills: Tensor) -> str:
-    """What an additive mask means: its fill, and the weight that it leaves."""
-    if not len(fills) or fills.min() != fills.max():
+def _fill_words(mask: Tensor, hidden: Tensor) -> str:
+    """What an additive mask means: its fill, if there is one, and the weight that it leaves."""
+    fill, mildest = (side.item() for side in (mask.min(), mask.masked_fill(~hidden, -torch.inf).max()))
+    if fill != mildest or not hidden.any():
         return "added to the scores: 0 keeps, very negative hides"
-    fill = fills[0].item()
     words = f"added to the scores: 0 keeps, {fill:g} hides"
-    if torch.finfo(fills.dtype).min < fill < torch.finfo(torch.float16).min:
+    if torch.finfo(mask.dtype).min < fill < torch.finfo(torch.float16).min:
         return f"{words} (float16 cannot hold it: .half() makes it -inf)"
     return words if fill < -1e3 else f"{words} ({weight_words(fill)})"
 
@@ -577,6 +581,9 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     """
     if not mask.is_floating_point():
         return otherwise
+    peaks = mask.amax(dim=-1)
+    if (peaks > HIDDEN_BELOW).all():
+        return otherwise  # no row is empty
     rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
     peaks = rows.amax(dim=-1)
     fill = peaks.max().item() if len(rows) else -torch.inf
