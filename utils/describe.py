@@ -593,7 +593,7 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
         return otherwise
     # SDPA adds in float32 at least, also for float16; all others add in the dtype of the mask.
     dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
-    step = torch.finfo(dtype).eps * 2 ** math.floor(math.log2(-fill))  # from one number near fill to the next
+    step = math.ulp(fill) * torch.finfo(dtype).eps / torch.finfo(torch.float64).eps  # to the next number in dtype
     if step <= 1 / 64:
         text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
     elif step < 8:

@@ -166,12 +166,18 @@ def test_B_what_an_empty_row_becomes_follows_the_fill_and_the_dtype(fill, dtype,
         step = 1e-3
     elif "rounds the scores to steps of" in said:
         step = float(said.split("steps of ")[1].split(",")[0])
+        assert 1 / 64 < step < 8
     else:
         assert said.endswith("a finite fill leaves uniform weights, the mean of all values.")
         step = math.inf
     rounded = torch.zeros_like(scores[:, :, 2]) if step == math.inf else (scores[:, :, 2] / step).round() * step
     wanted = rounded.float().softmax(-1)[..., None, :] @ value.float()
     assert torch.allclose(row, wanted[..., 0, :], atol=0.03), said
+
+
+def test_B_the_largest_number_of_float64_has_words_too():
+    bias = to_additive(~masks.full(1, 2), torch.float64)
+    assert "uniform weights" in words(describe(bias, "sdpa"), "F2")
 
 
 @pytest.mark.parametrize("form", ["bool", "-inf", "min", -1e4])
@@ -294,6 +300,12 @@ def test_D_cu_seqlens_are_no_document_ids(borders, as_tensor):
 )
 def test_D_other_ids_draw_no_warning(ids):
     masks.documents(ids)  # any warning is an error here
+
+
+def test_D_describe_does_not_warn_in_the_name_of_documents():
+    """What describe asks itself about document ids is no business of its caller: any warning is an error here."""
+    keep = torch.tensor([[True, False], [False, False]])
+    assert ids_of(describe(keep, "sdpa")) == ["F2"]
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any), st.sampled_from([torch.int32, torch.int64]))
