@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ._transformers import require_attn_implementation, sees_causally, transformers_major
 from ._validation import (
+    HIDDEN_BELOW,
     as_4d,
     describe_tensor,
     hidden_by,
@@ -515,6 +516,8 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
     else:
         values = f"value {others[0].item():g}"
         hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
+        if bool((others >= -HIDDEN_BELOW).any()):
+            hint = "A large positive number raises its key above all others. Is its minus missing?"
     raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
 
 

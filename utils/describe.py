@@ -221,7 +221,9 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     if mask.ndim == 3 and len(mask) > 1:
         shape += "; if the first size is a batch, write mask[:, None]"
     if mask.is_floating_point():
-        hidden = hidden_by(mask)
+        # A large positive number hides all else in its row.
+        lifted = mask.amax(dim=-1, keepdim=True).clamp(0, torch.finfo(mask.dtype).max)
+        hidden = hidden_by(mask.double() - lifted if (lifted >= -HIDDEN_BELOW).any() else mask)
         traps = list(_float_traps(mask, hidden, zero_one, soft))
         return _Reading(shape, _fill_words(mask, hidden), ~(hidden | mask.isnan()), traps)
     if leak:
@@ -392,6 +394,8 @@ _TRAPS = {
     "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
     "one ahead": "S3.6: Every query sees one key past itself: off by one. "
     "Use masks.causal, that is tril(), not tril(1), or hide triu(1), not triu(2).",
+    "positive": "F1: {high:g} is added to the scores: it raises what it marks and hides all else in its row. "
+    "Was -{high:g} meant? Use conventions.to_additive(keep).",
     "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
     "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
     "Use the 0/1 mask.",
@@ -446,6 +450,8 @@ def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iter
         low, high = values.min().item(), values.max().item()
         if low == high == 1 and not hidden.any():
             yield _trap("0/1 float", fact=zero_one)
+        elif high >= -HIDDEN_BELOW:
+            yield _trap("positive", high=high)
         else:
             words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
             yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(values)}")

@@ -100,6 +100,22 @@ def test_B_alibi_stays_a_soft_bias_however_far_it_falls(heads, dtype):
             from_additive(bias)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("fill", [25.0, 1e4, math.inf])
+def test_B_a_fill_without_its_minus_hides_the_rest(fill, dtype):
+    """(1 - attention_mask) * 10000: the pads are all that is seen, and only in rows that have some."""
+    bias = torch.zeros(2, 1, 1, 5, dtype=dtype)
+    bias[1, ..., ~REAL] = fill
+    description = describe(bias, "additive")
+    assert description.keep[:, 0, 0].tolist() == [[True] * 5, (~REAL).tolist()]
+    assert ids_of(description) == ["F1"]
+    assert f"Was -{bias.max().item():g} meant?" in words(description, "F1")
+    if fill < math.inf:
+        assert torch.equal(bias.double().softmax(-1) > 1e-9, description.keep)
+    with pytest.raises(ValueError, match="Is its minus missing"):
+        from_additive(bias)
+
+
 def test_B_relative_positions_beside_a_fill():
     """Swin adds a learned bias and -100 in one tensor: what is near -100 is hidden, the rest is soft."""
     torch.manual_seed(0)
