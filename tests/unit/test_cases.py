@@ -440,6 +440,13 @@ def test_D_half_a_utf16_pair_in_a_token(token, shown):
     assert [label.get_text() for label in pictures[0].figure.axes[0].get_xticklabels()] == [shown, "b"]
     for widget in (MaskLab(weights, None, tokens), HeadGrid(weights[None, None], tokens=tokens)):
         assert widget.query_tokens == widget.key_tokens == [shown, "b"]
+        widget.key_tokens = ["b", token]
+        assert widget.key_tokens == ["b", shown]
+        assert widget.get_state(["query_tokens", "key_tokens"]) == {
+            "query_tokens": [shown, "b"],
+            "key_tokens": ["b", shown],
+        }
+    assert HeadGrid(weights[None, None], weights[None, None], names=("a", token)).names == ["a", shown]
 
 
 def test_D_half_a_utf16_pair_in_a_vocabulary():
