@@ -454,7 +454,7 @@ def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iter
             yield _trap("positive", high=high)
         else:
             words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
-            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(values)}")
+            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
     if numbers.min() == -torch.inf:
         fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
         if fill * 2 == -torch.inf:
