@@ -415,7 +415,8 @@ def _read_flex(mask, **_) -> _Reading:
     read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
     if not same:
         read_as += "; compiled, as its tables and its mask_mod say together"
-        compiled, rule = ("; ".join(map(str, patterns.recognise(k))) for k in (keep, _block_masks.read_rule(mask)))
+        readings = patterns.recognise(keep), _block_masks.recognise_mask_mod(mask)
+        compiled, rule = ("; ".join(map(str, parts)) for parts in readings)
         traps = [_trap("two readings", compiled=compiled, rule=rule)]
     return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
@@ -670,7 +671,7 @@ def _alike(values: Tensor, dim: int) -> bool:
 
 def _upside_down(keep: Tensor) -> str:
     text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
-    parts = patterns.recognise(~keep)
+    parts = patterns.recognise(keep, inverted=True)
     if parts[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
         text += f" Turned over it is: {'; '.join(map(str, parts))}."
     return text
