@@ -113,12 +113,12 @@ SOURCES = {
 }
 
 
-def load(name: str, **kwargs: Any) -> tuple[Any, Any]:
+def load(name: str | os.PathLike, **kwargs: Any) -> tuple[Any, Any]:
     """Loads a pretrained model, ready to run, and its tokenizer.
 
     Args:
-        name: ``"minilm-bert"``, ``"story-gpt2"``, ``"smollm2"`` or any id on the Hugging Face hub, such as
-            ``"bert-base-uncased"``.
+        name: ``"minilm-bert"``, ``"story-gpt2"``, ``"smollm2"``, any id on the Hugging Face hub, such as
+            ``"bert-base-uncased"``, or a folder that ``save_pretrained`` of a model and its tokenizer wrote.
         **kwargs: passed to ``from_pretrained``, for instance ``attn_implementation="eager"``, without which
             transformers 5 returns no attention weights.
 
@@ -127,20 +127,24 @@ def load(name: str, **kwargs: Any) -> tuple[Any, Any]:
         ``...ForCausalLM`` where the checkpoint is a language model that predicts the next token.
 
     Raises:
-        TypeError: name is not a string.
-        ModelUnavailable: not fetched yet and no way to fetch it, or no such model.
+        TypeError: name is neither a string nor a path.
+        ModelUnavailable: not fetched yet and no way to fetch it, no such model, or a folder that cannot be read.
         ModelDamaged: a file of the local copy was changed. Fetching again repairs it; the message says how.
 
     References:
         Lesson 00; https://huggingface.co/docs/transformers/main_classes/model
     """
+    name = _name(name)
     location, pinned = _location(name, weights=True)
-    if "revision" in kwargs:
-        pinned = {"revision": kwargs.pop("revision")}
+    # What says where files are and who may run them holds for the configuration and the tokenizer too.
+    pinned |= {key: kwargs.pop(key) for key in ("revision", "token", "trust_remote_code") if key in kwargs}
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
     with _quiet(), _hub_errors(name):
-        config = AutoConfig.from_pretrained(location, **pinned)
+        try:
+            config = AutoConfig.from_pretrained(location, **pinned)
+        except ValueError as error:  # a kind of model that transformers does not know, or code of its own
+            raise OSError(str(error)) from error
         architecture = (config.architectures or [""])[0]
         predicts_next = architecture.endswith(("ForCausalLM", "LMHeadModel")) and "Bert" not in architecture
         auto = AutoModelForCausalLM if predicts_next else AutoModel
@@ -148,7 +152,7 @@ def load(name: str, **kwargs: Any) -> tuple[Any, Any]:
     return model.eval(), load_tokenizer(name, **pinned)
 
 
-def load_tokenizer(name: str, **kwargs: Any) -> Any:
+def load_tokenizer(name: str | os.PathLike, **kwargs: Any) -> Any:
     """Loads a tokenizer alone: of any name that ``load`` takes, and of ``"gpt2"`` also without a hub.
 
     Args:
@@ -159,19 +163,23 @@ def load_tokenizer(name: str, **kwargs: Any) -> Any:
         A fast tokenizer of transformers.
 
     Raises:
-        TypeError: name is not a string.
-        ModelUnavailable: not fetched yet and no way to fetch it, or no such model.
-        ModelDamaged: a file of the local copy was changed.
+        TypeError: name is neither a string nor a path.
+        ModelUnavailable: not fetched yet and no way to fetch it, no such model, or no tokenizer beside it.
+        ModelDamaged: a file of the local copy that it needs was changed.
 
     References:
         Lesson 02; https://huggingface.co/docs/transformers/main_classes/tokenizer
     """
+    name = _name(name)
     location, pinned = _location(name, weights=False)
     from transformers import AutoTokenizer
 
     ours = SOURCES[name].tokenizer if name in SOURCES else {}
     with _quiet(), _hub_errors(name):
-        return AutoTokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
+        tokenizer = AutoTokenizer.from_pretrained(location, **{**pinned, **ours, **kwargs})
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one of nothing, for some models
+            raise OSError("its tokenizer knows no words: the files of the tokenizer are missing")
+        return tokenizer
 
 
 def fetch(name: str) -> Path:
@@ -310,10 +318,15 @@ def _folder(name: str) -> Path:
     return cache_folder() / (f"{name}-float32" if source.float32 else name)
 
 
-def _location(name: str, weights: bool) -> tuple[str, dict[str, str]]:
+def _name(name: str | os.PathLike) -> str:
+    text = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(text, str) or not text.strip():
+        raise TypeError(f"name: got {name!r}, wanted a model name such as 'minilm-bert', a hub id or a folder.")
+    return os.path.expanduser(text)
+
+
+def _location(name: str, weights: bool) -> tuple[str, dict[str, Any]]:
     """What ``from_pretrained`` gets: a checked local folder, or a hub id and its pinned revision."""
-    if not isinstance(name, str) or not name.strip():
-        raise TypeError(f"name: got {name!r}, wanted a model name such as 'minilm-bert' or a hub id.")
     source = SOURCES.get(name)
     if source is None:
         return name, {}
@@ -489,10 +502,18 @@ def _quiet() -> Iterator[None]:
 def _hub_errors(name: str) -> Iterator[None]:
     """Turns the hub's many errors for "no such model" and "no network" into one that names the ways out."""
     from huggingface_hub.errors import HFValidationError
+    from safetensors import SafetensorError
 
     try:
         yield
-    except (OSError, HFValidationError) as error:
+    except (OSError, HFValidationError, SafetensorError) as error:
+        if os.path.isdir(name):
+            raise ModelUnavailable(
+                f"The folder {name} could not be loaded: {_one_line(error)}\nWanted is one that `save_pretrained` of a "
+                "model and of its tokenizer wrote: config.json, model.safetensors and the files of the tokenizer."
+            ) from error
+        if os.path.isabs(name) or name.startswith("."):
+            raise ModelUnavailable(f"{name}: there is no such folder, and a hub id looks like 'owner/name'.") from error
         ours = [own for own, source in SOURCES.items() if source.has_weights]
         close = difflib.get_close_matches(name, ours, n=1)
         raise ModelUnavailable(

@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.support import tiny
 from utils import models
 
 CONTENT = {"config.json": b'{"a": 1}', "weights.bin": b"\x00\x01" * 1000}
@@ -312,6 +313,105 @@ def test_hub_ids_are_loaded_as_they_are(monkeypatch, minilm):
         models.load("bert-base-uncased", revision="abc", attn_implementation="eager")
         wanted = {"dtype": "float32", "revision": "abc", "attn_implementation": "eager"}
         assert asked.pop() == (auto, "bert-base-uncased", wanted)
+
+
+SIZES = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+GPT = {"vocab_size": 50, "n_embd": 16, "n_layer": 1, "n_head": 4, "bos_token_id": 0, "eos_token_id": 0}
+TWO = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+#: what a folder holds, its configuration → the class that is loaded
+HELD = {
+    "BloomForCausalLM": ("BloomConfig", GPT | {"hidden_size": 16}, "BloomForCausalLM"),
+    "MptForCausalLM": ("MptConfig", {"vocab_size": 50, "d_model": 16, "n_heads": 2, "n_layers": 1}, "MptForCausalLM"),
+    "CodeGenForCausalLM": ("CodeGenConfig", GPT | {"rotary_dim": 4}, "CodeGenForCausalLM"),
+    "OpenAIGPTLMHeadModel": ("OpenAIGPTConfig", GPT, "OpenAIGPTLMHeadModel"),
+    "XGLMForCausalLM": (
+        "XGLMConfig",
+        {"vocab_size": 50, "d_model": 16, "ffn_dim": 32, "num_layers": 1, "attention_heads": 2},
+        "XGLMForCausalLM",
+    ),
+    "RobertaForCausalLM": ("RobertaConfig", SIZES | {"is_decoder": True}, "RobertaForCausalLM"),
+    "Gemma3ForCausalLM": ("Gemma3TextConfig", SIZES | {"head_dim": 8, "num_key_value_heads": 1}, "Gemma3ForCausalLM"),
+    "CLIPTextModel": ("CLIPTextConfig", SIZES | {"bos_token_id": 0, "eos_token_id": 0}, "CLIPTextModel"),
+    "BartModel": (
+        "BartConfig",
+        TWO | {"vocab_size": 50, "d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32},
+        "BartModel",
+    ),
+    "T5ForConditionalGeneration": (
+        "T5Config",
+        {"vocab_size": 50, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2},
+        "T5Model",
+    ),
+    "DebertaV2Model": ("DebertaV2Config", SIZES, "DebertaV2Model"),
+}
+
+
+@pytest.fixture(scope="module")
+def story_tokenizer():
+    return models.load_tokenizer("story-gpt2")
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_a_folder_is_loaded_as_what_it_holds(held, story_tokenizer, tmp_path):
+    import transformers
+
+    config, options, loaded = HELD[held]
+    saved = getattr(transformers, held)(getattr(transformers, config)(**options))
+    saved.half().save_pretrained(tmp_path)
+    story_tokenizer.save_pretrained(tmp_path)
+    for name in (str(tmp_path), tmp_path):
+        model, tokenizer = models.load(name)
+        assert type(model).__name__ == loaded
+        assert (model.dtype, model.training) == (torch.float32, False)
+        assert tokenizer("Once upon a time")["input_ids"] == [7454, 2402, 257, 640]
+    wanted = saved.state_dict()
+    assert all(torch.equal(weight.half(), wanted[key]) for key, weight in model.state_dict().items() if key in wanted)
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "Should have a `model_type`"),
+        (lambda folder: (folder / "config.json").write_text("{}"), "Should have a `model_type`"),
+        (lambda folder: (folder / "config.json").write_text("{"), "not a valid JSON file"),
+        (lambda folder: (folder / "config.json").write_text('{"model_type": "of_tomorrow"}'), "of_tomorrow"),
+        (lambda folder: (folder / models.WEIGHTS).unlink(), "no file named model.safetensors"),
+        (lambda folder: (folder / models.WEIGHTS).write_bytes(b"cut off"), "header"),
+        (lambda folder: [path.unlink() for path in folder.glob("*token*")], "the files of the tokenizer are missing"),
+    ],
+)
+def test_a_folder_that_is_no_model_is_said_to_lack_something(harm, says, story_tokenizer, tmp_path):
+    tiny.model("gpt2", head=True).save_pretrained(tmp_path)
+    story_tokenizer.save_pretrained(tmp_path)
+    harm(tmp_path)
+    with pytest.raises(models.ModelUnavailable) as caught:
+        models.load(tmp_path)
+    assert says in str(caught.value)
+    assert f"The folder {tmp_path} could not be loaded" in str(caught.value)
+    assert "Wanted is one that `save_pretrained` of a model and of its tokenizer wrote" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder", "./nothing", "~/no-such-folder", Path("/no/such/folder")])
+def test_a_folder_that_is_not_there_is_said_not_to_be_there(name):
+    with pytest.raises(models.ModelUnavailable, match="there is no such folder"):
+        models.load(name)
+
+
+def test_who_may_run_what_is_asked_of_the_configuration_and_the_tokenizer_too(monkeypatch):
+    import transformers
+
+    asked = []
+
+    def from_pretrained(name, **options):
+        asked.append({key: options.get(key) for key in ("trust_remote_code", "token", "revision")})
+        return transformers.BertConfig() if len(asked) == 1 else torch.nn.Module()
+
+    for auto in ("AutoConfig", "AutoModel"):
+        monkeypatch.setattr(getattr(transformers, auto), "from_pretrained", from_pretrained)
+    monkeypatch.setattr(models, "load_tokenizer", from_pretrained)
+    options = {"trust_remote_code": True, "token": "secret", "revision": "abc"}
+    models.load("somebody/model", **options)
+    assert asked == [options] * 3
 
 
 def test_gpt2_weights_are_asked_for_at_the_pinned_revision():

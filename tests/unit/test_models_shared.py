@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import tokenizers
 import torch
 import transformers
 
@@ -121,9 +120,7 @@ def hub(base):
     """The files of a small Llama in float16, as a hub has them."""
     folder = base / "hub"
     tiny.model("llama", head=True).half().save_pretrained(folder)
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"?": 0, "a": 5, "b": 6}, unk_token="?"))
-    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?").save_pretrained(folder)
+    models.load_tokenizer("story-gpt2").save_pretrained(folder)
     models._open_to_all(folder)
     return folder
 
@@ -157,7 +154,7 @@ def loaded(hub):
     """What every agent should tell of the model, if it downloaded nothing."""
     weights = transformers.AutoModelForCausalLM.from_pretrained(hub, dtype="float32")
     total = float(weights.model.embed_tokens.weight.detach().double().sum())
-    return {"weights": {"torch.float32": total}, "ids": [5, 6], "downloads": 0}
+    return {"weights": {"torch.float32": total}, "ids": [64, 275], "downloads": 0}
 
 
 @pytest.fixture
