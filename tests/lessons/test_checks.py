@@ -281,6 +281,7 @@ CAUSAL = torch.ones(3, 3, dtype=torch.bool).tril()
         ),
         (Drawn(torch.ones(2, 2).bool()), "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a Drawn."),
         (None, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a NoneType."),
+        (Drawn(CAUSAL.float()), "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a Drawn."),
         (CAUSAL, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a tensor of shape (3, 3)."),
     ],
 )

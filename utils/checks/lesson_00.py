@@ -55,7 +55,7 @@ def drawn(lab, wanted: Tensor) -> None:
         Lesson 00.
     """
     keep = getattr(lab, "keep", None)
-    if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
+    if not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.shape != wanted.shape:
         return no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {kind(lab)}.")
     if keep.all():
         return print("Not tried yet. Click cells of the map after the mask, then run this cell again.")
