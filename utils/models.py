@@ -11,6 +11,7 @@ HF_HUB_OFFLINE=1 leaves the hub out.
 
 import difflib
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -27,7 +28,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SOURCES", "ModelDamaged", "ModelUnavailable", "Source", "cache_folder", "fetch", "load", "load_tokenizer"]
+__all__ = [
+    "SOURCES",
+    "ModelDamaged",
+    "ModelUnavailable",
+    "Source",
+    "cache_argument",
+    "cache_folder",
+    "fetch",
+    "load",
+    "load_tokenizer",
+]
 
 #: What fetches the models, under the name by which this package was imported.
 COMMAND = f"python -m {__package__}.models"
@@ -180,6 +191,35 @@ def load_tokenizer(name: str | os.PathLike, **kwargs: Any) -> Any:
         if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers 5 makes one of nothing, for some models
             raise OSError("its tokenizer knows no words: the files of the tokenizer are missing")
         return tokenizer
+
+
+def cache_argument(model: Any) -> str:
+    """Returns what a model calls its KV cache: ``"cache"`` from transformers 5.24 on, ``"past_key_values"`` before.
+
+    It is the name of an argument of ``forward``, and of what ``forward`` returns. Do not guess it: from 5.24 on the old
+    name warns, until 5.40 removes it; before, many models take an argument ``cache`` that they do not know, without a
+    word, and compute wrong logits.
+
+    Args:
+        model: a Hugging Face model that generates.
+
+    Returns:
+        The name, to be used as in ``model(token, **{name: out[name]})``, where ``out`` is what the model returned.
+
+    Raises:
+        TypeError: ``model.forward`` has neither argument.
+
+    References:
+        Lesson 03; https://huggingface.co/docs/transformers/kv_cache
+    """
+    parameters = inspect.signature(model.forward).parameters
+    for name in ("cache", "past_key_values"):
+        if name in parameters:
+            return name
+    raise TypeError(
+        f"model: {type(model).__name__}.forward has no argument 'cache' or 'past_key_values', wanted a model with a KV "
+        "cache. A wrapper hides its model's arguments: pass the model inside it."
+    )
 
 
 def fetch(name: str) -> Path:

@@ -11,6 +11,7 @@ import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import huggingface_hub
@@ -550,3 +551,43 @@ def test_what_was_converted_is_read_alike_by_both_versions():
     model, _ = models.load("smollm2")
     fastest = model.model.rotary_emb.inv_freq
     assert fastest[1] == pytest.approx(100_000 ** (-2 / 64), rel=1e-6)
+
+
+# --- the name of the KV cache --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_step_with_the_name_of_the_cache_is_right_and_says_nothing(kind, recwarn):
+    decoder = tiny.model(kind, head=True)
+    ids = torch.tensor([[11, 42, 7, 33, 28, 25]])
+    name = models.cache_argument(decoder)
+    first = decoder(ids[:, :4])
+    found = decoder(ids[:, 4:], **{name: first[name]}).logits
+    assert torch.allclose(found, decoder(ids).logits[:, 4:], atol=1e-5)
+    assert not [warning for warning in recwarn if "past_key_values" in str(warning.message)]
+    assert (name == "cache") == (tuple(map(int, version("transformers").split(".")[:2])) >= (5, 24))
+
+
+def test_a_model_of_older_versions_that_would_swallow_cache_gets_its_own_name():
+    """Llama of 5.23: an unknown `cache` goes into kwargs, unread."""
+
+    class Older:
+        def forward(self, input_ids, past_key_values=None, **kwargs):
+            pass
+
+    class Newer:
+        def forward(self, input_ids, cache=None, **kwargs):
+            pass
+
+    assert (models.cache_argument(Older()), models.cache_argument(Newer())) == ("past_key_values", "cache")
+
+
+def test_a_model_without_a_cache_is_refused_by_name():
+    class Wrapper:
+        def forward(self, *args, **kwargs):
+            pass
+
+    with pytest.raises(
+        TypeError, match=r"model: Wrapper\.forward has no argument 'cache' or 'past_key_values'.*inside it"
+    ):
+        models.cache_argument(Wrapper())
