@@ -12,19 +12,21 @@ import warnings
 import torch
 from torch import Tensor
 
-from . import _block_masks
-from ._transformers import require_attn_implementation, sees_causally, transformers_major
+from . import _block_masks, patterns
+from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
+from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
     HIDDEN_BELOW,
     as_4d,
     describe_tensor,
+    hidden_by,
     read_zero_one,
     require_count,
     require_keep,
     require_tensor,
+    weight_words,
 )
 from .describe import Description, describe
-from .patterns import recognise, shows_future
 
 __all__ = [
     "Description",
@@ -186,6 +188,7 @@ def to_hf(
     *,
     model=None,
     ndim: int | None = None,
+    probe: bool = True,
 ) -> Tensor:
     """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
 
@@ -193,25 +196,29 @@ def to_hf(
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``; sdpa if neither this nor a model is given.
         dtype: the model's dtype, for the 4D form; float32 if neither this nor a model is given.
-        model: the model itself. Implementation and dtype are taken from it, a decoder is recognised, and under
-            transformers 4 an encoder such as BertModel gets the 3D form, the only per-query one it reads there.
+        model: the model itself. Implementation and dtype are taken from it, and it is run on random ids, at most eight
+            times for a new form of mask, at the mask's length up to 128 tokens: whether it takes the mask, and what the
+            mask replaces, is seen, not believed. Weights, modes and random numbers stay.
         ndim: 2, 3 or 4 asks for that form and refuses a keep that does not fit into it.
+        probe: False never runs the model. Then ndim must say which form it takes, and nothing is checked on it.
 
     Returns:
         If keep says nothing about queries and heads, that is, its shape is (batch, 1, 1, k_len): the 2D
         int64 mask (batch, k_len), 1 = keep; a decoder then adds its own causality. Otherwise the additive 4D
         mask (0 and finfo(dtype).min), the one form that is right under both implementations. 3D, where asked
-        for: int64 (batch, q_len, k_len), 1 = keep.
+        for or where it is the only per-query form that the model takes (BertModel in transformers 4): int64
+        (batch, q_len, k_len), 1 = keep.
 
     Raises:
         TypeError: keep is no bool tensor, model no Hugging Face model, or dtype no float dtype.
-        ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
-            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4); an unknown
+        ValueError: arguments that contradict the model, an ndim that cannot say what keep says, a form that the model
+            does not take or that hides nothing there, or keys for a model that hides them whatever it is given; a model
+            that cannot be run (attn_implementation= and ndim= go on without measuring); an unknown
             attn_implementation; a keep that is empty or does not have 2 to 4 dimensions.
 
     Warns:
-        UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
-            recognised and passes; otherwise put ``masks.causal`` into keep.
+        UserWarning: a 4D mask replaces a model's own causality and its own window, and keep shows later keys, or
+            farther ones. A prefix, and tokens that see each other inside a causal text, pass.
 
     References:
         Lesson 07.
@@ -219,41 +226,30 @@ def to_hf(
     """
     shape = tuple(require_keep(keep).shape)
     keep = as_4d(keep)
-    attn_implementation, dtype, causal = _hf_model(model, attn_implementation, dtype)
+    asked = ndim is not None and attn_implementation is not None
+    attn_implementation, dtype = _hf_model(model, attn_implementation, dtype)
     if ndim not in (None, 2, 3, 4):
         raise ValueError(f"ndim: got {ndim!r}, wanted 2, 3 or 4, or None for the simplest that fits.")
     only_keys = keep.shape[1:3] == (1, 1)
-    if ndim is None:
-        ndim = 2 if only_keys else 3 if model is not None and not causal and transformers_major() < 5 else 4
     if ndim == 2 and not only_keys:
         raise ValueError(
             f"keep: got shape {shape}, which differs per query or head; wanted (batch, 1, 1, k_len) for ndim=2. "
             "A 2D attention_mask is padding only, one value per key. Leave ndim out: a 4D mask can say it."
         )
+    if model is not None:
+        ndim = _ndim_for(model, keep, dtype, ndim, probe, asked)
     if ndim == 3:
         return _to_hf_3d(keep, shape)
-    if ndim == 4 and causal and shows_future(keep):
-        if _keeps_its_own_causality(model):
-            raise ValueError(
-                f"keep: got shape {shape} that lets queries see later keys; {type(model).__name__} under eager in "
-                "transformers 4 hides them whatever its attention_mask says. Load it with attn_implementation='sdpa'."
-            )
-        if not any(part.name == "prefix" for part in recognise(keep)):
-            warnings.warn(
-                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} "
-                "a 4D mask replaces its own causality, so the future is visible. "
-                "Did you mean keep & masks.causal(q_len, k_len)?",
-                stacklevel=2,
-            )
+    ndim = ndim or (2 if only_keys else 4)
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
 
 
-def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
-    """(implementation, dtype, hides the future by itself) of a model, or as asked for, or the defaults."""
+def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype]:
+    """(implementation, dtype) of a model, or as asked for, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
         require_attn_implementation(attn_implementation)
-        return attn_implementation, torch.float32 if dtype is None else dtype, False
+        return attn_implementation, torch.float32 if dtype is None else dtype
     if not hasattr(model, "config") or not hasattr(model, "dtype"):
         raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
     own = {"attn_implementation": model.config._attn_implementation, "dtype": model.dtype}
@@ -261,7 +257,55 @@ def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None)
     for (name, value), asked in zip(own.items(), (attn_implementation, dtype), strict=True):
         if asked is not None and asked != value:
             raise ValueError(f"{name}: got {asked!r}, but the model has {value!r}; leave it out beside a model.")
-    return *own.values(), sees_causally(model)
+    return own["attn_implementation"], own["dtype"]
+
+
+def _ndim_for(model, keep: Tensor, dtype: torch.dtype, ndim: int | None, probe: bool, asked: bool) -> int:
+    """The form in which the model takes keep, after a look at what it does there; 2, 3 or 4."""
+    name, k_len = type(model).__name__, keep.shape[-1]
+    ways_on = "to_hf(keep, attn_implementation=…, ndim=2 or 4) goes on without measuring."
+    if not probe:
+        if ndim is None:
+            raise ValueError(f"model: with probe=False it is not known which masks {name} takes. {ways_on}")
+        return ndim
+    forms = {2: PADDING, 3: Form(3, torch.int64), 4: Form(4, dtype, 0.0, torch.finfo(dtype).min)}
+    wanted = ndim or (2 if keep.shape[1:3] == (1, 1) else 4)
+    seen = observe(model, forms[wanted], k_len)
+    if seen.refusal and wanted == 4 and ndim is None and observe(model, forms[3], k_len).known:
+        wanted, seen = 3, observe(model, forms[3], k_len)
+    if seen.unknown:
+        if asked:
+            return wanted
+        raise ValueError(f"model: what {name} does with a mask is not known: {seen.unknown}. {ways_on}")
+    if seen.refusal or not seen.hides:
+        why = (
+            f"refuses a {wanted}D mask: {seen.refusal}"
+            if seen.refusal
+            else f"hides nothing of what a {wanted}D mask hides"
+        )
+        raise ValueError(f"model: {name} {why}. It takes {takes_in_words(model, k_len, wanted)}.")
+    if wanted > 2:
+        _warn_of_what_is_replaced(name, keep, seen, observe(model, PADDING, k_len))
+    return wanted
+
+
+def _warn_of_what_is_replaced(name: str, keep: Tensor, seen: Observation, usual: Observation) -> None:
+    """Refuses later keys that the model hides under any mask; warns of keys that it hides under a padding mask."""
+    shape = tuple(keep.shape)
+    causal = [words for words, layer in seen.kinds() if not patterns.shows_future(layer.own)]
+    if causal and patterns.shows_future(keep):
+        raise ValueError(
+            f"keep: got shape {shape} that lets queries see later keys; {name} hides them whatever its attention_mask "
+            f"says, in {', '.join(causal)}. Under another attn_implementation it may not."
+        )
+    for what, remedy in replaced(keep, seen, usual):
+        keys = "later" if what == "causality" else "farther"
+        shown = "the future is" if what == "causality" else "they are"
+        warnings.warn(
+            f"keep of shape {shape} lets queries see {keys} keys. On a model such as {name} a 4D mask replaces its own "
+            f"{what}, so {shown} visible. Did you mean keep & {remedy}?",
+            stacklevel=4,
+        )
 
 
 def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -273,12 +317,6 @@ def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
             "(batch, q_len, k_len) and no mask per head; transformers 5 does."
         )
     return keep[:, 0].long()
-
-
-def _keeps_its_own_causality(model) -> bool:
-    """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
-    triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
-    return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
 def to_flex(keep: Tensor, q_len: int | None = None):
@@ -482,8 +520,9 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
     """``keep`` from an additive bias: True where it is 0, False where it is very negative.
 
     Args:
-        bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
-        fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
+        bias: float, every value 0 (or -0) or at most -20 (-inf included), which leaves a hidden key a weight of at
+            most exp(-20), about 2e-9, of what its score alone would give.
+        fill: the one value that hides, if it is known; then it may also be a mild one such as -5.
         name: what the argument is called in errors.
 
     Returns:
@@ -507,7 +546,7 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         )
     kept = bias == 0
     if fill is None:
-        hidden = bias <= HIDDEN_BELOW
+        hidden = hidden_by(bias)
     else:
         wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
@@ -519,9 +558,15 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
             "values 0 and 1",
             "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
         )
+    elif fill is None and len(others.unique()) == 1 and bool(others[0] < 0):
+        values = f"value {others[0].item():g}"
+        hint = f"A soft bias hides nothing: it leaves {weight_words(others[0])}. If it is meant to hide, say so: "
+        hint += f"from_additive({name}, fill={others[0].item():g})."
     else:
         values = f"value {others[0].item():g}"
         hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
+        if bool((others >= -HIDDEN_BELOW).any()):
+            hint = "A large positive number raises its key above all others. Is its minus missing?"
     raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
 
 

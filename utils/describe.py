@@ -8,16 +8,19 @@ A new API is one function that returns a ``_Reading``, and its row in ``_READERS
 """
 
 import html
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import _block_masks, patterns
-from ._transformers import require_attn_implementation, sees_causally, transformers_major
-from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
+from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
+from ._transformers import require_attn_implementation, transformers_major
+from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,11 @@ class Description:
         read_as: what the API takes the dimensions for.
         polarity: what a value means there.
         keep: what the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says
-            nothing; None if the API refuses the mask.
+            nothing; None if the API refuses the mask, or if it is not known. Where the layers of a model differ, what
+            at least one of them lets through.
         warnings: what is probably not meant.
+        unknown: why it is not known what a model does with the mask; empty where it is known.
+        layers: (which layers, their keep) where the layers of a model differ.
 
     References:
         Lesson 00, where it is first used.
@@ -62,6 +68,13 @@ class Description:
     polarity: str
     keep: Tensor | None
     warnings: list[Trap] = field(default_factory=list)
+    unknown: str = ""
+    layers: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what becomes of the mask: a refusal is known, a model that could not be run is not."""
+        return not self.unknown
 
     @property
     def patterns(self) -> list[patterns.Pattern]:
@@ -82,13 +95,18 @@ class Description:
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
         rows = [("reads", f"{self.given} as {self.read_as}"), ("meaning", self.polarity)]
+        if self.unknown:
+            rows.append(("not known", self.unknown))
         if self.keep is not None:
-            counts, k_len = patterns.keys_per_query(self.keep), self.keep.shape[-1]
-            low, high = int(counts.min()), int(counts.max())
-            rows.append(("pattern", "; ".join(map(str, self.patterns))))
-            rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
+            rows.append(("pattern", self._each_layer(lambda keep: "; ".join(map(str, patterns.recognise(keep))))))
+            rows.append(("keys per query", self._each_layer(_counts_in_words)))
             rows.append(("sees nothing", _query_names(self.empty_rows, self.keep.shape)))
         return rows + [("warning " + trap.id, trap.text) for trap in self.warnings]
+
+    def _each_layer(self, words: Callable[[Tensor], str]) -> str:
+        """The words for keep, or for each kind of layer."""
+        assert self.keep is not None
+        return " / ".join(f"{names}: {words(keep)}" for names, keep in self.layers) or words(self.keep)
 
     def __str__(self) -> str:
         return "\n".join([self.api, *(f"  {heading:<15} {text}" for heading, text in self.rows())])
@@ -107,7 +125,13 @@ class Description:
 
 
 def describe(
-    mask, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model=None
+    mask,
+    api: str,
+    *,
+    attn_implementation: str = "sdpa",
+    num_heads: int | None = None,
+    model=None,
+    probe: bool = True,
 ) -> Description:
     """What ``mask`` will do if it is handed to ``api``: in words, as a small object, with warnings.
 
@@ -119,11 +143,14 @@ def describe(
             ``"additive"`` (added to scores by hand), ``"flex"`` (block_mask of flex_attention).
         attn_implementation: for ``"hf"``: ``"eager"`` or ``"sdpa"``.
         num_heads: for ``"mha"``: unfolds a (batch * num_heads, q_len, k_len) mask.
-        model: for ``"hf"``: the model itself; its implementation is used, and a 4D mask on a decoder is judged.
+        model: for ``"hf"``: the model itself. It is run on random ids, at most eight times for a new form of mask, at
+            the mask's length up to 128 tokens: what it hides by itself, and whether it takes the mask, is seen, not
+            believed. Weights, modes and random numbers stay. A longer window or chunk is said "by its config".
+        probe: False never runs the model; what only a run can tell is then "not known".
 
     Returns:
         ``Description``: keep, patterns, keys_per_query, empty_rows, warnings. A mask that the API refuses is
-        described too, with keep None.
+        described too, with keep None; so is one about which nothing is known, with known False.
 
     Raises:
         TypeError: mask is no tensor (no BlockMask or tensor for ``"flex"``), is nested, or holds complex numbers;
@@ -146,14 +173,19 @@ def describe(
     require_attn_implementation(attn_implementation)
     if api == "mha" and isinstance(mask, dict):
         return _describe_both(mask, num_heads)
-    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads, model=model)
+    if api == "hf" and model is not None:
+        reading = _read_in(model, mask, attn_implementation == "sdpa", probe)
+    else:
+        reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads)
     keep, traps = reading.keep, reading.traps
     if keep is not None:
         keep = as_4d(keep if keep.ndim > 1 else keep[None])
-        traps = [*traps, *_visible_traps(keep, reading.empty_row)]
+        if not reading.own_queries:
+            traps = [*traps, *_visible_traps(keep, reading.empty_row)]
     label = f"hf ({attn_implementation})" if api == "hf" else api
     mask_words = reading.mask_words or describe_tensor(mask)
-    return Description(label, mask_words, reading.read_as, reading.polarity, keep, traps)
+    parts = (label, mask_words, reading.read_as, reading.polarity, keep, traps)
+    return Description(*parts, reading.unknown, reading.layers)
 
 
 # --- how each API reads ----------------------------------------------------------------------------
@@ -171,6 +203,12 @@ class _Reading(NamedTuple):
     """What becomes of a query that sees nothing; None where that is to be expected."""
     mask_words: str = ""
     """What the mask is, if it is no tensor."""
+    unknown: str = ""
+    """Why it is not known what becomes of the mask."""
+    layers: list[tuple[str, Tensor]] = []  # noqa: RUF012 (a default of a tuple, which nobody changes)
+    """What each kind of layer lets through, where they differ."""
+    own_queries: bool = False
+    """Whether the model hides padding as queries too, by itself."""
 
 
 _KEEPS, _IGNORES = "True = may attend", "True = ignore"
@@ -180,7 +218,14 @@ _SHAPES = {
     3: "(heads, q_len, k_len), the same for every sequence",
     4: "(batch, heads, q_len, k_len)",
 }
-_MHA_EMPTY_ROW = "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
+_MHA_EMPTY_ROW = (
+    "NaN with need_weights=True, and in eval without gradients if batch_first=True and the number of heads is even; "
+    "else their attention is 0"
+)
+_SDPA_EMPTY_ROW = "the output is 0"
+
+
+_HF_EMPTY_ROW = "uniform weights under eager, output 0 under sdpa"
 
 
 def _require_mask(mask, ranks: tuple[int, ...]) -> None:
@@ -214,9 +259,14 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     """
     _require_mask(mask, ranks)
     shape = _SHAPES[mask.ndim]
+    if mask.ndim == 3 and len(mask) > 1:
+        shape += "; if the first size is a batch, write mask[:, None]"
     if mask.is_floating_point():
-        polarity = "added to the scores: 0 keeps, very negative hides"
-        return _Reading(shape, polarity, mask > HIDDEN_BELOW, list(_float_traps(mask, zero_one, soft)))
+        # A large positive number hides all else in its row.
+        lifted = mask.amax(dim=-1, keepdim=True).clamp(0, torch.finfo(mask.dtype).max)
+        hidden = hidden_by(mask.double() - lifted if (lifted >= -HIDDEN_BELOW).any() else mask)
+        traps = list(_float_traps(mask, hidden, zero_one, soft))
+        return _Reading(shape, _fill_words(mask, hidden), ~(hidden | mask.isnan()), traps)
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
@@ -228,11 +278,11 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
 def _read_sdpa(mask, **_) -> _Reading:
     reading = _by_dtype(mask, (2, 3, 4), _KEEPS)
     traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
-    return reading._replace(traps=traps, empty_row=_empty_row(mask, "the output is 0"))
+    return reading._replace(traps=traps, empty_row=_empty_row(mask, _SDPA_EMPTY_ROW))
 
 
 def _read_mha(mask, num_heads, **_) -> _Reading:
-    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
+    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_mha_empty_row(mask))
     keep, traps = reading.keep, reading.traps
     if keep is None or mask.ndim == 2:
         return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
@@ -250,7 +300,7 @@ def _read_mha_key_padding(mask, **_) -> _Reading:
     if reading.keep is None:
         return reading
     read_as = "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
-    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_MHA_EMPTY_ROW)
+    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_mha_empty_row(mask))
 
 
 def _read_additive(mask, **_) -> _Reading:
@@ -259,37 +309,95 @@ def _read_additive(mask, **_) -> _Reading:
     return reading._replace(empty_row=_empty_row(mask, "softmax of -inf only is NaN"))
 
 
-def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
+def _read_hf(mask, attn_implementation, **_) -> _Reading:
     _require_mask(mask, (1, 2, 3, 4))
     if mask.ndim == 1:
         return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
-        return _read_hf_4d(mask, attn_implementation == "sdpa", model)
-    empty_row: str | None = "uniform weights under eager, output 0 under sdpa"
+        return _read_hf_4d(mask, attn_implementation == "sdpa")
     if mask.ndim == 3:
         if transformers_major() >= 5:
             return _refused(_trap("3D"))
-        return _Reading("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], empty_row)
-    keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
-    if sees_causally(model):
-        keep, read_as = keep.expand(-1, -1, mask.shape[1], -1).tril(), read_as + ", beside the model's own causality"
-        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
-    polarity = "1 = keep; anything that is not 0 counts as 1"
-    return _Reading(read_as, polarity, keep, list(_padding_traps(mask)), empty_row)
+        return _Reading(
+            "(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], _HF_EMPTY_ROW
+        )
+    read_as, polarity = "(batch, k_len): padding, the same for every query", "1 = keep; all that is not 0 counts as 1"
+    return _Reading(read_as, polarity, (mask != 0)[:, None, None], list(_padding_traps(mask)), _HF_EMPTY_ROW)
 
 
-def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
+def _read_hf_4d(mask: Tensor, sdpa: bool) -> _Reading:
     bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
     leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
     reading = _by_dtype(mask, (4,), bools, leak, zero_one="F10", soft="F10")
     if reading.keep is None:
         return _refused(_trap("4D integers"))
-    decoder = model is None or sees_causally(model)
     return reading._replace(
-        read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
-        traps=reading.traps or list(_causality_traps(reading.keep, model)),
-        empty_row=_empty_row(mask, "the output is 0" if sdpa else "softmax of -inf only is NaN"),
+        read_as=reading.read_as + "; on a decoder it replaces the model's own causality",
+        traps=reading.traps or list(_causality_traps(reading.keep)),
+        empty_row=_empty_row(mask, _SDPA_EMPTY_ROW if sdpa else "softmax of -inf only is NaN"),
     )
+
+
+def _read_in(model, mask: Tensor, sdpa: bool, probe: bool) -> _Reading:
+    """Reads an attention_mask as this model does it, which was seen."""
+    reading = _values(mask, sdpa)
+    if reading.keep is None:
+        return reading
+    visible, name, k_len = as_4d(reading.keep), type(model).__name__, mask.shape[-1]
+    seen = observe(model, form_of(mask), k_len) if probe else Observation(unknown="it was not run (probe=False)")
+    if seen.refusal:
+        fact, takes = {2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], takes_in_words(model, k_len, mask.ndim)
+        return _refused(_trap("refused", fact=fact, name=name, why=seen.refusal, takes=takes))
+    try:
+        if seen.unknown:
+            raise ValueError(seen.unknown)
+        layers = seen.keeps(visible)
+    except ValueError as error:
+        return reading._replace(keep=None, unknown=f"{error}. {_WAYS_ON}")
+    usual = observe(model, PADDING, k_len)
+    own_rules = any(not layer.own.all() for layer in seen.layers)
+    return reading._replace(
+        read_as=_read_as(reading.read_as, mask.ndim, seen, usual, k_len),
+        keep=reduce(torch.logical_or, (keep for _, keep in layers)),
+        traps=[*reading.traps, *_model_traps(name, mask, visible, seen, usual)],
+        # Left-padded queries of a causal model are empty, as they should be: nobody reads them (F15).
+        empty_row=None if mask.ndim == 2 and own_rules else reading.empty_row,
+        layers=layers if len(layers) > 1 else [],
+        own_queries=any(layer.obeys == "queries" for layer in seen.layers),
+    )
+
+
+def _values(mask: Tensor, sdpa: bool) -> _Reading:
+    """What the values of an attention_mask say, whatever a model does with them."""
+    _require_mask(mask, (1, 2, 3, 4))
+    if mask.ndim < 3:
+        return _read_hf(mask, "sdpa" if sdpa else "eager")
+    if mask.ndim == 4 and mask.is_floating_point():
+        empty_row = _empty_row(mask, _SDPA_EMPTY_ROW if sdpa else "softmax of -inf only is NaN")
+        return _by_dtype(mask, (4,), _KEEPS, zero_one="F10", soft="F10")._replace(empty_row=empty_row)
+    keep = mask != 0 if mask.ndim == 4 else (mask != 0)[:, None]
+    read_as = _SHAPES[4] if mask.ndim == 4 else "(batch, q_len, k_len)"
+    return _Reading(read_as, "1 or True = keep", keep, list(_negative_traps(mask)), _HF_EMPTY_ROW)
+
+
+def _read_as(usual_words: str, ndim: int, seen: Observation, usual: Observation, k_len: int) -> str:
+    """What the model takes the dimensions for, and what it adds to the mask."""
+    own = own_in_words(seen, k_len)
+    if ndim > 2 and not own:
+        lost = own_in_words(usual, k_len)
+        return usual_words + (f"; it replaces the model's own {lost}" if lost else "")
+    words = usual_words
+    if any(layer.obeys == "queries" for layer in seen.layers):
+        words += ", and hidden as queries too"
+    words += f", beside the model's own {own}" if own else ""
+    if seen.cross is not None:
+        sees = "sees it too" if seen.cross else "does not see it"
+        words = words.replace("padding", "padding of the encoder") + f"; the decoder's cross-attention {sees}"
+    if seen.mixing:
+        what = "all" if seen.mixing == "everywhere" else "earlier"
+        words += f"; layers without attention carry {what} tokens on"
+        words += "" if seen.hidden_reach else ", but not those that are hidden"
+    return words
 
 
 def _read_flex(mask, **_) -> _Reading:
@@ -310,7 +418,7 @@ def _read_flex(mask, **_) -> _Reading:
         readings = patterns.recognise(keep), _block_masks.recognise_mask_mod(mask)
         compiled, rule = ("; ".join(map(str, parts)) for parts in readings)
         traps = [_trap("two readings", compiled=compiled, rule=rule)]
-    return _Reading(read_as, _KEEPS, keep, traps, "the output is 0", words)
+    return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
 
 _READERS: dict[str, Callable[..., _Reading]] = {
@@ -345,12 +453,31 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
             words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
             raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
         ids = {trap.id for trap in traps}
-        traps += [trap for trap in _visible_traps(keep, _MHA_EMPTY_ROW) if trap.id not in ids]
+        traps += [trap for trap in _visible_traps(keep, _empty_row_of_both(tensors, parts)) if trap.id not in ids]
     mask_words = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
     read_as = " and ".join(part.read_as for part in parts)
     read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
     polarity = " and ".join(dict.fromkeys(part.polarity for part in parts))
     return Description("mha", mask_words, read_as, polarity, keep, traps)
+
+
+_WAYS_ON = (
+    "Without model=, describe says how such a mask is usually read; influence.influence(model, …) measures what "
+    "reaches what on inputs of your own"
+)
+
+
+def _empty_row_of_both(tensors: dict[str, Tensor], parts: list[Description]) -> str:
+    """What becomes of an empty row under both masks, which the module adds if one of them is float."""
+    if not any(value.is_floating_point() for value in tensors.values()):
+        return _MHA_EMPTY_ROW
+    biases = [
+        value if value.is_floating_point() else torch.zeros(value.shape).masked_fill(value, -torch.inf)
+        for value in tensors.values()
+    ]
+    shapes = [part.keep.shape for part in parts if part.keep is not None]
+    first, *rest = (bias.reshape(shape) for bias, shape in zip(biases, shapes, strict=True))
+    return _mha_empty_row(sum(rest, first))
 
 
 # --- traps -----------------------------------------------------------------------------------------
@@ -359,17 +486,20 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
 _TRAPS = {
     "no query itself": "F1: No query sees its own position. {hint}",
     "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
+    "one ahead": "S3.6: Every query sees one key past itself: off by one. "
+    "Use masks.causal, that is tril(), not tril(1), or hide triu(1), not triu(2).",
+    "positive": "F1: {high:g} is added to the scores: it raises what it marks and hides all else in its row. "
+    "Was -{high:g} meant? Use conventions.to_additive(keep).",
     "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
     "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
     "Use the 0/1 mask.",
     "empty rows": "F2: {queries} without any key: {empty_row}.",
-    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: "
-    "an empty query is NaN or uniform, and NaN spreads to every query in the next layer.",
+    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: {outcome}.",
     "integers refused": "F6: An integer mask is refused: only bool and float are read. Use {remedy}, if 1 means keep.",
     "0/1 added": "F6: 0/1 added to scores hides nothing. Use conventions.to_additive(keep).",
     "0/1 float": "{fact}: A float 0/1 mask is added to the scores and hides nothing. "
     "Use a bool, or conventions.to_additive(keep).",
-    "soft": "{fact}: Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.",
+    "soft": "{fact}: {values} a soft bias that shifts, but hides nothing: {weight}.",
     "padding as 2D": "F6: It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), "
     "silently if the sizes fit. Use {remedy}.",
     "heads": "F8: The first size {size} is no multiple of num_heads={num_heads}, so the module refuses it.",
@@ -377,17 +507,18 @@ _TRAPS = {
     "Use repeat_interleave.",
     "two dtypes": "F8: attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool.",
     "3D": "F9: transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep).",
+    "refused": "{fact}: {name} refuses it: {why}. It takes {takes}.",
+    "ignored": "F10: {name} hides nothing of what this {form} mask hides{layers}. "
+    "Use conventions.to_hf(keep, model=model).",
+    "past attention": "S1.7: {name} has layers without attention, which carry {what} tokens on, hidden ones too.",
+    "window": "G10: A 4D mask replaces the model's own {what}, and here queries see farther. Add & {remedy}.",
     "4D integers": "F10: A 4D integer mask is refused under sdpa, and hides nothing under eager. "
     "Use conventions.to_hf(keep).",
     "4D leak": "F10: A 4D {dtype} mask leaks without a word under eager. Use conventions.to_hf(keep).",
     "causality": "F10: {who}: a 4D mask replaces its causality, and here queries see later keys. "
     "Add & masks.causal(…).",
-    "two fills": "F17: Two fills in one mask, one of them -inf: the sum of two masks overflowed. "
+    "two fills": "F17: Two fills in one mask, {fill:g} and -inf: the sum of two masks overflowed. "
     "Combine as bool, convert once.",
-    "-inf in float16": "F17: -inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN. "
-    "Combine as bool, convert once.",
-    "not in float16": "F17: {fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. "
-    "Use to_additive.",
     "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. "
     "Use masked_fill or conventions.to_additive.",
     "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
@@ -399,33 +530,38 @@ _TRAPS = {
     "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
     "padding of {batch} sequences. It hides no token of a sequence from another. "
     "Use conventions.to_hf(keep), which is 4D.",
+    "upper left": "F20: Aligned upper left: query 0 is at key 0. With a cache the last of {q_len} queries is at the "
+    "last of {k_len} keys. Use masks.causal({q_len}, {k_len}) or masks.sliding_window, aligned lower right.",
     "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
 }
 
 
-def _trap(name: str, **values) -> Trap:
+def _trap(key: str, **values) -> Trap:
     """A warning of ``_TRAPS``, its gaps filled."""
-    return Trap(*_TRAPS[name].format(**values).split(": ", 1))
+    return Trap(*_TRAPS[key].format(**values).split(": ", 1))
 
 
-def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
-    """An additive mask with NaN, with values that hide nothing, or with fills that do not fit."""
-    numbers = mask
-    if mask.isnan().any():
+def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
+    """An additive mask with NaN, with values that hide nothing, or in which a sum overflowed."""
+    shifts, numbers = ~hidden & (mask != 0), mask
+    if mask.min().isnan():
         yield _trap("NaN")
-        numbers = mask[~mask.isnan()]
-    hidden = numbers <= HIDDEN_BELOW
-    if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
-        yield _trap("0/1 float", fact=zero_one)
-    elif (~hidden & (numbers != 0)).any():
-        yield _trap("soft", fact=soft)
-    infinite = numbers == -torch.inf
-    if infinite.any() and (hidden & ~infinite).any():
-        yield _trap("two fills")
-    elif infinite.any() and mask.dtype == torch.float16:
-        yield _trap("-inf in float16")
-    elif (hidden & (numbers > torch.finfo(mask.dtype).min)).any() and (numbers < torch.finfo(torch.float16).min).any():
-        yield _trap("not in float16", fill=numbers[hidden].min().item())
+        numbers = mask.nan_to_num(0.0, neginf=-torch.inf, posinf=torch.inf)
+        shifts = shifts & (numbers != 0)
+    if shifts.any():
+        values = mask[shifts]
+        low, high = values.min().item(), values.max().item()
+        if low == high == 1 and not hidden.any():
+            yield _trap("0/1 float", fact=zero_one)
+        elif high >= -HIDDEN_BELOW:
+            yield _trap("positive", high=high)
+        else:
+            words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
+            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
+    if numbers.min() == -torch.inf:
+        fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
+        if fill * 2 == -torch.inf:
+            yield _trap("two fills", fill=fill.item())
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
@@ -446,6 +582,8 @@ def _shape_traps(keep: Tensor | None, remedy: str) -> Iterator[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
     if keep is None or keep.ndim != 2 or _alike(keep, 0) or not patterns.padding_side(keep):
         return
+    if keep.shape[0] == keep.shape[1] and keep.diagonal().all():
+        return  # every query sees itself: a mask of queries, as image tokens that see each other in a text
     if patterns.recognise(keep)[0].name in ("irregular", "documents"):
         yield _trap("padding as 2D", remedy=remedy)
 
@@ -466,11 +604,28 @@ def _padding_traps(mask: Tensor) -> Iterator[Trap]:
             yield _trap("pairs as 2D", pattern="" if irregular else f", {name}", batch=len(mask))
 
 
-def _causality_traps(keep: Tensor, model) -> Iterator[Trap]:
-    """A 4D mask that shows a decoder the future; without a model, one that shows it and is padding only."""
-    if patterns.shows_future(keep) and (_alike(keep, -2) if model is None else sees_causally(model)):
-        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
-        yield _trap("causality", who=who)
+def _causality_traps(keep: Tensor) -> Iterator[Trap]:
+    """A 4D mask that is padding only: right for an encoder, and on a decoder it shows the future."""
+    if patterns.shows_future(keep) and _alike(keep, -2):
+        yield _trap("causality", who="If the model is a decoder (GPT-2, Llama)")
+
+
+def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, usual: Observation) -> Iterator[Trap]:
+    """What this model does with this mask, and what is probably not meant."""
+    ignoring = [names for names, layer in seen.kinds() if layer.obeys == "nothing"]
+    if ignoring and not visible.all():
+        zero_one = mask.ndim == 4 and mask.is_floating_point() and bool(((mask == 0) | (mask == 1)).all())
+        if not zero_one:  # of which the values say the same
+            yield _trap("ignored", name=name, form=form_of(mask), layers=_where(ignoring, seen))
+    if seen.hidden_reach:
+        yield _trap("past attention", name=name, what="all" if seen.mixing == "everywhere" else "earlier")
+    for what, remedy in replaced(visible, seen, usual) if mask.ndim > 2 else ():
+        trap = "causality" if what == "causality" else "window"
+        yield _trap(trap, who="This model is a decoder", what=what, remedy=remedy)
+
+
+def _where(names: list[str], seen: Observation) -> str:
+    return "" if len(names) == len(seen.kinds()) else f" in {', '.join(names)}"
 
 
 def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
@@ -484,6 +639,8 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")
+    elif shifted := _shifted(parts, q_len, k_len):
+        yield _trap(shifted, q_len=q_len, k_len=k_len)
     elif q_len == 1 < batch and some_empty:
         ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
         if ends_hidden.flatten(0, 1).all(dim=0).any():
@@ -492,13 +649,19 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
     # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
     same_hidden = square and parts.keys() == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)
     if square and some_empty and ("hidden queries" in parts or same_hidden):
-        yield _trap("hidden queries")
+        yield _trap("hidden queries", outcome=_outcome(empty_row))
     if empty_row and empty.any():
         count = int(empty.sum())
         yield _trap("empty rows", queries=f"{count} {'query' if count == 1 else 'queries'}", empty_row=empty_row)
 
 
 # --- words -----------------------------------------------------------------------------------------
+
+
+def _counts_in_words(keep: Tensor) -> str:
+    counts, k_len = patterns.keys_per_query(keep), keep.shape[-1]
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low if low == high else f'{low} to {high}'} of {k_len}"
 
 
 def _alike(values: Tensor, dim: int) -> bool:
@@ -514,16 +677,73 @@ def _upside_down(keep: Tensor) -> str:
     return text
 
 
+def _shifted(parts: dict[str, dict], q_len: int, k_len: int) -> str | None:
+    """The warning for a causal mask that is off by one, or aligned as no cache needs it; None for all others."""
+    band, padding = parts.get("banded", {}), parts.get("padding", {})
+    longest = max(padding["lengths"]) if padding.get("side") == "left" else k_len
+    if band == {"back": longest - 1, "ahead": 1}:
+        return "one ahead"
+    upper_left = parts.get("causal") == {"align": "upper_left"} or band.get("ahead") == q_len - k_len
+    return "upper left" if upper_left and q_len < k_len else None
+
+
+def _outcome(empty_row: str | None) -> str:
+    """What hiding queries too does to the others, from what becomes of an empty row."""
+    if not empty_row or "NaN" not in empty_row:
+        return "hiding the queries too gains nothing"
+    may = "may become" if "need_weights" in empty_row else "becomes"
+    return f"an empty query {may} NaN, and NaN spreads to every query in the next layer"
+
+
+def _fill_words(mask: Tensor, hidden: Tensor) -> str:
+    """What an additive mask means: its fill, if there is one, and the weight that it leaves."""
+    fill, mildest = (side.item() for side in (mask.min(), mask.masked_fill(~hidden, -torch.inf).max()))
+    if fill != mildest or not hidden.any():
+        return "added to the scores: 0 keeps, very negative hides"
+    words = f"added to the scores: 0 keeps, {fill:g} hides"
+    if torch.finfo(mask.dtype).min < fill < torch.finfo(torch.float16).min:
+        return f"{words} (float16 cannot hold it: .half() makes it -inf)"
+    return words if fill < -1e3 else f"{words} ({weight_words(fill)})"
+
+
 def _empty_row(mask: Tensor, otherwise: str) -> str:
-    """What becomes of a row in which everything is hidden: its fill decides, if that is finite."""
-    if not mask.is_floating_point() or (mask > HIDDEN_BELOW).any(dim=-1).all():
-        return otherwise  # no number decides, or no row is empty
-    hidden, numbers = mask[mask <= HIDDEN_BELOW], mask[~mask.isnan()]
-    values = hidden if len(hidden) else numbers
-    fill = values.max().item() if len(values) else -torch.inf
-    if fill > -1e5:
-        return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
-    return "a finite fill leaves uniform weights, the mean of all values" if fill > -torch.inf else otherwise
+    """What becomes of a row in which everything is hidden: its fill and its dtype decide, if the fill is finite.
+
+    A fill that is added to all keys alike changes no weight, unless it is so large that the sum rounds the scores away.
+    """
+    if not mask.is_floating_point():
+        return otherwise
+    peaks = mask.amax(dim=-1)
+    if (peaks > HIDDEN_BELOW).all():
+        return otherwise  # no row is empty
+    rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
+    peaks = rows.amax(dim=-1)
+    fill = peaks.max().item() if len(rows) else -torch.inf
+    if fill != fill:
+        return "NaN, as in the mask"
+    if fill == -torch.inf:
+        return otherwise
+    # SDPA adds in float32 at least, also for float16; all others add in the dtype of the mask.
+    dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
+    step = math.ulp(fill) * torch.finfo(dtype).eps / torch.finfo(torch.float64).eps  # to the next number in dtype
+    if step <= 1 / 64:
+        text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+    elif step < 8:
+        text = f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
+    else:
+        text = "a finite fill leaves uniform weights, the mean of all values"
+    mixed = f", among the keys with {fill:g}" if (rows != peaks[:, None]).any() else ""
+    return f"{text}{mixed}" + (f"; a row of -inf only: {otherwise}" if peaks.min() == -torch.inf else "")
+
+
+def _mha_empty_row(mask: Tensor) -> str:
+    """As ``_empty_row``: with need_weights=True the module adds in the mask's dtype, else SDPA does."""
+    if not mask.is_floating_point():
+        return _MHA_EMPTY_ROW
+    weights, fused = _empty_row(mask, "NaN"), _empty_row(mask, _SDPA_EMPTY_ROW)
+    if weights == fused:
+        return weights
+    return f"{weights} with need_weights=True; else {fused.replace(_SDPA_EMPTY_ROW, 'their attention is 0')}"
 
 
 def _query_names(rows: list[tuple[int, int, int]], shape) -> str:

@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 from torch import Tensor
 
-from .._validation import mismatch
+from .._validation import mismatch, text_of
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
@@ -83,6 +83,10 @@ class MapWidget(anywidget.AnyWidget):
         if not 0 <= value < count:
             raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
         return value
+
+    @traitlets.validate("query_tokens", "key_tokens", "names")
+    def _encodable(self, proposal):
+        return [text_of(value) for value in proposal["value"]]
 
     def _repr_mimebundle_(self, **kwargs):
         return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())

@@ -186,6 +186,12 @@ def _stacked(layers: Sequence, name: str, wanted: str) -> Tensor:
     if not layers:
         raise TypeError(f"{name}: got an empty list, wanted {wanted}.")
     for n, layer in enumerate(layers):
+        if isinstance(layer, Sequence) and not isinstance(layer, str):
+            raise TypeError(
+                f"{name}[{n}]: got {describe_tensor(layer)}, wanted {wanted}. generate() nests one tuple per step: "
+                "pass one step, result.attentions[0] for the prompt, or run the finished text once: "
+                "model(result.sequences, output_attentions=True).attentions."
+            )
         if not isinstance(layer, Tensor):
             hint = "SDPA returns no weights: load the model with attn_implementation='eager'." if layer is None else ""
             raise TypeError(mismatch(f"{name}[{n}]", layer, wanted, hint))
