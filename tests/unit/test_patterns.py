@@ -51,7 +51,7 @@ def candidates(keep):
     if q_len == k_len:
         first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), k_len + torch.arange(q_len))
         sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
-        same = masks.documents(first)[:, 0]
+        same = first[:, :, None] == first[:, None]
         yield Pattern("documents", {"sizes": sizes, "causal": False}), same
         yield Pattern("documents", {"sizes": sizes, "causal": True}), same.tril()
 
@@ -86,7 +86,8 @@ def documents(batch, q_len, k_len):
     if q_len != k_len:
         return masks.full(q_len, k_len)
     ids = torch.randint(number(1, 4), (batch, q_len))
-    return masks.documents(ids if one_in(2) else ids.sort(dim=1).values)
+    ids = ids if one_in(2) else ids.sort(dim=1).values
+    return (ids[:, :, None] == ids[:, None])[:, None]
 
 
 def band(batch, q_len, k_len):
