@@ -1,5 +1,6 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
+import sys
 import warnings
 
 import pytest
@@ -417,7 +418,7 @@ def test_the_check_runs_once_per_distinct_row():
         return sdpa(x, attn_mask=keep)
 
     assert assert_no_leaks(attention, keep, inputs_embeds=torch.randn(12, DIM)).forwards == 3
-    assert calls == [4], "three changed copies and one unchanged, at once"
+    assert calls == [1, 4], "an unchanged one alone, then three changed copies beside an unchanged one"
     calls.clear()
     assert assert_no_leaks(attention, masks.full(12), inputs_embeds=torch.randn(12, DIM)) == Checked(0, 0.0)
     assert calls == [], "where nothing is hidden nothing can leak"
@@ -497,7 +498,7 @@ def test_sequences_of_a_batch_must_not_move_each_other(embeds):
                     assert_no_leaks(mixed, masks.full(2), inputs_embeds=torch.randn(batch, 2, 3))
 
 
-def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
+def test_a_bar_shows_when_it_takes_long_and_somebody_watches(capsys, monkeypatch):
     seconds = [0.0]  # on a clock of our own, so that the machine may be as slow as it likes
     monkeypatch.setattr("tqdm.std.time", lambda: seconds[0])
 
@@ -505,6 +506,9 @@ def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
         seconds[0] += 0.6
         return x
 
+    influence(slow, inputs_embeds=torch.randn(5, DIM), batch_size=3)
+    assert capsys.readouterr().err.strip() == "", "a log is no terminal"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), batch_size=3)
     assert capsys.readouterr().err.strip() == ""
     influence(slow, inputs_embeds=torch.randn(5, DIM), batch_size=3)
