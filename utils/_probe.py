@@ -308,15 +308,16 @@ def _coupling(model: Any) -> list[nn.Module]:
 
 @contextmanager
 def _same_statistics(model: Any) -> Iterator[None]:
-    """Gives running statistics back as they were: measuring is not training."""
-    running = [buffer for norm in _coupling(model) for buffer in norm.buffers()]
-    before = [buffer.clone() for buffer in running]
+    """Gives batch norms copies of their running statistics for a while: measuring is not training."""
+    norms = _coupling(model)
+    before = [dict(norm._buffers) for norm in norms]
+    for norm in norms:
+        norm._buffers.update({name: None if b is None else b.clone() for name, b in norm._buffers.items()})
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, value in zip(running, before, strict=True):
-                buffer.copy_(value)
+        for norm, buffers in zip(norms, before, strict=True):
+            norm._buffers.update(buffers)
 
 
 def _refuse_train_mode(model: Any, alone: bool) -> None:

@@ -109,6 +109,8 @@ def influence(
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
     probe = Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    if method == "perturb":
+        probe.unchanged = probe.alone()
     amounts, floor = (_gradients(probe), 0.0) if method == "gradient" else _perturbations(probe)
     amounts = amounts[0] if len(amounts) == 1 else amounts
     return (amounts, floor) if return_floor else amounts
@@ -263,7 +265,6 @@ def assert_no_leaks(
     if movement is None:
         _warn_of_a_high_floor(unchanged, floor)
         return Checked(len(closed) + between, floor)
-    _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
     if tokens is None and tokenizer is not None and input_ids is not None:
         from . import text
 
@@ -326,7 +327,7 @@ def _batches(
 
     ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Each batch of
     copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows what
-    equal copies differ by. Where there is no room for these, each changed copy runs alone.
+    equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
     """
     room = copies - 1 - twin
     if room <= 0:
@@ -344,6 +345,8 @@ def _batches(
             _require_steady(probe, changed[-1])
             floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
         yield change[: len(part)], floor
+    if twin and room <= 0:
+        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
 
 
 def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
@@ -446,7 +449,7 @@ def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor
             if not (own & ~(change <= floor)).any():  # NaN is no proof either
                 continue
             # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
-            again, noise = next(_batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True))
+            ((again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
             floor = max(floor, noise)
             moved = own & ~(again[0] <= floor)
             if moved.any():
@@ -501,7 +504,6 @@ def _check_between_sequences(probe: Probe) -> tuple[int, float]:
     moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
     wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
     if wrong.any():
-        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
         copy, sequence, query = wrong.nonzero()[0].tolist()
         others = ", ".join(map(str, changed[copy].nonzero().flatten().tolist()[:8]))
         raise AssertionError(

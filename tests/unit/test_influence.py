@@ -301,6 +301,188 @@ def test_F19_finds_nan_that_a_weight_of_zero_lets_through():
     assert len(find_leaks(measured, keep)) == 6
 
 
+# --- decoders and nn.Transformer: two inputs, three attentions -----------------------------------------
+
+SRC, TGT = 7, 5
+SRC_KEEP = masks.sliding_window(SRC, 2)
+TGT_KEEP = masks.causal(TGT)
+MEMORY_KEEP = torch.arange(SRC) <= torch.arange(TGT)[:, None] + 1
+
+
+def dependence(tgt, memory, src=None, layers=1, encoder_layers=1):
+    """(tgt, src) what outputs depend on in the end, one attention after the other; memory itself if src is None."""
+    encoded = [{k} for k in range(memory.shape[1])]
+    for _ in range(encoder_layers if src is not None else 0):
+        encoded = [encoded[q].union(*(encoded[k] for k in src[q].nonzero().flatten())) for q in range(len(src))]
+    state = [set() for _ in range(len(tgt))]
+    for _ in range(layers):
+        state = [state[q].union(*(state[k] for k in tgt[q].nonzero().flatten())) for q in range(len(tgt))]
+        state = [state[q].union(*(encoded[k] for k in memory[q].nonzero().flatten())) for q in range(len(tgt))]
+    return torch.tensor([[k in row for k in range(memory.shape[1])] for row in state])
+
+
+def opened(keep, query, key):
+    keep = keep.clone()
+    assert not keep[query, key]
+    keep[query, key] = True
+    return keep
+
+
+def transformer(batch_first, layers=1):
+    torch.manual_seed(1)
+    sizes = {"d_model": DIM, "nhead": HEADS, "dim_feedforward": 16, "dropout": 0.0, "batch_first": batch_first}
+    module = nn.Transformer(num_encoder_layers=layers, num_decoder_layers=layers, **sizes).eval()
+    for parameter in module.parameters():  # large enough that everything allowed shows, after a layer norm, too
+        parameter.data.normal_(std=0.5) if parameter.ndim > 1 else None
+    return module
+
+
+def as_3d(keep, batch):
+    """torch's (batch * heads, q_len, k_len)."""
+    return keep.expand(batch * HEADS, -1, -1)
+
+
+torch_talks = pytest.mark.filterwarnings("ignore:.*nested:UserWarning")  # of what its encoder does inside
+
+
+def two_inputs(test):
+    test = torch_talks(test)
+    test = pytest.mark.parametrize("batch_first", [True, False])(test)
+    test = pytest.mark.parametrize("rank", [2, 3])(test)
+    return pytest.mark.parametrize("batch", [1, HEADS, 3, TGT])(test)
+
+
+@two_inputs
+def test_D_a_decoder_layer_finds_leaks_of_both_its_attentions(batch, rank, batch_first):
+    layer = transformer(batch_first).decoder.layers[0]
+    tgt, memory = torch.randn(batch, TGT, DIM), torch.randn(batch, SRC, DIM)
+    form = (lambda keep: ~keep) if rank == 2 else (lambda keep: ~as_3d(keep, batch))
+    right = {"tgt_mask": form(TGT_KEEP), "memory_mask": form(MEMORY_KEEP)}
+    measured = influence(layer, inputs_embeds=tgt, memory=memory, **right)
+    assert torch.equal(measured > 0, TGT_KEEP.expand_as(measured))
+    measured = influence(layer, inputs_embeds=memory, tgt=tgt, **right)
+    assert torch.equal(measured > 0, MEMORY_KEEP.expand_as(measured))
+    assert assert_no_leaks(layer, TGT_KEEP, inputs_embeds=tgt, memory=memory, **right).forwards >= TGT - 1
+    assert_no_leaks(layer, MEMORY_KEEP, inputs_embeds=memory, tgt=tgt, **right)
+    wrong = right | {"tgt_mask": form(opened(TGT_KEEP, 1, 4))}
+    with pytest.raises(AssertionError, match=r"query 1.* is moved by key 4"):
+        assert_no_leaks(layer, TGT_KEEP, inputs_embeds=tgt, memory=memory, **wrong)
+    wrong = right | {"memory_mask": form(opened(MEMORY_KEEP, 2, 6))}
+    with pytest.raises(AssertionError, match=r"query 2.* is moved by key 6"):
+        assert_no_leaks(layer, MEMORY_KEEP, inputs_embeds=memory, tgt=tgt, **wrong)
+
+
+@two_inputs
+def test_D_a_transformer_finds_leaks_of_all_three_attentions(batch, rank, batch_first):
+    module = transformer(batch_first)
+    src, tgt = torch.randn(batch, SRC, DIM), torch.randn(batch, TGT, DIM)
+    form = (lambda keep: ~keep) if rank == 2 else (lambda keep: ~as_3d(keep, batch))
+    right = {"src_mask": form(SRC_KEEP), "tgt_mask": form(TGT_KEEP), "memory_mask": form(MEMORY_KEEP)}
+    across = dependence(TGT_KEEP, MEMORY_KEEP, SRC_KEEP)
+    measured = influence(module, inputs_embeds=src, tgt=tgt, **right)
+    assert torch.equal(measured > 0, across.expand_as(measured))
+    assert_no_leaks(module, across, inputs_embeds=src, tgt=tgt, **right)
+    assert_no_leaks(module, TGT_KEEP, inputs_embeds=tgt, src=src, **right)
+    leaky = {"src_mask": opened(SRC_KEEP, 0, 6), "memory_mask": opened(MEMORY_KEEP, 0, 6)}
+    keys = {"src_mask": 6, "memory_mask": 5}  # of the source, position 6 has taken in 5
+    for name, keep in leaky.items():
+        wrong = right | {name: form(keep)}
+        opened_to = dependence(TGT_KEEP, leaky["memory_mask"] if name == "memory_mask" else MEMORY_KEEP,
+                               leaky["src_mask"] if name == "src_mask" else SRC_KEEP)  # fmt: skip
+        measured = influence(module, inputs_embeds=src, tgt=tgt, **wrong)
+        assert torch.equal(measured > 0, opened_to.expand_as(measured))
+        with pytest.raises(AssertionError, match=rf"query 0.* is moved by key {keys[name]}"):
+            assert_no_leaks(module, across, inputs_embeds=src, tgt=tgt, **wrong)
+    wrong = right | {"tgt_mask": form(opened(TGT_KEEP, 0, 3))}
+    with pytest.raises(AssertionError, match=r"query 0.* is moved by key 3"):
+        assert_no_leaks(module, TGT_KEEP, inputs_embeds=tgt, src=src, **wrong)
+
+
+@torch_talks
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_D_keep_across_memory_says_what_outputs_depend_on_in_the_end(batch_first):
+    """In two layers the second one's tgt_mask carries what the first one's queries took from the memory."""
+    decoder = transformer(batch_first, layers=2).decoder
+    tgt, memory = torch.randn(2, TGT, DIM), torch.randn(2, SRC, DIM)
+    window = masks.sliding_window(TGT, 2)
+    only_own = torch.eye(TGT, SRC, dtype=torch.bool)
+    given = {"tgt_mask": ~window, "memory_mask": ~only_own}
+    in_the_end = dependence(window, only_own, layers=2)
+    assert in_the_end.int().tolist()[3] == [0, 0, 1, 1, 0, 0, 0]
+    assert_no_leaks(decoder, in_the_end, inputs_embeds=memory, tgt=tgt, **given)
+    with pytest.raises(AssertionError, match=r"query 1 of sequence 0 is moved by key 0") as caught:
+        assert_no_leaks(decoder, only_own, inputs_embeds=memory, tgt=tgt, **given)
+    assert "layers" not in str(caught.value)
+    with pytest.raises(ValueError, match="layers: got 2 where outputs and changed inputs are two sequences"):
+        assert_no_leaks(decoder, only_own, inputs_embeds=memory, tgt=tgt, layers=2, **given)
+    with pytest.warns(UserWarning, match="through layers=2"):  # those of the decoder, for its own tokens
+        assert_no_leaks(decoder, masks.sliding_window(TGT, 3), inputs_embeds=tgt, memory=memory, **given)
+
+
+@torch_talks
+def test_D_padding_masks_of_two_inputs():
+    module = transformer(True)
+    src, tgt = torch.randn(3, SRC, DIM), torch.randn(3, TGT, DIM)
+    src_real, tgt_real = masks.lengths([7, 4, 2], SRC), masks.lengths([5, 3, 1], TGT)
+    given = {
+        "src_key_padding_mask": ~src_real[:, 0, 0],
+        "memory_key_padding_mask": ~src_real[:, 0, 0],
+        "tgt_key_padding_mask": ~tgt_real[:, 0, 0],
+        "tgt_mask": ~masks.causal(TGT),
+    }
+    assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **given)
+    assert_no_leaks(module, masks.causal(TGT) & tgt_real, inputs_embeds=tgt, src=src, **given)
+    forgotten = given | {"memory_key_padding_mask": None}
+    assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **forgotten)  # a fast path has set pads to 0
+    module.encoder.use_nested_tensor = False
+    with pytest.raises(AssertionError, match="query 0 of sequence 1 is moved by key 4"):
+        assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **forgotten)
+    one = {name: value[1] if "padding" in name else value for name, value in given.items()}  # without a batch
+    assert_no_leaks(module, src_real[1], inputs_embeds=src[1], tgt=tgt[1], **one)
+
+
+def test_D_outputs_of_another_sequence_are_not_reached_by_the_input_at_their_place():
+    """As many outputs as keys: what several layers of self-attention carry to itself is a leak here."""
+    layer, attention = transformer(True).decoder.layers[0], nn.MultiheadAttention(DIM, HEADS, batch_first=True).eval()
+    others = ~torch.eye(TGT, dtype=torch.bool)
+    tgt, memory = torch.randn(1, TGT, DIM), torch.randn(1, TGT, DIM)
+    assert_no_leaks(layer, others, inputs_embeds=memory, tgt=tgt, memory_mask=~others)
+    assert_no_leaks(attention, others, inputs_embeds=memory, query=tgt, attn_mask=~others)
+    with pytest.raises(AssertionError, match="query 2 is moved by key 2"):
+        assert_no_leaks(layer, others, inputs_embeds=memory, tgt=tgt, memory_mask=~opened(others, 2, 2))
+    with pytest.raises(AssertionError, match="query 2 is moved by key 2"):
+        assert_no_leaks(attention, others, inputs_embeds=memory, query=tgt, attn_mask=~opened(others, 2, 2))
+
+
+def test_an_encoder_and_a_decoder_of_hugging_face_across():
+    import transformers
+
+    sizes = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "init_std": 0.4}
+    torch.manual_seed(0)
+    model = transformers.BartModel(transformers.BartConfig(vocab_size=50, dropout=0.0, **sizes, **heads)).eval()
+    ids, decoder_ids = torch.tensor([[5, 6, 7, 8, 9]]), torch.tensor([[2, 10, 11, 12, 13]])
+    attention_mask = torch.tensor([[1, 1, 1, 0, 0]])
+    given = {"decoder_input_ids": decoder_ids, "attention_mask": attention_mask}
+    keep = attention_mask[:, None, None].bool()
+    with pytest.raises(
+        ValueError, match=r"layers: an encoder-decoder has several stacks; wanted layers=1.*get_encoder"
+    ):
+        assert_no_leaks(model, keep, ids, **given)
+    assert_no_leaks(model, keep, ids, layers=1, **given)
+    with pytest.raises(AssertionError, match="query 0 is moved by key 3"):
+        assert_no_leaks(model, keep, ids, layers=1, decoder_input_ids=decoder_ids)
+    only_others = (torch.arange(5) != 1)[None, None, None]
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(model, only_others, ids, layers=1, **given)
+    real = attention_mask.bool()
+    assert_no_leaks(model.get_encoder(), keep, ids, attention_mask=attention_mask, queries=real)
+    assert_no_leaks(
+        lambda x: model(inputs_embeds=torch.ones(len(x), 4, 16), decoder_inputs_embeds=x).last_hidden_state,
+        masks.causal(5), inputs_embeds=torch.randn(5, 16),
+    )  # fmt: skip
+
+
 # --- to_hf never leaks -------------------------------------------------------------------------------
 
 
@@ -402,11 +584,11 @@ def test_as_many_copies_run_at_once_as_the_batch_size_says():
         influence(attention, inputs_embeds=torch.randn(length, DIM), **options)
         return list(sizes)
 
-    assert runs(6, batch_size=8) == [8], "six changed copies, an unchanged one and its twin"
-    assert runs(6, batch_size=5) == [5, 5]
-    assert runs(3, batch_size=1) == [1, 1, 1, 1], "the unchanged one first, then one at a time"
-    assert runs(64) == [24, 24, 22], "three batches of at most 2048 tokens"
-    assert runs(520) == [4] * 260, "but never fewer than four copies"
+    assert runs(6, batch_size=8) == [1, 8], "an unchanged one alone; six changed copies, an unchanged one and its twin"
+    assert runs(6, batch_size=5) == [1, 5, 5]
+    assert runs(3, batch_size=1) == [1, 1, 1, 1, 1], "the unchanged one first and last, the others one at a time"
+    assert runs(64) == [1, 24, 24, 22], "three batches of at most 2048 tokens"
+    assert runs(520) == [1] + [4] * 260, "but never fewer than four copies"
 
 
 def test_the_check_runs_once_per_distinct_row():
