@@ -401,10 +401,10 @@ def _other_ids(ids: Tensor, embedding: Any, config: Any) -> Tensor:
     if len(ordinary) < 2:
         return ids
     steps = torch.randint(1, len(ordinary), ids.shape, generator=torch.Generator().manual_seed(0))
-    rank = torch.searchsorted(ordinary, ids.cpu())
-    is_ordinary = ordinary[rank.clamp(max=len(ordinary) - 1)] == ids.cpu()
-    others = ordinary[(rank + steps) % len(ordinary)]
-    return torch.where(is_ordinary, others, ids.cpu()).to(ids)
+    own = ids.cpu().contiguous()
+    rank = torch.searchsorted(ordinary, own)
+    is_ordinary = ordinary[rank.clamp(max=len(ordinary) - 1)] == own
+    return torch.where(is_ordinary, ordinary[(rank + steps) % len(ordinary)], own).to(ids)
 
 
 def _first_tensor(output: Any) -> Tensor:

@@ -1,17 +1,21 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
+import subprocess
 import sys
 import warnings
 
+import hypothesis
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
 from tests.support import tiny
 from tests.support.memory import peak_bytes
 from utils import conventions, masks, models
+from utils._probe import Probe
 from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
 
 BATCH, HEADS, T, DIM = 3, 2, 6, 8
@@ -483,6 +487,331 @@ def test_an_encoder_and_a_decoder_of_hugging_face_across():
     )  # fmt: skip
 
 
+# --- proofs that must not pass silently ----------------------------------------------------------------
+
+
+def planted(keep, leak, size):
+    """A model whose outputs are sums of the inputs that keep lets through, and of ``size`` times one that it hides."""
+    factors = torch.rand(keep.shape) * keep + 0.5 * keep
+    if leak is not None:
+        factors[leak] = size
+
+    def model(x):
+        return torch.einsum("bqk,cbkd->cbqd", factors, x.unflatten(0, (-1, len(keep)))).flatten(0, 1)
+
+    return model
+
+
+@hypothesis.given(st.data())
+def test_a_single_planted_leak_is_found_whatever_the_mask(data):
+    """Of random masks and every number of copies at once; and its twin without the leak passes."""
+    batch, length = data.draw(st.integers(1, 3)), data.draw(st.integers(2, 9))
+    bits = data.draw(st.lists(st.booleans(), min_size=batch * length**2, max_size=batch * length**2))
+    keep = torch.tensor(bits).reshape(batch, length, length)
+    hidden = (~(keep | torch.eye(length, dtype=torch.bool))).nonzero().tolist()
+    batch_size = data.draw(st.sampled_from([None, 1, 2, 3, 5]))
+    given = {"inputs_embeds": torch.randn(batch, length, 3), "batch_size": batch_size}
+    allowed = keep | torch.eye(length, dtype=torch.bool)
+    if keep.any():
+        rows = max(len({tuple(row) for row in one.tolist() if not all(row)}) for one in allowed)
+        between = 2 * (batch - 1).bit_length()
+        checked = assert_no_leaks(planted(keep, None, 0), keep[:, None], **given)
+        assert checked.forwards == rows + between
+    if hidden:
+        b, q, k = data.draw(st.sampled_from(hidden))
+        name = f"query {q} of sequence {b}" if batch > 1 else f"query {q}"
+        with pytest.raises(AssertionError, match=f"^{name} is moved by key {k}, by "):
+            assert_no_leaks(planted(keep, (b, q, k), 1e-3), keep[:, None], **given)
+
+
+@pytest.mark.parametrize("kind", ["causal", "window", "documents"])
+def test_a_single_planted_leak_is_found_in_a_long_text(kind):
+    """Where no batch has room for every input, groups of them are tried until one is left."""
+    keep = {
+        "causal": masks.causal(90),
+        "window": masks.sliding_window(90, 7),
+        "documents": masks.documents([0] * 50 + [1] * 40),
+    }[kind]
+    x = torch.randn(90, 3)
+    assert_no_leaks(planted(keep[None], None, 0), keep, inputs_embeds=x)
+    for q, k in (~keep).nonzero()[::997].tolist():
+        calls, model = [], planted(keep[None], (0, q, k), 1e-3)
+
+        def counted(x, model=model, calls=calls):
+            calls.append(len(x))
+            return model(x)
+
+        with pytest.raises(AssertionError, match=f"^query {q} is moved by key {k}, by ") as caught:
+            assert_no_leaks(counted, keep, inputs_embeds=x)
+        assert "The check stopped here" in str(caught.value)
+        assert sum(calls) < 90 + 22 + 22  # once for each row at most, and a few groups
+
+
+def test_H_functional_dropout_is_refused_as_randomness():
+    """attention_dropout of Llama: a function, no module that could be looked for."""
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=50, attention_dropout=0.1, **sizes)).train()
+    ids = torch.arange(5, 13)
+    for batch_size in (None, 1, 2, 3):
+        for call in (assert_no_leaks, lambda model, keep, ids, **more: influence(model, ids, **more)):
+            with pytest.raises(ValueError, match=r"run twice on the same input.*functional dropout.*model.eval\(\)"):
+                call(model, masks.causal(8), ids, batch_size=batch_size)
+    assert_no_leaks(model.eval(), masks.causal(8), ids)
+
+
+def test_H_batch_statistics_are_refused_and_measured_one_copy_at_a_time():
+    norm = nn.BatchNorm1d(DIM).train()
+    embeds, keep = torch.randn(T, DIM), torch.eye(T, dtype=torch.bool)
+
+    def positions(x):  # each feature is normalised over all positions, so every input reaches every output
+        return norm(x.transpose(1, 2)).transpose(1, 2)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, x):
+            return positions(x)
+
+    with pytest.raises(ValueError, match=r"its BatchNorm1d normalises by the statistics of the batch.*model.eval\(\)"):
+        assert_no_leaks(Model(), keep, inputs_embeds=embeds)
+    for call in (assert_no_leaks, lambda model, keep, **more: influence(model, **more)):
+        with pytest.raises(ValueError, match=r"when other copies run beside it.*batch statistics.*batch_size=1"):
+            call(positions, keep, inputs_embeds=embeds)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    for method in ("perturb", "gradient"):
+        measured = influence(Model(), inputs_embeds=embeds, method=method, batch_size=1)
+        assert (measured > 0).all()
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(Model(), keep, inputs_embeds=embeds, batch_size=1)
+    assert all(torch.equal(value, state[name]) for name, value in norm.state_dict().items()), "measuring is no training"
+    assert_no_leaks(Model().eval(), keep, inputs_embeds=embeds)
+
+
+def test_H_copies_that_mean_over_the_batch_are_refused():
+    """A coupling that no module gives away."""
+    with pytest.raises(ValueError, match="couples the sequences of a batch"):
+        assert_no_leaks(lambda x: x - x.mean(0), masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16).eval()
+    with pytest.raises(ValueError, match="is batch_first missing"):
+        assert_no_leaks(lambda x: layer(x), masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+
+
+def test_H_a_window_that_layers_wash_out_is_said():
+    model, _ = models.load("story-gpt2")  # it has no window
+    layers, window = model.config.n_layer, 3
+    washed_out = (window - 1) * layers + 1
+    ids = torch.arange(1000, 1000 + washed_out + 1)
+    with pytest.warns(
+        UserWarning, match=r"hides key 0 from query 3, but through layers=8.*\(window - 1\) \* layers \+ 1"
+    ):
+        assert_no_leaks(model, masks.sliding_window(13, window), ids[:13])
+    with pytest.warns(UserWarning, match="layers=8"):
+        assert_no_leaks(model, masks.sliding_window(washed_out, window), ids[:washed_out])
+    with pytest.raises(AssertionError, match=rf"query {washed_out} is moved by key 0"):  # one more is enough
+        assert_no_leaks(model, masks.sliding_window(washed_out + 1, window), ids)
+    with pytest.raises(AssertionError, match="query 3 is moved by key 0"):
+        assert_no_leaks(model, masks.sliding_window(13, window), ids[:13], layers=1)
+    for keep in (masks.causal(13), masks.prefix(13, 4), masks.documents([0] * 6 + [1] * 7) & masks.causal(13)):
+        given = {"attention_mask": conventions.to_hf(keep, model=model)}
+        assert_no_leaks(model, keep, ids[:13], **given)  # layers add nothing to these, and nothing is said
+
+
+def windowed(layers, window, length):
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).eval()
+    return lambda x: encoder(x, mask=~masks.sliding_window(length, window))
+
+
+def test_H_only_the_documents_that_layers_wash_out_are_said():
+    """The second document is long enough to show a missing window; in the first nothing could."""
+    window = masks.sliding_window(17, 2)
+    keep = window & masks.documents([0] * 4 + [1] * 13)
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False).eval()
+    with pytest.warns(UserWarning, match="key 0 from query 2.*this pair and 2 others"):
+        assert_no_leaks(encoder, keep, inputs_embeds=torch.randn(17, DIM), mask=~keep)
+    later = torch.arange(17) >= 4
+    assert_no_leaks(encoder, keep, inputs_embeds=torch.randn(17, DIM), mask=~keep, queries=later)
+
+
+def test_H_a_right_model_of_three_windowed_layers_is_told_of_layers():
+    keep, embeds = masks.sliding_window(12, 2), torch.randn(12, DIM)
+    with pytest.raises(
+        AssertionError, match=r"query 2 is moved by key 0(?s:.*)layers=1 was assumed. 2 layers of keep let"
+    ):
+        assert_no_leaks(windowed(3, 2, 12), keep, inputs_embeds=embeds)
+    assert_no_leaks(windowed(3, 2, 12), keep, inputs_embeds=embeds, layers=3)
+    with pytest.raises(
+        AssertionError, match=r"query 4 is moved by key 0(?s:.*)layers=3 was given. 4 layers of keep let"
+    ):
+        assert_no_leaks(windowed(4, 2, 12), keep, inputs_embeds=embeds, layers=3)
+    with pytest.raises(AssertionError, match=r"layers=1 was assumed; more layers of keep would not let this through"):
+        assert_no_leaks(windowed(1, 12, 12), masks.documents([0] * 6 + [1] * 6), inputs_embeds=embeds)
+
+
+@pytest.mark.parametrize(("dtype", "floor"), [(torch.float16, "0.00"), (torch.bfloat16, "0.0")])
+def test_H_a_floor_that_could_hide_a_leak_is_said(dtype, floor):
+    model, ids = tiny.model("llama").to(dtype), torch.arange(5, 13)
+    with pytest.warns(UserWarning, match=rf"noise floor of {floor}.*{str(dtype)[6:]}.*model.float\(\).*gradient"):
+        checked = assert_no_leaks(model, masks.causal(8), ids)
+    assert checked.noise_floor > 1e-3
+    assert assert_no_leaks(model.float(), masks.causal(8), ids).noise_floor < 1e-5
+    slope = influence(model.to(dtype), ids, method="gradient")
+    assert find_leaks(slope, masks.causal(8), layers=2) == []
+
+
+class LooksAhead(nn.Module):
+    """Looks ids up twice; the second time those of the next token, or of the token itself."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.first, self.second, self.shift = nn.Embedding(50, DIM), nn.Embedding(50, DIM), shift
+
+    def forward(self, idx):
+        return self.first(idx) + self.second(idx.roll(self.shift, -1))
+
+
+def test_H_ids_that_are_read_beside_the_embedding_are_tried_too():
+    ids, keep = torch.arange(5, 12), torch.eye(7, dtype=torch.bool)
+    with pytest.raises(AssertionError, match=r"query 0 is moved by key 1(?s:.*)7 leaks in all"):
+        assert_no_leaks(LooksAhead(-1), keep, ids)
+    assert torch.equal(influence(LooksAhead(-1), ids) > 0, keep | keep.roll(1, 1))
+    assert_no_leaks(LooksAhead(0), keep, ids)
+    assert_no_leaks(LooksAhead(-1), keep | keep.roll(1, 1), ids)
+
+
+def test_H_padding_and_special_ids_are_neither_replaced_nor_drawn():
+    """RoBERTa counts positions from what is no padding: a pad in the place of a token would move all later ones."""
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.RobertaConfig(vocab_size=8, type_vocab_size=1, **sizes)  # 5 ids that mean nothing special
+    model = transformers.RobertaModel(config, add_pooling_layer=False).eval()
+    ids = torch.tensor([[0, 3, 4, 5, 6, 7, 2, 1, 1]])
+    probe = Probe(model, ids, None, None, {})
+    special = torch.isin(ids, torch.tensor([0, 1, 2]))
+    assert torch.equal(probe.other_ids == ids, special)
+    assert not torch.isin(probe.other_ids[~special], torch.tensor([0, 1, 2])).any()
+    keep = masks.documents([0] * 4 + [1] * 5)
+    assert_no_leaks(model, keep, ids, attention_mask=conventions.to_hf(keep, model=model))
+
+
+def test_H_a_check_that_has_to_fail_stops_at_the_first_leak():
+    calls = []
+
+    def attention(x):
+        calls.append(len(x))
+        return sdpa(x)
+
+    with pytest.raises(AssertionError, match=r"query 0 is moved by key 1,(?s:.*)The check stopped here"):
+        assert_no_leaks(attention, masks.causal(200), inputs_embeds=torch.randn(200, DIM))
+    assert sum(calls) < 50, "of 199 copies that a model without leaks takes"
+
+
+def test_H_no_bar_in_a_log():
+    code = (
+        "import torch, time; from utils import influence, masks\n"
+        "def slow(x):\n    time.sleep(1.1)\n    return x\n"
+        "influence.influence(slow, inputs_embeds=torch.randn(4, 8), batch_size=3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_head_changes_nothing_about_what_is_found():
+    """A language model is compared before its last layer; where something follows that layer, after it."""
+    import transformers
+
+    ids, keep = torch.arange(5, 13), masks.causal(8)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.Gemma2Config(vocab_size=50, num_key_value_heads=1, head_dim=8, **sizes)
+    for model in (tiny.model("gpt2", head=True), transformers.Gemma2ForCausalLM(config).eval()):
+        head, shapes = model.get_output_embeddings(), []
+        weight = nn.Parameter(head.weight.detach().clone())  # of its own, so that only the head is counted
+        head.weight = weight
+        genuine = F.linear
+
+        def linear(x, used, *bias, genuine=genuine, weight=weight, shapes=shapes):
+            shapes.append(x.shape) if used is weight else None
+            return genuine(x, used, *bias)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(F, "linear", linear)
+            assert_no_leaks(model, keep, ids)
+        assert len(shapes) == (1 if model.config.model_type == "gpt2" else 2), "Gemma 2 caps its logits"
+        assert "forward" not in vars(head)
+        hides_key_0 = keep & (torch.arange(8) > 0)
+        with pytest.raises(AssertionError, match="query 1 is moved by key 0") as caught:
+            assert_no_leaks(model, hides_key_0, ids, layers=1)
+        assert f"by {influence(model, ids)[1, 0]:.3g}," in str(caught.value)
+
+
+# --- modules of one's own, and models that take no ids -------------------------------------------------
+
+
+class NanoGPT(nn.Module):
+    """The shape of karpathy/nanoGPT: ids in; logits and a loss out, without targets the last logits only."""
+
+    def __init__(self, is_causal=True):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(50, 16), nn.Embedding(32, 16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.lm_head = nn.Linear(16, 50, bias=False)
+        self.wte.weight = self.lm_head.weight
+        self.is_causal = is_causal
+
+    def forward(self, idx, targets=None):
+        x = self.wpe(torch.arange(idx.shape[1])) + self.wte(idx)
+        keep = masks.causal(idx.shape[1]) if self.is_causal else masks.full(idx.shape[1])
+        x = x + self.attention(x, x, x, attn_mask=~keep)[0]
+        if targets is None:
+            return self.lm_head(x[:, [-1]]), None
+        logits = self.lm_head(x)
+        return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+@both_methods
+@pytest.mark.parametrize("first", [0, 5], ids=["ids like positions", "other ids"])
+def test_H_a_module_of_ones_own_takes_ids(first, method):
+    ids = torch.arange(first, first + 6)[None].expand(2, 6)
+    model = NanoGPT().eval()
+    measured = influence(model, ids, targets=ids, method=method)
+    assert torch.equal(measured > 0, masks.causal(6).expand(2, 6, 6))
+    assert_no_leaks(model, masks.causal(6), ids, targets=ids)
+    with pytest.raises(AssertionError, match="query 0 of sequence 0 is moved by key 1"):
+        assert_no_leaks(NanoGPT(is_causal=False).eval(), masks.causal(6), ids, targets=ids)
+    assert influence(model, ids).shape == (2, 1, 6)
+    with pytest.raises(ValueError, match=r"keep: got 6 queries, but the model returns 1 outputs.*nanoGPT.*targets="):
+        assert_no_leaks(model, masks.causal(6), ids)
+
+
+def test_D_a_model_of_pictures_is_told_how_to_be_wrapped():
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.ViTConfig(image_size=16, patch_size=4, initializer_range=0.4, **sizes)
+    model = transformers.ViTModel(config, add_pooling_layer=False).eval()
+    pixel_values = torch.randn(2, 3, 16, 16)
+    for inputs in ({"input_ids": torch.arange(4)}, {"inputs_embeds": torch.randn(4, 16)}):
+        with pytest.raises(TypeError, match="ViTModel takes pixel_values, neither token ids nor") as caught:
+            influence(model, **inputs)
+    recipe = "\n".join(line[4:] for line in str(caught.value).splitlines() if line.startswith("    "))
+    recipe = recipe.replace("influence(", "measured = influence(")
+    names = {"model": model, "pixel_values": pixel_values, "torch": torch, "influence": influence}
+    exec(recipe, names)
+    assert names["measured"].shape == (2, 17, 16)
+    assert (names["measured"] > 0).all()
+    with pytest.raises(TypeError, match=r"WhisperModel takes input_features.*function of \(batch, k_len, dim\)"):
+        influence(transformers.WhisperModel(transformers.WhisperConfig(
+            d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+            encoder_ffn_dim=16, decoder_ffn_dim=16, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            decoder_start_token_id=1)), torch.arange(4))  # fmt: skip
+
+
 # --- to_hf never leaks -------------------------------------------------------------------------------
 
 
@@ -780,6 +1109,7 @@ def other_embeddings():
 
 
 X = torch.randn(3, DIM)
+DECODER = nn.TransformerDecoderLayer(DIM, HEADS, 16).eval()
 ONE = masks.full(3)
 
 
@@ -807,7 +1137,16 @@ ONE = masks.full(3)
         (lambda: influence(nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True), inputs_embeds=X), ValueError,
          r"dropout 0.1.*Call model.eval\(\)"),
         (lambda: influence(tiny.model("bert").train(), BERT_IDS), ValueError, "train mode with dropout 0.1"),
-        (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "belongs to one batch"),
+        (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "^past_key_values: a cache"),
+        (lambda: influence(tiny.model("llama"), BERT_IDS, cache=1), ValueError, "^cache: a cache belongs to one batch"),
+        (lambda: influence(sdpa, inputs_embeds=X, cache=1), ValueError, "^cache: a cache belongs to one batch"),
+        (lambda: influence(nn.Linear(3, 3), BERT_IDS), TypeError, r"no input embeddings of its own.*lambda x: model"),
+        (lambda: influence(DECODER, inputs_embeds=X), ValueError,
+         r"tgt, memory: got neither of them.*inputs_embeds=tgt, memory=… or inputs_embeds=memory, tgt=…"),
+        (lambda: influence(DECODER, inputs_embeds=X, tgt=X, memory=X), ValueError, "tgt, memory: got both of them"),
+        (lambda: influence(DECODER, inputs_embeds=X, tgt=X.expand(2, 3, DIM)), ValueError,
+         r"tgt: got a float32 tensor of shape \(2, 3, 8\), wanted \(batch, q_len, dim\) with a batch of 1"),
+        (lambda: influence(DECODER, inputs_embeds=X, memory=[X]), TypeError, "memory: got a list"),
         (lambda: influence(other_embeddings(), BERT_IDS), ValueError, "BertModel did not use its input embeddings"),
         (lambda: reach(ONE, 0), ValueError, "layers: got 0"),
         (lambda: reach(masks.causal(2, 5), 2), ValueError, r"keep: got shape \(2, 5\) with layers=2"),
