@@ -52,7 +52,8 @@ class Checked(NamedTuple):
 
     Attributes:
         forwards: how many changed copies of the input the model ran on.
-        noise_floor: outputs that moved by no more than this count as not moved.
+        noise_floor: outputs that moved by no more than this count as not moved. For language models these are the
+            hidden states before the last linear layer.
 
     References:
         Lesson 08.
@@ -75,22 +76,25 @@ def influence(
     """How much each input moves each output, measured on the model as it is.
 
     Args:
-        model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
-            ``query=`` (batch, q_len, dim) comes with it), ``nn.TransformerEncoder`` or one of its layers, or any
-            callable that takes (batch, k_len, dim) and returns (batch, q_len, features).
-        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
-        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
-            module's ``batch_first`` says.
+        model: any callable that takes (batch, k_len, dim) and returns (batch, q_len, features), a Hugging Face model,
+            a module of one's own that looks ids up in an ``nn.Embedding``, or one of torch's: ``nn.TransformerEncoder``
+            or its layer; ``nn.MultiheadAttention`` (cross-attention if ``query=`` (batch, q_len, dim) comes with it);
+            ``nn.TransformerDecoder`` or its layer, with ``memory=`` if inputs_embeds is tgt, or ``tgt=`` if it is
+            memory; ``nn.Transformer``, with ``tgt=`` if inputs_embeds is src, or ``src=`` if it is tgt.
+        input_ids: (k_len,) or (batch, k_len) token ids, for models that take them.
+        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids. This and a second input are batch
+            first, whatever the module's ``batch_first`` says.
         method: ``"perturb"`` adds noise as large as the inputs themselves to one input after the other, and
-            reports the largest change in each output. ``"gradient"`` reports the length of the gradient of
-            each output, projected on one random direction; exact zeros, but blind to what a step hides, and NaN
-            where a hidden row makes the gradient NaN.
+            reports the largest change in each output. Where a model also reads its ids beside the embedding, other ids
+            are tried as well, and the larger change counts. ``"gradient"`` reports the length of the gradient of
+            each output, projected on one random direction; exact zeros, but blind to what a step hides and to ids
+            that are read beside the embedding, and NaN where a hidden row makes the gradient NaN.
         batch_size: how many copies of the input run at once, unchanged ones included; 1 for a callable that takes
             its own batch size only. If not given, as many as make about 2,048 tokens (256 with gradients), but at
             least 4. Memory grows with it: where it runs out, name a smaller one.
         return_floor: also return the noise floor.
-        **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated
-            for the copies.
+        **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated for the
+            copies; attn_mask, mask, src_mask, tgt_mask and memory_mask only if they have more than two dimensions.
 
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
@@ -98,10 +102,21 @@ def influence(
         what unchanged copies in the same batches differ by, times 4 (0 for gradients).
 
     Raises:
-        TypeError: a model that cannot be called, inputs that it cannot take, or max_bytes and max_copies, which
-            batch_size replaces.
-        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features),
-            or active dropout, which would look like reach.
+        TypeError: a model that cannot be called, inputs that it cannot take (pixel_values: the message shows how to
+            wrap the model), or max_bytes and max_copies, which batch_size replaces.
+        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features), a
+            cache; active dropout and whatever else is random; batch statistics and whatever else lets copies in one
+            batch move each other (with batch_size=1 each runs alone).
+
+    Example:
+        A module of one's own, such as nanoGPT, is called with ids; ``targets=`` makes it return all positions::
+
+            measured = influence(gpt, ids, targets=ids)
+            assert_no_leaks(gpt, masks.causal(ids.shape[-1]), ids, targets=ids)
+
+        One that has no ``nn.Embedding`` begins with embeddings::
+
+            measured = influence(lambda x: gpt.head(gpt.blocks(x)), inputs_embeds=gpt.embed(ids))
 
     References:
         Lesson 08; https://arxiv.org/abs/1311.2901 (occlusion) and https://arxiv.org/abs/1312.6034 (gradients)
@@ -217,17 +232,22 @@ def assert_no_leaks(
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
     For every distinct row of what may be reached, everything outside it is changed at once and the outputs
-    with that row must stay: two packed documents take two changed copies, however long they are. Only if one
-    moves, each input is tried alone, to name the leak. In a batch also the other sequences are changed, and must not
-    matter. A keep that hides nothing leaves nothing to check, and the model does not run.
+    with that row must stay: two packed documents take two changed copies, however long they are. An input is changed
+    by noise and, if it is an ordinary token id, by another id at the same time. At the first output that moves the
+    check stops, and inputs are tried alone to name the leak. In a batch also the other sequences are changed, and must
+    not matter. A language model whose last step is a plain linear layer is compared before that layer, which looks
+    at one position at a time. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
         model: as for ``influence``.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
-            do, causality included, not the mask that it gets.
-        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models; or
+            do, causality included, not the mask that it gets. Here q_len counts outputs and k_len the inputs that are
+            changed. Where these are two sequences (query=, tgt=, or the ids of an encoder-decoder), keep says what an
+            output may depend on in the end.
+        input_ids: (k_len,) or (batch, k_len) token ids, for models that take them; or
         inputs_embeds: (k_len, dim) or (batch, k_len, dim) float.
-        layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.
+        layers: layers that reach grows through; taken from a model of Hugging Face or torch if not given, else 1.
+            With 1, keep is meant for the model as a whole.
         queries: bool (q_len,) or (batch, q_len): the queries that are read later. Others, such as padding,
             may hold anything and are not looked at; all are if not given.
         tokens: k_len labels for the message; or
@@ -241,8 +261,12 @@ def assert_no_leaks(
     Raises:
         AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
         TypeError: keep is no bool tensor, and what ``influence`` refuses.
-        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, and what
-            ``influence`` refuses.
+        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, an
+            encoder-decoder without layers=1, and what ``influence`` refuses.
+
+    Warns:
+        UserWarning: the layers let everything through that keep hides from some output, so that nothing is proved
+            about it; or the noise floor is high, as in half precision, so that a leak could be below it.
 
     References:
         Lesson 08.
