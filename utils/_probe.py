@@ -144,6 +144,7 @@ class Probe:
 
     def copies(self, tokens: int = TOKENS) -> int:
         """How many copies run at once: what was asked for, else as many as make about ``tokens``, but 4 at least."""
+        tokens *= 1 if self.head is None else 2  # without logits there is room for more
         return self.batch_size or max(4, tokens // (self.batch * self.k_len))
 
     def alone(self, before_head: bool = False) -> Tensor:

@@ -495,11 +495,11 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
     Where one batch has room for every input the whole map is measured. Elsewhere groups of inputs are, until one input
     is left, so that the first leak is named soon.
     """
-    if probe.k_len + 2 <= probe.copies():
-        with probe.with_head():
-            amounts, _ = _perturbations(probe)
-        if leaks := _leaks(amounts.nan_to_num(0, torch.inf) * judged[..., None], allowed):
-            return leaks, True
+    with probe.with_head():
+        if probe.k_len + 2 <= probe.copies():
+            amounts = _perturbations(probe)[0].masked_fill(~judged[..., None], 0.0)
+            if leaks := _leaks(amounts, allowed):
+                return leaks, True
     sequence, query, _ = movement
     keys = (~allowed[sequence, query]).nonzero().flatten()
     amount = 0.0
