@@ -58,7 +58,7 @@ class Probe:
         if self.by_ids:
             self.input_ids = self._checked_ids(input_ids)
             with torch.no_grad():
-                self.embedding = model.get_input_embeddings() if self.is_hf else self._embedding_of_ids()
+                self.embedding = _embedding_of(model) if self.is_hf else self._embedding_of_ids()
                 self.embeds = self.embedding(self.input_ids)
             self.other_ids = _other_ids(self.input_ids, self.embedding, getattr(model, "config", None))
         else:
@@ -82,11 +82,7 @@ class Probe:
         modules = self.model.modules() if isinstance(self.model, nn.Module) else ()
         has_embedding = any(isinstance(module, nn.Embedding) for module in modules)
         if not self.is_hf and not has_embedding:
-            raise TypeError(
-                f"input_ids: got them for {describe_tensor(self.model)}, which has no input embeddings of its own; "
-                "wanted inputs_embeds=(batch, k_len, dim) and a callable that begins with them, such as "
-                "lambda x: model.blocks(x)."
-            )
+            raise TypeError(_no_embeddings(self.model))
         return input_ids.reshape(-1, input_ids.shape[-1])
 
     def _embedding_of_ids(self) -> nn.Module:
@@ -226,10 +222,16 @@ class Probe:
         calls = []
 
         def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-            calls.append(output.shape)
+            calls.append(module)
             if len(calls) > 1:  # a decoder embeds its own ids with the same weight
                 return None
-            return (output if held is None else held.reshape(output.shape)) + delta.reshape(output.shape)
+            looked_up = args[0] if args else ids
+            turned = torch.equal(looked_up, ids.T) and not torch.equal(looked_up, ids)  # XLNet's batch comes second
+
+            def as_looked_up(x: Tensor) -> Tensor:
+                return (x.transpose(0, 1) if turned else x).reshape(output.shape)
+
+            return (output if held is None else as_looked_up(held)) + as_looked_up(delta)
 
         tied = [
             m for m in self.model.modules() if type(m) is type(self.embedding) and m.weight is self.embedding.weight
@@ -367,6 +369,23 @@ def takes_decoder_ids(model: Any) -> bool:
     if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         return False
     return "decoder_input_ids" in inspect.signature(model.forward).parameters
+
+
+def _embedding_of(model: Any) -> nn.Module:
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError:  # CANINE hashes characters
+        embedding = None
+    if embedding is None:
+        raise TypeError(_no_embeddings(model))
+    return embedding
+
+
+def _no_embeddings(model: Any) -> str:
+    return (
+        f"input_ids: got them for {describe_tensor(model)}, which has no input embeddings of its own; wanted "
+        "inputs_embeds=(batch, k_len, dim) and a callable that begins with them, such as lambda x: model.blocks(x)."
+    )
 
 
 def _note_call(calls: list[tuple[nn.Module, Any]], module: nn.Module, args: Any, _: Any) -> None:

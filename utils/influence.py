@@ -299,7 +299,7 @@ def assert_no_leaks(
             f"{name}: the output is NaN, so nothing can be said about what reaches it. Is everything hidden from it? "
             "Queries that nobody reads can be left out with queries=."
         )
-    leaks, are_all = _leaks_behind(probe, movement, allowed, judged)
+    leaks, are_all, floor = _leaks_behind(probe, movement, allowed, judged)
     if not leaks:
         raise AssertionError(
             f"{name} moves if everything that it should not reach{_through(through)} is changed together, though no "
@@ -489,17 +489,17 @@ def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor
     return None, floor
 
 
-def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Tensor) -> tuple[list[Leak], bool]:
-    """Which inputs are behind a movement, and whether these are all leaks that there are.
+def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Tensor) -> tuple[list[Leak], bool, float]:
+    """Which inputs are behind a movement, whether these are all leaks that there are, and the noise floor.
 
     Where one batch has room for every input the whole map is measured. Elsewhere groups of inputs are, until one input
     is left, so that the first leak is named soon.
     """
     with probe.with_head():
         if probe.k_len + 2 <= probe.copies():
-            amounts = _perturbations(probe)[0].masked_fill(~judged[..., None], 0.0)
-            if leaks := _leaks(amounts, allowed):
-                return leaks, True
+            amounts, floor = _perturbations(probe)
+            if leaks := _leaks(amounts.masked_fill(~judged[..., None], 0.0), allowed):
+                return leaks, True, floor
     sequence, query, _ = movement
     keys = (~allowed[sequence, query]).nonzero().flatten()
     amount = 0.0
@@ -508,15 +508,17 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
         where = torch.zeros(len(groups), probe.batch, probe.k_len, dtype=torch.bool, device=keys.device)
         for copy, group in enumerate(groups):
             where[copy, sequence, group] = True
-        changes, _ = _changes(probe, where, probe.copies(), ids=True)
+        changes, floor = _changes(probe, where, probe.copies(), ids=True)
         moving = changes[:, sequence, query].nonzero().flatten().tolist()
         if not moving:
-            return [], False
+            return [], False, floor
         keys, amount = groups[moving[0]], changes[moving[0], sequence, query].item()
         where = where[moving[0]][None]
     with probe.with_head():  # as influence measures it
-        measured = _changes(probe, where, probe.copies())[0][0, sequence, query].item()
-    return [Leak(query, int(keys), measured or amount, sequence)], False
+        changes, floor_with_head = _changes(probe, where, probe.copies())
+    if measured := changes[0, sequence, query].item():
+        amount, floor = measured, floor_with_head
+    return [Leak(query, int(keys), amount, sequence)], False, floor
 
 
 def _check_between_sequences(probe: Probe) -> tuple[int, float]:

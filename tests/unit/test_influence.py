@@ -789,6 +789,30 @@ def test_H_a_module_of_ones_own_takes_ids(first, method):
         assert_no_leaks(model, masks.causal(6), ids)
 
 
+def test_a_model_that_turns_its_ids_before_it_looks_them_up():
+    """XLNet's batch comes second; batch == length, so that a shape alone does not tell."""
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32, "initializer_range": 0.4}
+    model = transformers.XLNetLMHeadModel(transformers.XLNetConfig(vocab_size=50, dropout=0.0, **sizes)).eval()
+    ids, kept = torch.arange(5, 30).reshape(5, 5), torch.tensor([[1, 1, 1, 1, 0]] * 5)
+    for batch in (1, 5):
+        given = {"input_ids": ids[:batch], "attention_mask": kept[:batch]}
+        wanted = kept[:batch, None].bool() | torch.eye(5, dtype=torch.bool)
+        assert torch.equal(influence(model, **given).reshape(batch, 5, 5) > 0, wanted)
+        assert_no_leaks(model, masks.padding(kept[:batch]), **given)
+
+
+def test_a_model_without_embeddings_is_named():
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = transformers.CanineModel(transformers.CanineConfig(num_hash_buckets=8, **sizes)).eval()
+    with pytest.raises(TypeError, match="input_ids: got them for a CanineModel, which has no input embeddings"):
+        influence(model, torch.arange(5, 9))
+
+
 def test_D_a_model_of_pictures_is_told_how_to_be_wrapped():
     import transformers
 
