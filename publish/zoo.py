@@ -37,7 +37,7 @@ SIZES: dict[str, Any] = {
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_ffn_hidden_size"), 24),
     **dict.fromkeys(("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len"), 128),
     **dict.fromkeys(("sliding_window", "attention_window", "local_attention", "window_size"), WINDOW),
-    **dict.fromkeys(("attention_chunk_size", "attention_window_size"), WINDOW),
+    **dict.fromkeys(("attention_chunk_size", "attention_window_size", "sliding_window_size"), WINDOW),
     "use_sliding_window": True,
     "max_window_layers": 1,
     **dict.fromkeys(("initializer_range", "init_std", "initializer_factor"), 0.3),
@@ -72,10 +72,54 @@ LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
 #: Family → what it needs beside ``SIZES``.
 FAMILIES: dict[str, dict[str, Any]] = {
+    "bamba": {"attn_layer_indices": [1]},
+    "blt": {
+        "encoder_hash_byte_group_vocab": 50,
+        "encoder_config": {"hidden_size_global": 32},
+        "decoder_config": {"hidden_size_global": 32},
+        "global_config": {"encoder_cross_output_size": 64},
+    },
+    "cohere_compass_text": {
+        "layer_types": ["full_attention", "sliding_attention"],
+        "rope_parameters": dict.fromkeys(("full_attention", "sliding_attention"), {"rope_type": "default", "rope_theta": 1e4}),
+    },
+    "dbrx": {"attn_config": {"rope_theta": 1e4, "clip_qkv": 8}},
+    "falcon_h1": {"mamba_d_ssm": 64},
+    "gemma3n_text": {"num_kv_shared_layers": 0, "activation_sparsity_pattern": [0.0, 0.0], "intermediate_size": [48, 48]},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "granitemoehybrid": {"layer_types": ["linear_attention", "full_attention"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
+    "longcat_flash": {"head_dim": 8},
+    "mamba2": {"head_dim": 32},
+    "mimo_v2_flash": {"num_attention_heads": 4},  # sliding layers have twice the key heads
+    "perceiver": {"num_latents": 8, "d_latents": 32, "num_self_attends_per_block": 2, "num_self_attention_heads": 2, "num_cross_attention_heads": 2},
+    "qwen4_exp_text": {
+        "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 64, "indexer_compress_ratio": 4,
+    },
+    "reformer": {
+        "axial_pos_shape": [8, 16], "axial_pos_embds_dim": [16, 16], "attn_layers": ["local", "lsh"],
+        "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4, "num_buckets": 2, "hash_seed": 0,
+    },
+    "T5GemmaEncoderModel": {"is_encoder_decoder": False},
+    "vibevoice_asr": dict.fromkeys(
+        ("acoustic_tokenizer_encoder_config", "semantic_tokenizer_encoder_config"),
+        {"num_filters": 4, "downsampling_ratios": [2, 2], "depths": [1, 1, 1]},
+    ),
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2},
+    "zaya": {"num_experts_per_tok": 1},
 }
 
 #: Class → why there is no model of it here.
 LEFT_OUT: dict[str, str] = {
+    "MusicgenForCausalLM": "takes four codebooks of audio, not text",
+    "MusicgenMelodyForCausalLM": "takes four codebooks of audio, not text",
+    "Nemotron3_5TranscribeForConditionalGeneration": "needs audio",
+    "VoxtralRealtimeForConditionalGeneration": "needs audio beside input_ids",
+    "Gemma4AssistantForCausalLM": "needs the keys and values of a second model",
+    "Gemma4UnifiedAssistantForCausalLM": "needs the keys and values of a second model",
+    "Gemma3nForConditionalGeneration": "needs timm, which is not installed",
 }
 
 
@@ -146,8 +190,11 @@ def build(name: str, attn_implementation: str | None = None) -> Any:
 def small_config(model_class: Any) -> Any:
     """The small configuration of a class."""
     config_class = model_class.config_class
-    needs = FAMILIES.get(model_class.__name__, FAMILIES.get(config_class.model_type, {}))
-    return _small(config_class, config_class(), needs)
+    default = config_class()
+    needs = FAMILIES.get(config_class.model_type, {})
+    if classes()[model_class.__name__].tasks == (TASKS["CAUSAL_LM"],) and hasattr(default, "is_decoder"):
+        needs = {"is_decoder": True, **needs}  # as BERT's class for causal LM says that it is to be used
+    return _small(config_class, default, needs)
 
 
 def _small(config_class: Any, default: Any, needs: dict[str, Any]) -> Any:
