@@ -1,8 +1,7 @@
-"""What differs between versions of transformers, and what a Hugging Face model does by itself."""
+"""What differs between versions of transformers, and the implementations of attention that take a mask."""
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 
 @cache
@@ -12,15 +11,6 @@ def transformers_major() -> int:
         return int(version("transformers").split(".")[0])
     except PackageNotFoundError:
         return 5
-
-
-def sees_causally(model: Any) -> bool:
-    """Whether a Hugging Face model hides the future by itself, as GPT-2 and Llama do."""
-    if model is None:
-        return False
-    return bool(getattr(model.config, "is_decoder", False)) or any(
-        getattr(module, "is_causal", False) for module in model.modules()
-    )
 
 
 def require_attn_implementation(value: str) -> None:

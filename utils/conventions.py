@@ -12,7 +12,8 @@ import warnings
 import torch
 from torch import Tensor
 
-from ._transformers import require_attn_implementation, sees_causally, transformers_major
+from ._observe import PADDING, Form, Layer, Observation, observe, replaced, takes_in_words
+from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
     HIDDEN_BELOW,
     as_4d,
@@ -23,7 +24,6 @@ from ._validation import (
     require_tensor,
 )
 from .describe import Description, describe, read_block_mask
-from .patterns import recognise, shows_future
 
 __all__ = [
     "Description",
@@ -185,6 +185,7 @@ def to_hf(
     *,
     model=None,
     ndim: int | None = None,
+    probe: bool = True,
 ) -> Tensor:
     """``attention_mask`` for a Hugging Face model (transformers 4.57 and 5).
 
@@ -192,25 +193,29 @@ def to_hf(
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
         attn_implementation: the model's, ``"eager"`` or ``"sdpa"``; sdpa if neither this nor a model is given.
         dtype: the model's dtype, for the 4D form; float32 if neither this nor a model is given.
-        model: the model itself. Implementation and dtype are taken from it, a decoder is recognised, and under
-            transformers 4 an encoder such as BertModel gets the 3D form, the only per-query one it reads there.
+        model: the model itself. Implementation and dtype are taken from it, and it is run on random ids, at most eight
+            times for a new form of mask, at the mask's length up to 128 tokens: whether it takes the mask, and what the
+            mask replaces, is seen, not believed. Weights, modes and random numbers stay.
         ndim: 2, 3 or 4 asks for that form and refuses a keep that does not fit into it.
+        probe: False never runs the model. Then ndim must say which form it takes, and nothing is checked on it.
 
     Returns:
         If keep says nothing about queries and heads, that is, its shape is (batch, 1, 1, k_len): the 2D
         int64 mask (batch, k_len), 1 = keep; a decoder then adds its own causality. Otherwise the additive 4D
         mask (0 and finfo(dtype).min), the one form that is right under both implementations. 3D, where asked
-        for: int64 (batch, q_len, k_len), 1 = keep.
+        for or where it is the only per-query form that the model takes (BertModel in transformers 4): int64
+        (batch, q_len, k_len), 1 = keep.
 
     Raises:
         TypeError: keep is no bool tensor, model no Hugging Face model, or dtype no float dtype.
-        ValueError: arguments that contradict the model, an ndim that cannot say what keep says, or later keys
-            for a model that hides them whatever it is given (GPT-2 under eager in transformers 4); an unknown
+        ValueError: arguments that contradict the model, an ndim that cannot say what keep says, a form that the model
+            does not take or that hides nothing there, or keys for a model that hides them whatever it is given; a model
+            that cannot be run (attn_implementation= and ndim= go on without measuring); an unknown
             attn_implementation; a keep that is empty or does not have 2 to 4 dimensions.
 
     Warns:
-        UserWarning: a 4D mask replaces a decoder's own causality, and keep shows later keys. A prefix is
-            recognised and passes; otherwise put ``masks.causal`` into keep.
+        UserWarning: a 4D mask replaces a model's own causality and its own window, and keep shows later keys, or
+            farther ones. A prefix, and tokens that see each other inside a causal text, pass.
 
     References:
         Lesson 07.
@@ -218,41 +223,30 @@ def to_hf(
     """
     shape = tuple(require_keep(keep).shape)
     keep = as_4d(keep)
-    attn_implementation, dtype, causal = _hf_model(model, attn_implementation, dtype)
+    asked = ndim is not None and attn_implementation is not None
+    attn_implementation, dtype = _hf_model(model, attn_implementation, dtype)
     if ndim not in (None, 2, 3, 4):
         raise ValueError(f"ndim: got {ndim!r}, wanted 2, 3 or 4, or None for the simplest that fits.")
     only_keys = keep.shape[1:3] == (1, 1)
-    if ndim is None:
-        ndim = 2 if only_keys else 3 if model is not None and not causal and transformers_major() < 5 else 4
     if ndim == 2 and not only_keys:
         raise ValueError(
             f"keep: got shape {shape}, which differs per query or head; wanted (batch, 1, 1, k_len) for ndim=2. "
             "A 2D attention_mask is padding only, one value per key. Leave ndim out: a 4D mask can say it."
         )
+    if model is not None:
+        ndim = _ndim_for(model, keep, dtype, ndim, probe, asked)
     if ndim == 3:
         return _to_hf_3d(keep, shape)
-    if ndim == 4 and causal and shows_future(keep):
-        if _keeps_its_own_causality(model):
-            raise ValueError(
-                f"keep: got shape {shape} that lets queries see later keys; {type(model).__name__} under eager in "
-                "transformers 4 hides them whatever its attention_mask says. Load it with attn_implementation='sdpa'."
-            )
-        if not any(part.name == "prefix" for part in recognise(keep)):
-            warnings.warn(
-                f"keep of shape {shape} lets queries see later keys. On a decoder such as {type(model).__name__} "
-                "a 4D mask replaces its own causality, so the future is visible. "
-                "Did you mean keep & masks.causal(q_len, k_len)?",
-                stacklevel=2,
-            )
+    ndim = ndim or (2 if only_keys else 4)
     return keep[:, 0, 0].long() if ndim == 2 else to_additive(keep, dtype, "min")
 
 
-def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype, bool]:
-    """(implementation, dtype, hides the future by itself) of a model, or as asked for, or the defaults."""
+def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None) -> tuple[str, torch.dtype]:
+    """(implementation, dtype) of a model, or as asked for, or the defaults."""
     if model is None:
         attn_implementation = "sdpa" if attn_implementation is None else attn_implementation
         require_attn_implementation(attn_implementation)
-        return attn_implementation, torch.float32 if dtype is None else dtype, False
+        return attn_implementation, torch.float32 if dtype is None else dtype
     if not hasattr(model, "config") or not hasattr(model, "dtype"):
         raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with config and dtype.")
     own = {"attn_implementation": model.config._attn_implementation, "dtype": model.dtype}
@@ -260,7 +254,62 @@ def _hf_model(model, attn_implementation: str | None, dtype: torch.dtype | None)
     for (name, value), asked in zip(own.items(), (attn_implementation, dtype), strict=True):
         if asked is not None and asked != value:
             raise ValueError(f"{name}: got {asked!r}, but the model has {value!r}; leave it out beside a model.")
-    return *own.values(), sees_causally(model)
+    return own["attn_implementation"], own["dtype"]
+
+
+def _ndim_for(model, keep: Tensor, dtype: torch.dtype, ndim: int | None, probe: bool, asked: bool) -> int:
+    """The form in which the model takes keep, after a look at what it does there; 2, 3 or 4."""
+    name, k_len = type(model).__name__, keep.shape[-1]
+    ways_on = "to_hf(keep, attn_implementation=…, ndim=2 or 4) goes on without measuring."
+    if not probe:
+        if ndim is None:
+            raise ValueError(f"model: with probe=False it is not known which masks {name} takes. {ways_on}")
+        return ndim
+    forms = {2: PADDING, 3: Form(3, torch.int64), 4: Form(4, dtype, 0.0, torch.finfo(dtype).min)}
+    wanted = ndim or (2 if keep.shape[1:3] == (1, 1) else 4)
+    seen = observe(model, forms[wanted], k_len)
+    if seen.refusal and wanted == 4 and ndim is None and observe(model, forms[3], k_len).known:
+        wanted, seen = 3, observe(model, forms[3], k_len)
+    if seen.unknown:
+        if asked:
+            return wanted
+        raise ValueError(f"model: what {name} does with a mask is not known: {seen.unknown}. {ways_on}")
+    if seen.refusal or not seen.hides:
+        why = (
+            f"refuses a {wanted}D mask: {seen.refusal}"
+            if seen.refusal
+            else f"hides nothing of what a {wanted}D mask hides"
+        )
+        raise ValueError(f"model: {name} {why}. It takes {takes_in_words(model, k_len)}.")
+    if wanted > 2:
+        _warn_of_what_is_replaced(name, keep, seen, observe(model, PADDING, k_len))
+    return wanted
+
+
+def _warn_of_what_is_replaced(name: str, keep: Tensor, seen: Observation, usual: Observation) -> None:
+    """Refuses keys that the model hides under any mask; warns of those that it would hide under a padding mask."""
+    shape = tuple(keep.shape)
+    stays = [words for words, layer in seen.kinds() if _hidden_by(layer, keep)]
+    if stays:
+        raise ValueError(
+            f"keep: got shape {shape} that lets queries see later or farther keys; {name} hides them whatever its "
+            f"attention_mask says ({', '.join(stays)}). Another attn_implementation may not."
+        )
+    for what, remedy in replaced(keep, usual):
+        sees = "later keys" if what == "causality" else "farther keys"
+        shown = "the future is visible" if what == "causality" else "they are visible"
+        warnings.warn(
+            f"keep of shape {shape} lets queries see {sees}. On a decoder such as {name} a 4D mask replaces its own "
+            f"{what}, so {shown}. Did you mean keep & {remedy}?",
+            stacklevel=4,
+        )
+
+
+def _hidden_by(layer: Layer, keep: Tensor) -> bool:
+    """Whether a layer hides something that keep shows, under the mask that is meant to show it."""
+    q_len, k_len = keep.shape[-2:]
+    rule = layer.rule(k_len)[-q_len:].to(keep.device)
+    return bool((keep & ~rule).any())
 
 
 def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -272,12 +321,6 @@ def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:
             "(batch, q_len, k_len) and no mask per head; transformers 5 does."
         )
     return keep[:, 0].long()
-
-
-def _keeps_its_own_causality(model) -> bool:
-    """Whether a causal triangle lies in the model's buffers and is applied beside any attention_mask."""
-    triangle = any(b.ndim == 4 and b.dtype in (torch.bool, torch.uint8) for b in model.buffers())
-    return triangle and transformers_major() < 5 and model.config._attn_implementation == "eager"
 
 
 def to_flex(keep: Tensor, q_len: int | None = None):

@@ -10,13 +10,15 @@ A new API is one function that returns a ``_Reading``, and its row in ``_READERS
 import html
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from . import patterns
-from ._transformers import require_attn_implementation, sees_causally, transformers_major
+from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
+from ._transformers import require_attn_implementation, transformers_major
 from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
 
 
@@ -49,8 +51,11 @@ class Description:
         read_as: what the API takes the dimensions for.
         polarity: what a value means there.
         keep: what the API really lets through, as bool (batch, heads, q_len, k_len), sizes of 1 where the mask says
-            nothing; None if the API refuses the mask.
+            nothing; None if the API refuses the mask, or if it is not known. Where the layers of a model differ, what
+            at least one of them lets through.
         warnings: what is probably not meant.
+        unknown: why it is not known what a model does with the mask; empty where it is known.
+        layers: (which layers, their keep) where the layers of a model differ.
 
     References:
         Lesson 00, where it is first used.
@@ -62,6 +67,13 @@ class Description:
     polarity: str
     keep: Tensor | None
     warnings: list[Trap] = field(default_factory=list)
+    unknown: str = ""
+    layers: list[tuple[str, Tensor]] = field(default_factory=list)
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known what becomes of the mask: a refusal is known, a model that could not be run is not."""
+        return not self.unknown
 
     @property
     def patterns(self) -> list[patterns.Pattern]:
@@ -81,13 +93,18 @@ class Description:
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
         rows = [("reads", f"{self.given} as {self.read_as}"), ("meaning", self.polarity)]
+        if self.unknown:
+            rows.append(("not known", self.unknown))
         if self.keep is not None:
-            counts, k_len = self.keep.sum(dim=-1), self.keep.shape[-1]
-            low, high = int(counts.min()), int(counts.max())
-            rows.append(("pattern", "; ".join(map(str, self.patterns))))
-            rows.append(("keys per query", f"{low if low == high else f'{low} to {high}'} of {k_len}"))
+            rows.append(("pattern", self._each_layer(lambda keep: "; ".join(map(str, patterns.recognise(keep))))))
+            rows.append(("keys per query", self._each_layer(_counts_in_words)))
             rows.append(("sees nothing", _query_names(self.empty_rows, self.keep.shape)))
         return rows + [("warning " + trap.id, trap.text) for trap in self.warnings]
+
+    def _each_layer(self, words: Callable[[Tensor], str]) -> str:
+        """The words for keep, or for each kind of layer."""
+        assert self.keep is not None
+        return "; ".join(f"{words(keep)} in {names}" for names, keep in self.layers) or words(self.keep)
 
     def __str__(self) -> str:
         return "\n".join([self.api, *(f"  {heading:<15} {text}" for heading, text in self.rows())])
@@ -106,7 +123,13 @@ class Description:
 
 
 def describe(
-    mask, api: str, *, attn_implementation: str = "sdpa", num_heads: int | None = None, model=None
+    mask,
+    api: str,
+    *,
+    attn_implementation: str = "sdpa",
+    num_heads: int | None = None,
+    model=None,
+    probe: bool = True,
 ) -> Description:
     """What ``mask`` will do if it is handed to ``api``: in words, as a small object, with warnings.
 
@@ -118,11 +141,14 @@ def describe(
             ``"additive"`` (added to scores by hand), ``"flex"`` (block_mask of flex_attention).
         attn_implementation: for ``"hf"``: ``"eager"`` or ``"sdpa"``.
         num_heads: for ``"mha"``: unfolds a (batch * num_heads, q_len, k_len) mask.
-        model: for ``"hf"``: the model itself; its implementation is used, and a 4D mask on a decoder is judged.
+        model: for ``"hf"``: the model itself. It is run on random ids, at most eight times for a new form of mask, at
+            the mask's length up to 128 tokens: what it hides by itself, and whether it takes the mask, is seen, not
+            believed. Weights, modes and random numbers stay. A longer window or chunk is said "by its config".
+        probe: False never runs the model; what only a run can tell is then "not known".
 
     Returns:
         ``Description``: keep, patterns, keys_per_query, empty_rows, warnings. A mask that the API refuses is
-        described too, with keep None.
+        described too, with keep None; so is one about which nothing is known, with known False.
 
     Raises:
         TypeError: mask is no tensor (no BlockMask or tensor for ``"flex"``), is nested, or holds complex numbers;
@@ -145,14 +171,17 @@ def describe(
     require_attn_implementation(attn_implementation)
     if api == "mha" and isinstance(mask, dict):
         return _describe_both(mask, num_heads)
-    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads, model=model)
+    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads)
+    if model is not None and api == "hf" and mask.ndim > 1:
+        reading = _seen_in(model, mask, reading, probe)
     keep, traps = reading.keep, reading.traps
     if keep is not None:
         keep = as_4d(keep if keep.ndim > 1 else keep[None])
         traps = [*traps, *_visible_traps(keep, reading.empty_row)]
     label = f"hf ({attn_implementation})" if api == "hf" else api
     mask_words = reading.mask_words or describe_tensor(mask)
-    return Description(label, mask_words, reading.read_as, reading.polarity, keep, traps)
+    parts = (label, mask_words, reading.read_as, reading.polarity, keep, traps)
+    return Description(*parts, reading.unknown, reading.layers)
 
 
 # --- how each API reads ----------------------------------------------------------------------------
@@ -170,6 +199,10 @@ class _Reading(NamedTuple):
     """What becomes of a query that sees nothing; None where that is to be expected."""
     mask_words: str = ""
     """What the mask is, if it is no tensor."""
+    unknown: str = ""
+    """Why it is not known what becomes of the mask."""
+    layers: list[tuple[str, Tensor]] = []  # noqa: RUF012 (a default of a tuple, which nobody changes)
+    """What each kind of layer lets through, where they differ."""
 
 
 _KEEPS, _IGNORES = "True = may attend", "True = ignore"
@@ -258,37 +291,88 @@ def _read_additive(mask, **_) -> _Reading:
     return reading._replace(empty_row=_empty_row(mask, "softmax of -inf only is NaN"))
 
 
-def _read_hf(mask, attn_implementation, model, **_) -> _Reading:
+def _read_hf(mask, attn_implementation, **_) -> _Reading:
     _require_mask(mask, (1, 2, 3, 4))
     if mask.ndim == 1:
         return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
-        return _read_hf_4d(mask, attn_implementation == "sdpa", model)
-    empty_row: str | None = "uniform weights under eager, output 0 under sdpa"
+        return _read_hf_4d(mask, attn_implementation == "sdpa")
+    empty_row = "uniform weights under eager, output 0 under sdpa"
     if mask.ndim == 3:
         if transformers_major() >= 5:
             return _refused(_trap("3D"))
         return _Reading("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], empty_row)
-    keep, read_as = (mask != 0)[:, None, None], "(batch, k_len): padding, the same for every query"
-    if sees_causally(model):
-        keep, read_as = keep.expand(-1, -1, mask.shape[1], -1).tril(), read_as + ", beside the model's own causality"
-        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
-    polarity = "1 = keep; anything that is not 0 counts as 1"
-    return _Reading(read_as, polarity, keep, list(_padding_traps(mask)), empty_row)
+    read_as, polarity = (
+        "(batch, k_len): padding, the same for every query",
+        "1 = keep; anything that is not 0 counts as 1",
+    )
+    return _Reading(read_as, polarity, (mask != 0)[:, None, None], list(_padding_traps(mask)), empty_row)
 
 
-def _read_hf_4d(mask: Tensor, sdpa: bool, model) -> _Reading:
+def _read_hf_4d(mask: Tensor, sdpa: bool) -> _Reading:
     bools = _KEEPS if sdpa else "added to the scores as 0 and 1: nothing is hidden"
     leak = None if sdpa else _trap("4D leak", dtype=str(mask.dtype)[6:])
     reading = _by_dtype(mask, (4,), bools, leak, zero_one="F10", soft="F10")
     if reading.keep is None:
         return _refused(_trap("4D integers"))
-    decoder = model is None or sees_causally(model)
     return reading._replace(
-        read_as=reading.read_as + ("; on a decoder it replaces the model's own causality" if decoder else ""),
-        traps=reading.traps or list(_causality_traps(reading.keep, model)),
+        read_as=reading.read_as + "; on a decoder it replaces the model's own causality",
+        traps=reading.traps or list(_causality_traps(reading.keep)),
         empty_row=_empty_row(mask, "the output is 0" if sdpa else "softmax of -inf only is NaN"),
     )
+
+
+def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
+    """A reading of a mask as this model does it: what was seen replaces what is usual."""
+    name, k_len = type(model).__name__, mask.shape[-1]
+    seen = observe(model, form_of(mask), k_len) if probe else Observation(unknown="it was not run (probe=False)")
+    if seen.refusal:
+        takes = takes_in_words(model, k_len)
+        trap = _trap(
+            "refused", fact={2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], name=name, why=seen.refusal, takes=takes
+        )
+        return _refused(trap, polarity=reading.polarity)
+    visible = mask > HIDDEN_BELOW if mask.ndim == 4 and mask.is_floating_point() else mask != 0
+    visible = visible[:, None, None] if mask.ndim == 2 else visible[:, None] if mask.ndim == 3 else visible
+    try:
+        if seen.unknown:
+            raise ValueError(seen.unknown)
+        layers = seen.keeps(visible)
+    except ValueError as error:
+        return reading._replace(keep=None, unknown=f"{error}. {_WAYS_ON}")
+    keep = reduce(torch.logical_or, (keep for _, keep in layers))
+    usual = observe(model, PADDING, k_len)
+    empty_row = reading.empty_row
+    if mask.ndim == 2 and any(not layer.own.all() for layer in seen.layers):
+        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
+    return _Reading(
+        read_as=_read_as(reading.read_as.split(";")[0], mask.ndim, seen, usual, k_len),
+        polarity=reading.polarity,
+        keep=keep,
+        traps=[*_value_traps(mask), *_model_traps(name, mask, visible, seen, usual)],
+        empty_row=empty_row,
+        layers=layers if len(layers) > 1 else [],
+    )
+
+
+def _read_as(usual_words: str, ndim: int, seen: Observation, usual: Observation, k_len: int) -> str:
+    """What the model takes the dimensions for, and what it adds to the mask."""
+    own = own_in_words(seen, k_len)
+    if ndim == 2:
+        if seen.cross is not None:
+            sees = "sees it too" if seen.cross else "does not see it"
+            usual_words = usual_words.replace("padding", "padding of the encoder")
+            own += f"; the decoder's cross-attention {sees}"
+        queries = any(layer.obeys == "queries" for layer in seen.layers)
+        words = usual_words + (", and hidden as queries too" if queries else "")
+        if seen.mixing:
+            own += "; layers without attention carry " + ("all" if seen.mixing == "everywhere" else "earlier")
+            own += " tokens on" + ("" if seen.hidden_reach else ", but not those that are hidden")
+        return words + own
+    if own:
+        return usual_words + own
+    replaced_words = own_in_words(usual, k_len).removeprefix(", beside ")
+    return usual_words + (f"; it replaces {replaced_words}" if replaced_words else "")
 
 
 def _read_flex(mask, **_) -> _Reading:
@@ -363,6 +447,12 @@ def read_block_mask(block_mask) -> Tensor:
     return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
+_WAYS_ON = (
+    "Without model=, describe says how such a mask is usually read; influence.influence(model, …) measures what "
+    "reaches what on inputs of your own"
+)
+
+
 # --- traps -----------------------------------------------------------------------------------------
 
 #: Every warning: its name here → the fact behind it, as the lessons number them, and its words.
@@ -387,6 +477,11 @@ _TRAPS = {
     "Use repeat_interleave.",
     "two dtypes": "F8: attn_mask and key_padding_mask differ in dtype, which is deprecated and warns. Make both bool.",
     "3D": "F9: transformers 5 does not read a 3D mask (4.57 did). Use conventions.to_hf(keep).",
+    "refused": "{fact}: {name} refuses it: {why}. It takes {takes}.",
+    "ignored": "F10: {name} hides nothing of what this {form} mask hides{layers}. "
+    "Use conventions.to_hf(keep, model=model).",
+    "past attention": "S1.7: {name} has layers without attention, which carry {what} tokens on, hidden ones too.",
+    "window": "G10: A 4D mask replaces the model's own {what}, and here queries see farther. Add & {remedy}.",
     "4D integers": "F10: A 4D integer mask is refused under sdpa, and hides nothing under eager. "
     "Use conventions.to_hf(keep).",
     "4D leak": "F10: A 4D {dtype} mask leaks without a word under eager. Use conventions.to_hf(keep).",
@@ -409,9 +504,9 @@ _TRAPS = {
 }
 
 
-def _trap(name: str, **values) -> Trap:
+def _trap(key: str, **values) -> Trap:
     """A warning of ``_TRAPS``, its gaps filled."""
-    return Trap(*_TRAPS[name].format(**values).split(": ", 1))
+    return Trap(*_TRAPS[key].format(**values).split(": ", 1))
 
 
 def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
@@ -472,11 +567,36 @@ def _padding_traps(mask: Tensor) -> Iterator[Trap]:
             yield _trap("pairs as 2D", pattern="" if irregular else f", {name}", batch=len(mask))
 
 
-def _causality_traps(keep: Tensor, model) -> Iterator[Trap]:
-    """A 4D mask that shows a decoder the future; without a model, one that shows it and is padding only."""
-    if patterns.shows_future(keep) and (_alike(keep, -2) if model is None else sees_causally(model)):
-        who = "This model is a decoder" if model is not None else "If the model is a decoder (GPT-2, Llama)"
-        yield _trap("causality", who=who)
+def _causality_traps(keep: Tensor) -> Iterator[Trap]:
+    """A 4D mask that is padding only: right for an encoder, and on a decoder it shows the future."""
+    if patterns.shows_future(keep) and _alike(keep, -2):
+        yield _trap("causality", who="If the model is a decoder (GPT-2, Llama)")
+
+
+def _value_traps(mask: Tensor) -> Iterator[Trap]:
+    """What the values of an attention_mask alone tell."""
+    if mask.ndim == 2:
+        return _padding_traps(mask)
+    return _float_traps(mask, "F10", "F10") if mask.is_floating_point() else _negative_traps(mask)
+
+
+def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, usual: Observation) -> Iterator[Trap]:
+    """What this model does with this mask, and what is probably not meant."""
+    ignoring = [names for names, layer in seen.kinds() if layer.obeys == "nothing"]
+    if ignoring and not visible.all():
+        zero_one = mask.ndim == 4 and mask.is_floating_point() and bool(((mask == 0) | (mask == 1)).all())
+        if not zero_one:  # of which the values say the same
+            yield _trap("ignored", name=name, form=form_of(mask), layers=_where(ignoring, seen))
+    if seen.hidden_reach:
+        yield _trap("past attention", name=name, what="all" if seen.mixing == "everywhere" else "earlier")
+    shown = reduce(torch.logical_or, (keep for _, keep in seen.keeps(visible)))
+    for what, remedy in replaced(shown, usual) if mask.ndim > 2 else ():
+        trap = "causality" if what == "causality" else "window"
+        yield _trap(trap, who="This model is a decoder", what=what, remedy=remedy)
+
+
+def _where(names: list[str], seen: Observation) -> str:
+    return "" if len(names) == len(seen.kinds()) else f" in {', '.join(names)}"
 
 
 def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
@@ -505,6 +625,12 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
 
 
 # --- words -----------------------------------------------------------------------------------------
+
+
+def _counts_in_words(keep: Tensor) -> str:
+    counts, k_len = keep.sum(dim=-1), keep.shape[-1]
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low if low == high else f'{low} to {high}'} of {k_len}"
 
 
 def _alike(values: Tensor, dim: int) -> bool:

@@ -9,8 +9,8 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from .. import conventions, masks, models, text
-from .._transformers import sees_causally
+from .. import conventions, models, text
+from .._observe import PADDING, observe
 from .._validation import require_count, require_keep_for
 from ._base import with_picture
 from .headgrid import HeadGrid
@@ -203,8 +203,8 @@ class _Reading:
     def show_mask(self, keep: Tensor, grid: HeadGrid) -> str:
         """Runs the model with keep (tokens, tokens), puts its weights into the grid, says how far its output moved."""
         nothing_hidden = bool(keep.all())
-        if sees_causally(self.model):
-            keep = keep & masks.causal(len(keep))
+        for _, layer in observe(self.model, PADDING, len(keep)).kinds():
+            keep = keep & layer.rule(len(keep))  # what the model hides by itself stays hidden
         masked = self.result if nothing_hidden else _run(self.model, self.input_ids, keep)
         grid.update(self.weights, _weights(masked), self.tokens, keep=keep)
         return self._moved(_output(masked), _output(self.result))

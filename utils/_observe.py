@@ -1,0 +1,563 @@
+"""Sees what a Hugging Face model does with a mask, by running it once on a few short random texts.
+
+The config of a model says what was meant. What every attention layer really lets through is seen at the softmax and
+at scaled_dot_product_attention, which each of them calls; and tokens are changed, to see whether outputs move that no
+attention explains: state-space layers, Fourier transforms and convolutions take no mask.
+"""
+
+import inspect
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import masks, patterns
+from ._validation import HIDDEN_BELOW
+
+#: A text as long as the mask, up to this. Windows and chunks that are longer show in the config only.
+LONGEST = 128
+#: A text has at least so many tokens, so that a shorter mask is told from a window.
+SHORTEST = 8
+
+
+class Form(NamedTuple):
+    """What a mask looks like to a model: how many dimensions, which dtype, and which two values."""
+
+    ndim: int
+    dtype: torch.dtype
+    visible: float = 1
+    """The value of what is to be seen."""
+    hidden: float = 0
+    """The value of what is to be hidden."""
+
+    def __str__(self) -> str:
+        kind = (
+            "additive" if self.dtype.is_floating_point and self.hidden < 0 else str(self.dtype).removeprefix("torch.")
+        )
+        return f"{self.ndim}D {kind}"
+
+
+#: The mask of a tokenizer.
+PADDING = Form(2, torch.int64)
+
+
+class Layer(NamedTuple):
+    """What one attention layer lets through.
+
+    Attributes:
+        own: bool (length, length), True = may attend: what it hides by itself, under a mask that hides nothing.
+        obeys: what it hides of a mask: "keys", which is what the mask says; "queries" too, where the same positions are
+            hidden as keys; "nothing"; or "" if it does something else.
+        by_config: ("sliding window" or "chunks", keys) if the config says so of this layer, and a text of this length
+            could not show it. Else None.
+    """
+
+    own: Tensor
+    obeys: str
+    by_config: tuple[str, int] | None = None
+
+    def like(self, other: "Layer") -> bool:
+        """Whether another layer does the same."""
+        return self[1:] == other[1:] and torch.equal(self.own, other.own)
+
+    def rule(self, length: int) -> Tensor:
+        """bool (length, length): what it lets through under a mask that hides nothing.
+
+        Raises:
+            ValueError: the text was shorter, and what it showed follows no pattern that could be continued.
+        """
+        if length <= len(self.own):
+            return self.own[:length, :length]
+        pattern = patterns.recognise(self.own)[0]
+        if pattern.name not in _RULES:
+            raise ValueError(
+                f"it is not known how a layer that lets through {pattern} goes on after {len(self.own)} keys"
+            )
+        rule = _RULES[pattern.name](length, **pattern.parameters)
+        if self.by_config and self.by_config[1] < length:
+            name, size = self.by_config
+            narrow = masks.sliding_window(length, size) if name == "sliding window" else _chunks(length, [[size]], True)
+            rule = rule & (narrow if pattern.name == "causal" else narrow | narrow.T)
+        return rule
+
+
+class Observation(NamedTuple):
+    """What a model did with masks of one form.
+
+    Attributes:
+        layers: one for each self-attention, in the order in which they ran; of an encoder-decoder, the encoder's.
+        mixing: "causal" or "everywhere" if outputs move though their attention does not reach what was changed: other
+            layers, without attention, carry earlier tokens on, or all of them. Else "".
+        hidden_reach: whether tokens that the mask hides move the outputs of others all the same, past the attention.
+        cross: whether cross-attention sees the mask; None if there is none.
+        refusal: what the model said if it takes no mask of this form, though it runs without one.
+        unknown: why nothing can be said.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    mixing: str = ""
+    hidden_reach: bool = False
+    cross: bool | None = None
+    refusal: str = ""
+    unknown: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether enough was seen to say what a mask of this form does."""
+        return not self.unknown and not self.refusal
+
+    @property
+    def hides(self) -> bool:
+        """Whether every layer hides what a mask of this form hides."""
+        return not self.hidden_reach and all(layer.obeys != "nothing" for layer in self.layers)
+
+    def kinds(self) -> list[tuple[str, Layer]]:
+        """The attention layers, those that do the same together: ("layers 0, 2", what they do)."""
+        kinds: list[tuple[list[int], Layer]] = []
+        for number, layer in enumerate(self.layers):
+            same = [numbers for numbers, other in kinds if layer.like(other)]
+            if same:
+                same[0].append(number)
+            else:
+                kinds.append(([number], layer))
+        return [(_names(numbers), layer) for numbers, layer in kinds]
+
+    def keeps(self, visible: Tensor) -> list[tuple[str, Tensor]]:
+        """What each kind of layer lets through under a mask; where there is no attention, what reaches what.
+
+        Args:
+            visible: bool (batch, heads, q_len or 1, k_len), True where the mask says so.
+
+        Returns:
+            (which layers, bool of the same sizes), q_len full where a layer has a rule of its own.
+
+        Raises:
+            ValueError: the text was shorter than k_len, and a layer follows no pattern that could be continued.
+        """
+        k_len = visible.shape[-1]
+        q_len = k_len if visible.shape[-2] == 1 else visible.shape[-2]
+        keeps = [
+            (names, _under(visible, layer.rule(k_len)[k_len - q_len :].to(visible.device), layer.obeys))
+            for names, layer in self.kinds()
+        ]
+        if self.mixing:
+            carried = masks.full(k_len) if self.mixing == "everywhere" else masks.causal(k_len)
+            carried = carried[k_len - q_len :].to(visible.device)
+            carried = carried[None, None] if self.hidden_reach else carried & visible
+            keeps.append(("layers without attention", carried))
+        return keeps
+
+
+def _names(numbers: list[int]) -> str:
+    few = ", ".join(map(str, numbers[:6])) + (", …" if len(numbers) > 6 else "")
+    return f"layer {few}" if len(numbers) == 1 else f"layers {few}"
+
+
+def form_of(attention_mask: Tensor) -> Form:
+    """The form of a mask: what its values are, and which of them hides."""
+    dtype, ndim = attention_mask.dtype, attention_mask.ndim
+    if dtype == torch.bool:
+        return Form(ndim, dtype, True, False)
+    low, high = (value.item() for value in attention_mask.aminmax())
+    if math.isnan(low):
+        low, high = (value.item() for value in attention_mask.nan_to_num(0.0, -1.0, -torch.inf).aminmax())
+    if ndim == 4 and dtype.is_floating_point:  # added to the scores, as 0 and a fill, or by mistake as 1 and 0
+        return Form(4, dtype, max(high, 0.0), low if low < 0 else 0.0 if high > 0 else torch.finfo(dtype).min)
+    return Form(ndim, dtype, high if high > 0 else max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
+
+
+def observe(model: Any, form: Form, length: int) -> Observation:
+    """What ``model`` does with masks of a form, at a length.
+
+    Args:
+        model: a Hugging Face model. It is not changed; at most four calls, each of eight texts, and none if the same
+            was asked before.
+        form: what the mask looks like.
+        length: tokens of the mask; texts have as many, but at least 8 and at most 128.
+
+    Returns:
+        What was seen, or why nothing was.
+    """
+    length = min(max(length, SHORTEST), LONGEST)
+    known = _KNOWN.setdefault(model, {})
+    key = (form, length, _fingerprint(model))
+    if key not in known:
+        known[key] = _observe(model, form, length)
+    return known[key]
+
+
+#: What was seen of each model that is still in use.
+_KNOWN: WeakKeyDictionary[Any, dict] = WeakKeyDictionary()
+
+
+def _fingerprint(model: Any) -> tuple:
+    """What may be changed on a model after it was loaded, and changes what it does with a mask."""
+    flags = tuple(getattr(module, "is_causal", None) for module in model.modules())
+    return json.dumps(model.config.to_dict(), default=str, sort_keys=True), model.config._attn_implementation, flags
+
+
+def _observe(model: Any, form: Form, length: int) -> Observation:
+    parameters = inspect.signature(model.forward).parameters
+    if "input_ids" not in parameters:
+        wanted = getattr(model, "main_input_name", None) or next(iter(parameters), "nothing")
+        return Observation(unknown=f"{type(model).__name__} takes {wanted}, not input_ids, so there is no text to try")
+    if "attention_mask" not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return Observation(refusal=f"{type(model).__name__} takes no attention_mask")
+    try:
+        texts = _Texts(model, form, length)
+        return _seen(texts, *texts.run(texts.attention_mask))
+    except Exception as error:
+        refusal = _in_a_line(error)
+    try:
+        texts.run(None)
+    except Exception as error:
+        return Observation(unknown=f"{type(model).__name__} does not run on input_ids alone: {_in_a_line(error)}")
+    if form.ndim == 4 and "position_ids" in parameters:
+        try:
+            texts.run(texts.attention_mask, position_ids=torch.arange(length, device=model.device)[None])
+            refusal = "it counts positions by its attention_mask, so a 4D one needs position_ids= beside it"
+        except Exception:  # the first error says more
+            pass
+    return Observation(refusal=refusal)
+
+
+def _in_a_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+
+
+# --- the texts ---------------------------------------------------------------------------------------
+
+
+class _Texts:
+    """Eight texts: four under a mask that hides nothing, four under masks that do.
+
+    In each four, the first is compared with the others, in which tokens are changed.
+    """
+
+    def __init__(self, model: Any, form: Form, length: int):
+        self.model, self.form, self.length = model, form, length
+        generator = torch.Generator().manual_seed(0)
+        usual = self._usual_ids(generator)
+        first, second = (usual[torch.arange(length + n) % len(usual)][n:] for n in (0, 1))
+        #: bool (8, length): which tokens of a text are others than in the one that it is compared with.
+        self.changed = torch.zeros(8, length, dtype=torch.bool)
+        for text, token in ((1, -1), (2, 0), (3, length // 2)):
+            self.changed[text, token] = True
+        self.visible = masks.full(length).repeat(8, 1, 1)
+        if form.ndim == 2:
+            few = max(1, length // 4)
+            self.visible[4:6, :, -few:] = False
+            self.visible[6:8, :, :few] = False
+            self.changed[5, -few:] = self.changed[7, :few] = True
+        else:
+            for text in (4, 6):
+                hidden = torch.rand(length, length, generator=generator) < 0.4
+                hidden[:, length // 2] = True  # is changed, and moves nobody but itself
+                self.visible[text : text + 2] = ~hidden | torch.eye(length, dtype=torch.bool)
+            self.changed[[5, 7], length // 2] = True
+        self.ids = torch.where(self.changed, second, first).to(model.device)
+        rows = self.visible[:, 0] if form.ndim == 2 else self.visible[:, None] if form.ndim == 4 else self.visible
+        visible, hidden = (torch.tensor(value, dtype=form.dtype) for value in (form.visible, form.hidden))
+        self.attention_mask = torch.where(rows, visible, hidden).to(model.device)
+
+    def _usual_ids(self, generator: torch.Generator) -> Tensor:
+        """Ids in random order, without those that have a meaning of their own."""
+        size = getattr(_text_config(self.model), "vocab_size", None)
+        size = size or self.model.get_input_embeddings().weight.shape[0]
+        special = set()
+        for name, value in (self.model.config.to_dict() | _text_config(self.model).to_dict()).items():
+            if name.endswith(("_token_id", "_token_index", "_token_ids")):
+                special.update(value if isinstance(value, list) else [value])
+        usual = torch.tensor([number for number in range(min(size, 4096)) if number not in special])
+        return usual[torch.randperm(len(usual), generator=generator)]
+
+    @property
+    def threshold(self) -> float:
+        """Scores below this were hidden."""
+        return max(HIDDEN_BELOW, self.form.hidden / 2) if self.form.hidden < 0 else HIDDEN_BELOW
+
+    def run(self, attention_mask: Tensor | None, **kwargs: Any) -> tuple["_Watch", Tensor | None]:
+        """What the layers let through, and outputs (8, length, features), None if the model gives no such thing."""
+        parameters = inspect.signature(self.model.forward).parameters
+        if attention_mask is not None:
+            kwargs["attention_mask"] = attention_mask
+        if "decoder_input_ids" in parameters:
+            kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
+        watch = _Watch(self.threshold)
+        with _left_alone(self.model), watch:
+            output = self.model(input_ids=self.ids, **kwargs)
+        names = ("encoder_last_hidden_state", "last_hidden_state", "logits", "prediction_logits")
+        candidates = [getattr(output, name, None) for name in names] + [
+            output[0] if isinstance(output, tuple) else None
+        ]
+        shape = (8, self.length)
+        return watch, next(
+            (c for c in candidates if isinstance(c, Tensor) and c.ndim == 3 and c.shape[:2] == shape), None
+        )
+
+
+def _text_config(model: Any) -> Any:
+    """The config of the part that reads text; mostly the config itself."""
+    return model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+
+
+@contextmanager
+def _left_alone(model: nn.Module) -> Iterator[None]:
+    """A run that leaves no trace: without dropout, gradients, warnings, or numbers drawn from torch's generator."""
+    training = [module for module in model.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+class _Watch(TorchDispatchMode):
+    """Notes what every softmax over keys, and every fused attention, lets through: bool (8, queries, keys)."""
+
+    def __init__(self, threshold: float):
+        super().__init__()
+        self.threshold = threshold
+        self.maps: list[Tensor] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = func.__name__.split(".")[0]
+        if name in ("_softmax", "_safe_softmax") and args[0].ndim >= 3 and args[1] in (-1, args[0].ndim - 1):
+            self._note(args[0] > self.threshold)
+        elif name.startswith("_scaled_dot_product") and "backward" not in name:
+            values = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
+            self._note(self._fused(values))
+        return func(*args, **kwargs)
+
+    def _fused(self, values: dict) -> Tensor:
+        query, key = values["query"], values["key"]
+        shape = (query.shape[0], 1, query.shape[-2], key.shape[-2])
+        bias = values.get("attn_mask", values.get("attn_bias"))
+        visible = torch.ones(shape, dtype=torch.bool, device=query.device)
+        if values.get("is_causal"):
+            visible = visible.tril()
+        return visible if bias is None else visible & (bias if bias.dtype == torch.bool else bias > self.threshold)
+
+    def _note(self, visible: Tensor) -> None:
+        if visible.shape[0] != 8 and visible.ndim == 3 and visible.shape[0] % 8 == 0:
+            visible = visible.unflatten(0, (8, -1))  # (texts * heads, queries, keys)
+        if visible.shape[0] == 8:
+            self.maps.append(visible.reshape(8, -1, *visible.shape[-2:]).any(dim=1).cpu())
+
+
+# --- what they show ----------------------------------------------------------------------------------
+
+
+def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
+    length, name = texts.length, type(texts.model).__name__
+    # A learned sink is one more key, after the others, that everybody sees.
+    maps = [m[..., :length] for m in watch.maps if m.shape[1] == length and m.shape[2] in (length, length + 1)]
+    layers = tuple(_layer(visible, texts.visible) for visible in maps)
+    if watch.maps and not layers:
+        return Observation(unknown=f"{name} computes attention in parts, from which it cannot be read")
+    if not all(layer.obeys for layer in layers):
+        return Observation(unknown=f"{name} does something else with a {texts.form} mask than to hide keys")
+    if output is None:
+        return Observation(unknown=f"{name} returns nothing for each token, by which to see what was reached")
+    cross = [m for m in watch.maps if m.shape[1:] == (length - 1, length)]
+    sees_it = all(torch.equal(m, texts.visible[:, :1].expand_as(m)) for m in cross) if cross else None
+    unexplained = _moved(texts, output) & ~_explained(texts, layers)
+    later = torch.arange(length) > texts.changed.int().argmax(dim=1, keepdim=True)
+    mixing = "" if not unexplained.any() else "everywhere" if (unexplained & ~later).any() else "causal"
+    hidden_reach = bool(unexplained[4:].any())
+    sizes = _by_config(texts.model, len(layers), length)
+    layers = tuple(layer._replace(by_config=size) for layer, size in zip(layers, sizes, strict=True))
+    return Observation(layers, mixing, hidden_reach, sees_it)
+
+
+def _layer(seen: Tensor, visible: Tensor) -> Layer:
+    """One layer, from what it let through, and what the masks said: both bool (8, length, length)."""
+    own = seen[:4].any(dim=0)
+    for obeys in ("keys", "queries", "nothing"):
+        expected = _under(visible[4:, None], own, obeys)[:, 0].expand(4, -1, -1)
+        # A query that may see nothing is filled with anything.
+        if torch.equal(seen[4:] & expected.any(dim=-1, keepdim=True), expected):
+            return Layer(own, obeys)
+    return Layer(own, "")
+
+
+def _under(visible: Tensor, own: Tensor, obeys: str) -> Tensor:
+    """What a layer with a rule of its own lets through under a mask."""
+    if obeys == "nothing":
+        return own[None, None]
+    whole = bool(own.all())
+    keep = visible if whole else visible & own
+    if obeys == "queries":
+        real = visible.any(dim=-2)  # (batch, heads, k_len)
+        keep = keep & real[..., -own.shape[-2] :, None]
+    return keep
+
+
+def _explained(texts: _Texts, layers: tuple[Layer, ...]) -> Tensor:
+    """bool (8, length): outputs that the attention layers let the changed tokens reach."""
+    moved = texts.changed.float()
+    for layer in layers:
+        rule = _under(texts.visible[:, None], layer.own, layer.obeys)[:, 0].float()
+        moved = moved + (rule.expand(8, -1, -1) @ moved[..., None])[..., 0]
+    return moved > 0
+
+
+def _moved(texts: _Texts, output: Tensor) -> Tensor:
+    """bool (8, length): outputs that differ by more than rounding from the text that theirs is compared with."""
+    output = output.float().cpu()
+    reference = output[[0, 0, 0, 0, 4, 4, 6, 6]]
+    rounding = 64 * torch.finfo(texts.model.dtype).eps * reference.abs().nan_to_num(0, 0).max()
+    return ((output - reference).abs() > rounding).any(dim=-1)
+
+
+def _by_config(model: Any, layers: int, length: int) -> list[tuple[str, int] | None]:
+    """For each layer the window or chunk that its config speaks of, if a text of this length cannot show it."""
+    config = _text_config(model)
+    kinds = getattr(config, "layer_types", None)
+    sizes = {
+        "sliding_attention": ("sliding window", getattr(config, "sliding_window", None)),
+        "chunked_attention": ("chunks", getattr(config, "attention_chunk_size", None)),
+    }
+    longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
+    if kinds is None or len(kinds) != layers:  # nothing is said of single layers
+        kinds = list(longer)[:1] * layers
+    return [longer.get(kind) for kind in kinds] or [None] * layers
+
+
+def _banded(length: int, back: int, ahead: int) -> Tensor:
+    return masks.full(length).tril(ahead).triu(-back)
+
+
+def _chunks(length: int, sizes: list[list[int]], causal: bool) -> Tensor:
+    same = masks.documents(torch.arange(length) // sizes[0][0])
+    return same.tril() if causal else same
+
+
+_RULES: dict[str, Callable[..., Tensor]] = {
+    "full": masks.full,
+    "causal": lambda length, align: masks.causal(length),
+    "sliding window": masks.sliding_window,
+    "banded": _banded,
+    "documents": _chunks,
+}
+
+
+# --- in words ----------------------------------------------------------------------------------------
+
+
+def own_in_words(seen: Observation, k_len: int) -> str:
+    """ ", beside the model's own causality" or the like; empty if no layer hides anything by itself."""
+    words = [(names, _layer_in_words(layer, k_len)) for names, layer in seen.kinds()]
+    if not any(rule for _, rule in words):
+        return ""
+    if len(words) == 1:
+        return f", beside the model's own {words[0][1]}"
+    return ", beside the model's own " + "; ".join(f"{rule or 'full view'} in {names}" for names, rule in words)
+
+
+def _layer_in_words(layer: Layer, k_len: int) -> str:
+    pattern = patterns.recognise(layer.own)[0]
+    words = {
+        "full": "",
+        "causal": "causality",
+        "sliding window": "causality and window of {window} keys",
+        "banded": "window: {back} back and {ahead} ahead",
+        "documents": f"chunks of {pattern.parameters.get('sizes', [[0]])[0][0]} keys",
+    }
+    rule = words.get(pattern.name, str(pattern)).format(**pattern.parameters)
+    if pattern.name == "documents" and pattern.parameters["causal"]:
+        rule = f"causality and {rule}"
+    if layer.by_config and layer.by_config[1] < k_len:
+        rule += (
+            f"{' and ' if rule else ''}{layer.by_config[0]} of {layer.by_config[1]} keys (by its config, not measured)"
+        )
+    return rule
+
+
+def replaced(visible: Tensor, usual: Observation) -> list[tuple[str, str]]:
+    """What a model hides by itself under a padding mask, and what is to be seen all the same.
+
+    A prefix, or a group of tokens that see each other inside a causal text, is meant: every query sees all earlier keys.
+
+    Args:
+        visible: bool (batch, heads, q_len, k_len), True = may attend, for a mask that replaces the model's own.
+        usual: what the model does under a padding mask.
+
+    Returns:
+        ("causality" or "window of 3 keys in layers 0, 2", the code of what puts it back).
+    """
+    q_len, k_len = visible.shape[-2:]
+    if q_len > k_len:  # where a query is among the keys is not known
+        return []
+    earlier = masks.causal(q_len, k_len).to(visible.device)
+    rows_alike = torch.equal(visible, visible[..., :1, :].expand_as(visible))
+    real = visible.any(dim=-2, keepdim=True)
+    on_purpose = not rows_alike and bool((visible | ~(earlier & real)).all())
+    losses = []
+    for names, layer in usual.kinds():
+        try:
+            shown = visible & ~layer.rule(k_len)[k_len - q_len :].to(visible.device)
+        except ValueError:
+            continue
+        if (shown & ~earlier).any() and not on_purpose:
+            losses.append(("causality", f"masks.causal({_sizes(q_len, k_len)})"))
+        if (shown & earlier).any():
+            where = "" if len(usual.kinds()) == 1 else f" in {names}"
+            losses.append((f"{_reach_in_words(layer)}{where}", _reach_in_code(layer, q_len, k_len)))
+    return list(dict.fromkeys(losses))
+
+
+def _sizes(q_len: int, k_len: int) -> str:
+    return f"{q_len}" if q_len == k_len else f"{q_len}, {k_len}"
+
+
+def _reach(layer: Layer) -> tuple[str, int]:
+    """("window" or "chunks", keys) of a layer that does not see all earlier keys."""
+    name, parameters = patterns.recognise(layer.own)[0]
+    if name == "sliding window":
+        return "window", parameters["window"]
+    if name == "documents":
+        return "chunks", parameters["sizes"][0][0]
+    if name == "banded":
+        return "window", parameters["back"] + 1
+    return layer.by_config or ("pattern", 0)
+
+
+def _reach_in_words(layer: Layer) -> str:
+    name, size = _reach(layer)
+    words = f"{name} of {size} keys" if size else name
+    return words + (", by its config" if layer.by_config else "")
+
+
+def _reach_in_code(layer: Layer, q_len: int, k_len: int) -> str:
+    name, size = _reach(layer)
+    if name == "chunks":
+        return f"masks.documents(torch.arange({k_len}) // {size})"
+    sizes = f"{q_len}, {size}" if q_len == k_len else f"{q_len}, {size}, {k_len}"
+    return f"masks.sliding_window({sizes})" if size else "what it hides by itself"
+
+
+def takes_in_words(model: Any, length: int) -> str:
+    """Which masks a model takes, and hides what they hide, for an error about another one."""
+    forms = {
+        "a 2D mask (batch, k_len) of 1 and 0": PADDING,
+        "a 4D additive one": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
+        "a 4D bool one": Form(4, torch.bool, True, False),
+        "a 3D one (batch, q_len, k_len) of 1 and 0": Form(3, torch.int64),
+    }
+    seen = {words: observe(model, form, length) for words, form in forms.items()}
+    taken = [words for words, one in seen.items() if one.known and one.hides]
+    return ", ".join(taken) or "no mask that hides anything"
