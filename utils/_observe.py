@@ -10,7 +10,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import masks, patterns
+from ._transformers import transformers_major
 from ._validation import HIDDEN_BELOW
 
 #: A text as long as the mask, up to this. Windows and chunks that are longer show in the config only.
@@ -185,12 +186,18 @@ def observe(model: Any, form: Form, length: int) -> Observation:
     Returns:
         What was seen, or why nothing was.
     """
-    length = min(max(length, SHORTEST), LONGEST)
+    length = min(max(length, SHORTEST), _longest(model))
     known = _KNOWN.setdefault(model, {})
     key = (form, length, _fingerprint(model))
     if key not in known:
         known[key] = _observe(model, form, length)
     return known[key]
+
+
+def _longest(model: Any) -> int:
+    """Tokens that a text may have: no more than the model has positions for, two of which may be kept for padding."""
+    positions = getattr(_text_config(model), "max_position_embeddings", None)
+    return min(LONGEST, positions - 2) if isinstance(positions, int) and positions >= SHORTEST + 2 else LONGEST
 
 
 #: What was seen of each model that is still in use.
@@ -215,17 +222,27 @@ def _observe(model: Any, form: Form, length: int) -> Observation:
         return _seen(texts, *texts.run(texts.attention_mask))
     except Exception as error:
         refusal = _in_a_line(error)
-    try:
-        texts.run(None)
-    except Exception as error:
-        return Observation(unknown=f"{type(model).__name__} does not run on input_ids alone: {_in_a_line(error)}")
-    if form.ndim == 4 and "position_ids" in parameters:
-        try:
+    if error_without := _error_without_a_mask(model, length):
+        return Observation(unknown=f"{type(model).__name__} does not run on input_ids alone: {error_without}")
+    if "decoder_input_ids" in parameters:
+        refusal += f" (encoder of {length} tokens, decoder of {length - 1})"
+    if form.ndim == 4 and form.dtype.is_floating_point and "position_ids" in parameters:
+        with suppress(Exception):  # the first error says more
             texts.run(texts.attention_mask, position_ids=torch.arange(length, device=model.device)[None])
             refusal = "it counts positions by its attention_mask, so a 4D one needs position_ids= beside it"
-        except Exception:  # the first error says more
-            pass
     return Observation(refusal=refusal)
+
+
+def _error_without_a_mask(model: Any, length: int) -> str:
+    """What the model says to ids alone; empty if it runs."""
+    key = ("without", length, _fingerprint(model))
+    if key not in _KNOWN[model]:
+        try:
+            _Texts(model, PADDING, length).run(None)
+            _KNOWN[model][key] = ""
+        except Exception as error:
+            _KNOWN[model][key] = _in_a_line(error)
+    return _KNOWN[model][key]
 
 
 def _in_a_line(error: Exception) -> str:
@@ -459,13 +476,10 @@ _RULES: dict[str, Callable[..., Tensor]] = {
 
 
 def own_in_words(seen: Observation, k_len: int) -> str:
-    """ ", beside the model's own causality" or the like; empty if no layer hides anything by itself."""
-    words = [(names, _layer_in_words(layer, k_len)) for names, layer in seen.kinds()]
-    if not any(rule for _, rule in words):
-        return ""
-    if len(words) == 1:
-        return f", beside the model's own {words[0][1]}"
-    return ", beside the model's own " + "; ".join(f"{rule or 'full view'} in {names}" for names, rule in words)
+    """ "causality and window of 3 keys in layer 0" or the like; empty if no layer hides anything by itself."""
+    kinds = seen.kinds()
+    rules = [(_layer_in_words(layer, k_len), f" in {names}" if len(kinds) > 1 else "") for names, layer in kinds]
+    return ", ".join(rule + where for rule, where in rules if rule)
 
 
 def _layer_in_words(layer: Layer, k_len: int) -> str:
@@ -487,36 +501,41 @@ def _layer_in_words(layer: Layer, k_len: int) -> str:
     return rule
 
 
-def replaced(visible: Tensor, usual: Observation) -> list[tuple[str, str]]:
-    """What a model hides by itself under a padding mask, and what is to be seen all the same.
+def replaced(visible: Tensor, seen: Observation, usual: Observation) -> list[tuple[str, str]]:
+    """What a model hides by itself under a padding mask, and shows under this one.
 
-    A prefix, or a group of tokens that see each other inside a causal text, is meant: every query sees all earlier keys.
+    A prefix is meant, and so are tokens that see each other inside a causal text: there each query sees all that is
+    earlier.
 
     Args:
-        visible: bool (batch, heads, q_len, k_len), True = may attend, for a mask that replaces the model's own.
-        usual: what the model does under a padding mask.
+        visible: bool (batch, heads, q_len, k_len), True = may attend, as the mask says it.
+        seen: what the model does under such a mask.
+        usual: what it does under a padding mask.
 
     Returns:
-        ("causality" or "window of 3 keys in layers 0, 2", the code of what puts it back).
+        ("causality", or "window of 3 keys in layers 0, 2"; the code of a mask that puts it back).
     """
     q_len, k_len = visible.shape[-2:]
-    if q_len > k_len:  # where a query is among the keys is not known
+    if q_len > k_len or len(seen.layers) != len(usual.layers):  # where a query is among the keys is not known
         return []
     earlier = masks.causal(q_len, k_len).to(visible.device)
     rows_alike = torch.equal(visible, visible[..., :1, :].expand_as(visible))
     real = visible.any(dim=-2, keepdim=True)
     on_purpose = not rows_alike and bool((visible | ~(earlier & real)).all())
-    losses = []
-    for names, layer in usual.kinds():
+    losses, kinds = [], usual.kinds()
+    for names, layer in kinds:
+        under = seen.layers[next(number for number, other in enumerate(usual.layers) if layer.like(other))]
         try:
-            shown = visible & ~layer.rule(k_len)[k_len - q_len :].to(visible.device)
+            own, left = (one.rule(k_len)[k_len - q_len :].to(visible.device) for one in (layer, under))
         except ValueError:
             continue
-        if (shown & ~earlier).any() and not on_purpose:
+        shown, causal = visible & left & ~own, not (own & ~earlier).any()
+        if causal and not on_purpose and (shown & ~earlier).any():
             losses.append(("causality", f"masks.causal({_sizes(q_len, k_len)})"))
-        if (shown & earlier).any():
-            where = "" if len(usual.kinds()) == 1 else f" in {names}"
-            losses.append((f"{_reach_in_words(layer)}{where}", _reach_in_code(layer, q_len, k_len)))
+        if (shown & earlier if causal else shown).any():
+            where = f" in {names}" if len(kinds) > 1 else ""
+            also = ", which narrows the other layers too" if where else ""
+            losses.append((_reach_in_words(layer) + where, _reach_in_code(layer, q_len, k_len) + also))
     return list(dict.fromkeys(losses))
 
 
@@ -546,18 +565,24 @@ def _reach_in_code(layer: Layer, q_len: int, k_len: int) -> str:
     name, size = _reach(layer)
     if name == "chunks":
         return f"masks.documents(torch.arange({k_len}) // {size})"
-    sizes = f"{q_len}, {size}" if q_len == k_len else f"{q_len}, {size}, {k_len}"
-    return f"masks.sliding_window({sizes})" if size else "what it hides by itself"
+    if not size:
+        return "what it hides by itself"
+    window = f"masks.sliding_window({q_len}, {size}{'' if q_len == k_len else f', {k_len}'})"
+    symmetric = patterns.recognise(layer.own)[0].name == "banded" and q_len == k_len
+    return f"({window} | {window}.T)" if symmetric else window
 
 
-def takes_in_words(model: Any, length: int) -> str:
-    """Which masks a model takes, and hides what they hide, for an error about another one."""
+def takes_in_words(model: Any, length: int, refused: int) -> str:
+    """Which masks a model takes, and hides what they hide, where it refused one of so many dimensions."""
     forms = {
         "a 2D mask (batch, k_len) of 1 and 0": PADDING,
         "a 4D additive one": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
         "a 4D bool one": Form(4, torch.bool, True, False),
         "a 3D one (batch, q_len, k_len) of 1 and 0": Form(3, torch.int64),
     }
-    seen = {words: observe(model, form, length) for words, form in forms.items()}
+    ranks = {2, 3, 4} if transformers_major() < 5 else {2, 4}
+    others = {words: form for words, form in forms.items() if form.ndim in ranks - {refused}}
+    seen = {words: observe(model, form, length) for words, form in others.items()}
     taken = [words for words, one in seen.items() if one.known and one.hides]
+    taken += [f"{words}, of which it is not known what it does" for words, one in seen.items() if one.unknown]
     return ", ".join(taken) or "no mask that hides anything"

@@ -12,7 +12,8 @@ import warnings
 import torch
 from torch import Tensor
 
-from ._observe import PADDING, Form, Layer, Observation, observe, replaced, takes_in_words
+from . import patterns
+from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
     HIDDEN_BELOW,
@@ -280,36 +281,29 @@ def _ndim_for(model, keep: Tensor, dtype: torch.dtype, ndim: int | None, probe: 
             if seen.refusal
             else f"hides nothing of what a {wanted}D mask hides"
         )
-        raise ValueError(f"model: {name} {why}. It takes {takes_in_words(model, k_len)}.")
+        raise ValueError(f"model: {name} {why}. It takes {takes_in_words(model, k_len, wanted)}.")
     if wanted > 2:
         _warn_of_what_is_replaced(name, keep, seen, observe(model, PADDING, k_len))
     return wanted
 
 
 def _warn_of_what_is_replaced(name: str, keep: Tensor, seen: Observation, usual: Observation) -> None:
-    """Refuses keys that the model hides under any mask; warns of those that it would hide under a padding mask."""
+    """Refuses later keys that the model hides under any mask; warns of keys that it hides under a padding mask."""
     shape = tuple(keep.shape)
-    stays = [words for words, layer in seen.kinds() if _hidden_by(layer, keep)]
-    if stays:
+    causal = [words for words, layer in seen.kinds() if not patterns.shows_future(layer.own)]
+    if causal and patterns.shows_future(keep):
         raise ValueError(
-            f"keep: got shape {shape} that lets queries see later or farther keys; {name} hides them whatever its "
-            f"attention_mask says ({', '.join(stays)}). Another attn_implementation may not."
+            f"keep: got shape {shape} that lets queries see later keys; {name} hides them whatever its attention_mask "
+            f"says, in {', '.join(causal)}. Under another attn_implementation it may not."
         )
-    for what, remedy in replaced(keep, usual):
-        sees = "later keys" if what == "causality" else "farther keys"
-        shown = "the future is visible" if what == "causality" else "they are visible"
+    for what, remedy in replaced(keep, seen, usual):
+        keys = "later" if what == "causality" else "farther"
+        shown = "the future is" if what == "causality" else "they are"
         warnings.warn(
-            f"keep of shape {shape} lets queries see {sees}. On a decoder such as {name} a 4D mask replaces its own "
-            f"{what}, so {shown}. Did you mean keep & {remedy}?",
+            f"keep of shape {shape} lets queries see {keys} keys. On a model such as {name} a 4D mask replaces its own "
+            f"{what}, so {shown} visible. Did you mean keep & {remedy}?",
             stacklevel=4,
         )
-
-
-def _hidden_by(layer: Layer, keep: Tensor) -> bool:
-    """Whether a layer hides something that keep shows, under the mask that is meant to show it."""
-    q_len, k_len = keep.shape[-2:]
-    rule = layer.rule(k_len)[-q_len:].to(keep.device)
-    return bool((keep & ~rule).any())
 
 
 def _to_hf_3d(keep: Tensor, shape: tuple[int, ...]) -> Tensor:

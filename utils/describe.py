@@ -104,7 +104,7 @@ class Description:
     def _each_layer(self, words: Callable[[Tensor], str]) -> str:
         """The words for keep, or for each kind of layer."""
         assert self.keep is not None
-        return "; ".join(f"{words(keep)} in {names}" for names, keep in self.layers) or words(self.keep)
+        return " / ".join(f"{names}: {words(keep)}" for names, keep in self.layers) or words(self.keep)
 
     def __str__(self) -> str:
         return "\n".join([self.api, *(f"  {heading:<15} {text}" for heading, text in self.rows())])
@@ -177,7 +177,8 @@ def describe(
     keep, traps = reading.keep, reading.traps
     if keep is not None:
         keep = as_4d(keep if keep.ndim > 1 else keep[None])
-        traps = [*traps, *_visible_traps(keep, reading.empty_row)]
+        if not reading.own_queries:
+            traps = [*traps, *_visible_traps(keep, reading.empty_row)]
     label = f"hf ({attn_implementation})" if api == "hf" else api
     mask_words = reading.mask_words or describe_tensor(mask)
     parts = (label, mask_words, reading.read_as, reading.polarity, keep, traps)
@@ -203,6 +204,8 @@ class _Reading(NamedTuple):
     """Why it is not known what becomes of the mask."""
     layers: list[tuple[str, Tensor]] = []  # noqa: RUF012 (a default of a tuple, which nobody changes)
     """What each kind of layer lets through, where they differ."""
+    own_queries: bool = False
+    """Whether the model hides padding as queries too, by itself."""
 
 
 _KEEPS, _IGNORES = "True = may attend", "True = ignore"
@@ -327,7 +330,7 @@ def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
     name, k_len = type(model).__name__, mask.shape[-1]
     seen = observe(model, form_of(mask), k_len) if probe else Observation(unknown="it was not run (probe=False)")
     if seen.refusal:
-        takes = takes_in_words(model, k_len)
+        takes = takes_in_words(model, k_len, mask.ndim)
         trap = _trap(
             "refused", fact={2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], name=name, why=seen.refusal, takes=takes
         )
@@ -339,8 +342,8 @@ def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
             raise ValueError(seen.unknown)
         layers = seen.keeps(visible)
     except ValueError as error:
-        return reading._replace(keep=None, unknown=f"{error}. {_WAYS_ON}")
-    keep = reduce(torch.logical_or, (keep for _, keep in layers))
+        read_as, traps = reading.read_as.split(";")[0], list(_value_traps(mask))
+        return reading._replace(read_as=read_as, keep=None, traps=traps, unknown=f"{error}. {_WAYS_ON}")
     usual = observe(model, PADDING, k_len)
     empty_row = reading.empty_row
     if mask.ndim == 2 and any(not layer.own.all() for layer in seen.layers):
@@ -348,31 +351,32 @@ def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
     return _Reading(
         read_as=_read_as(reading.read_as.split(";")[0], mask.ndim, seen, usual, k_len),
         polarity=reading.polarity,
-        keep=keep,
+        keep=reduce(torch.logical_or, (keep for _, keep in layers)),
         traps=[*_value_traps(mask), *_model_traps(name, mask, visible, seen, usual)],
         empty_row=empty_row,
         layers=layers if len(layers) > 1 else [],
+        own_queries=any(layer.obeys == "queries" for layer in seen.layers),
     )
 
 
 def _read_as(usual_words: str, ndim: int, seen: Observation, usual: Observation, k_len: int) -> str:
     """What the model takes the dimensions for, and what it adds to the mask."""
     own = own_in_words(seen, k_len)
-    if ndim == 2:
-        if seen.cross is not None:
-            sees = "sees it too" if seen.cross else "does not see it"
-            usual_words = usual_words.replace("padding", "padding of the encoder")
-            own += f"; the decoder's cross-attention {sees}"
-        queries = any(layer.obeys == "queries" for layer in seen.layers)
-        words = usual_words + (", and hidden as queries too" if queries else "")
-        if seen.mixing:
-            own += "; layers without attention carry " + ("all" if seen.mixing == "everywhere" else "earlier")
-            own += " tokens on" + ("" if seen.hidden_reach else ", but not those that are hidden")
-        return words + own
-    if own:
-        return usual_words + own
-    replaced_words = own_in_words(usual, k_len).removeprefix(", beside ")
-    return usual_words + (f"; it replaces {replaced_words}" if replaced_words else "")
+    if ndim > 2 and not own:
+        lost = own_in_words(usual, k_len)
+        return usual_words + (f"; it replaces the model's own {lost}" if lost else "")
+    words = usual_words
+    if any(layer.obeys == "queries" for layer in seen.layers):
+        words += ", and hidden as queries too"
+    words += f", beside the model's own {own}" if own else ""
+    if seen.cross is not None:
+        sees = "sees it too" if seen.cross else "does not see it"
+        words = words.replace("padding", "padding of the encoder") + f"; the decoder's cross-attention {sees}"
+    if seen.mixing:
+        what = "all" if seen.mixing == "everywhere" else "earlier"
+        words += f"; layers without attention carry {what} tokens on"
+        words += "" if seen.hidden_reach else ", but not those that are hidden"
+    return words
 
 
 def _read_flex(mask, **_) -> _Reading:
@@ -589,8 +593,7 @@ def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, us
             yield _trap("ignored", name=name, form=form_of(mask), layers=_where(ignoring, seen))
     if seen.hidden_reach:
         yield _trap("past attention", name=name, what="all" if seen.mixing == "everywhere" else "earlier")
-    shown = reduce(torch.logical_or, (keep for _, keep in seen.keeps(visible)))
-    for what, remedy in replaced(shown, usual) if mask.ndim > 2 else ():
+    for what, remedy in replaced(visible, seen, usual) if mask.ndim > 2 else ():
         trap = "causality" if what == "causality" else "window"
         yield _trap(trap, who="This model is a decoder", what=what, remedy=remedy)
 

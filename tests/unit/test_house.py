@@ -26,15 +26,16 @@ EDGES = {
     "patterns": {"_validation", "masks"},
     "text": {"_validation"},
     "models": set(),
-    "describe": {"_transformers", "_validation", "patterns"},
-    "conventions": {"_transformers", "_validation", "describe", "patterns"},
+    "_observe": {"_transformers", "_validation", "masks", "patterns"},
+    "describe": {"_observe", "_transformers", "_validation", "patterns"},
+    "conventions": {"_observe", "_transformers", "_validation", "describe", "patterns"},
     "attention": {"_validation", "conventions"},
     "influence": {"_validation", "patterns", "text"},
     "checks": {"masks"},
     "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
     "widgets": {"_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
-    "widgets.explorer": {"_transformers", "_validation", "conventions", "masks", "models", "text"},
+    "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
     "utils": set(),
 }
 #: What a module may import at its top; the rest waits until it is used.

@@ -1,0 +1,358 @@
+"""What is said of a mask in a model is what the model does: it was run. Compared with what influence measures."""
+
+import copy
+import warnings
+from functools import cache
+
+import pytest
+import torch
+
+from tests.support import tiny
+from utils import conventions, masks
+from utils._observe import LONGEST, PADDING, Form, observe
+from utils.conventions import describe, to_hf
+from utils.influence import influence, reach
+
+DOCUMENTS = masks.documents([0] * 4 + [1] * 4)
+PADDED = torch.tensor([[1] * 6 + [0] * 2])
+ONES = torch.ones(1, 8, dtype=torch.long)
+CAUSAL = masks.causal(8)
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+SHARED = {"vocab_size": 99, "initializer_range": 0.4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+ENCODER_DECODER = {"encoder_layers": 1, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2}
+GROUPED = {"num_key_value_heads": 1, "head_dim": 16}
+#: Each model: its class, and its config beside SHARED.
+MODELS = {
+    "CLIPText": ("CLIPTextModel", SIZES),
+    "Bloom": ("BloomModel", {"hidden_size": 32, "n_layer": 2, "n_head": 2}),
+    "MPT": ("MptModel", {"d_model": 32, "n_layers": 2, "n_heads": 2}),
+    "CodeGen": ("CodeGenModel", {"n_embd": 32, "n_layer": 2, "n_head": 2, "rotary_dim": 8}),
+    "XGLM": ("XGLMModel", {"d_model": 32, "num_layers": 2, "attention_heads": 2, "ffn_dim": 48}),
+    "OpenAI-GPT": ("OpenAIGPTModel", {"n_embd": 32, "n_layer": 2, "n_head": 2}),
+    "BERT": ("BertModel", SIZES),
+    "BERT head": ("BertLMHeadModel", SIZES),
+    "BERT decoder": ("BertLMHeadModel", {**SIZES, "is_decoder": True}),
+    "Llama": ("LlamaModel", {**SIZES, **GROUPED}),
+    "BART": ("BartModel", {"d_model": 32, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, **ENCODER_DECODER}),
+    "T5": ("T5Model", {"d_model": 32, "num_layers": 1, "num_heads": 2, "d_ff": 48, "d_kv": 16}),
+    "Mistral": ("MistralModel", {**SIZES, **GROUPED, "sliding_window": 3}),
+    "Mistral 200": ("MistralModel", {**SIZES, **GROUPED, "sliding_window": 150}),
+    "Starcoder2": ("Starcoder2Model", {**SIZES, "num_key_value_heads": 1, "sliding_window": 3}),
+    "Cohere2": ("Cohere2Model", {**SIZES, **GROUPED, "sliding_window": 3}),
+    "Gemma 2": ("Gemma2Model", {**SIZES, **GROUPED, "sliding_window": 3, "query_pre_attn_scalar": 16}),
+    "Gemma 3": ("Gemma3TextModel", {**SIZES, **GROUPED, "sliding_window": 3, "query_pre_attn_scalar": 16}),
+    "ModernBERT": ("ModernBertModel", {**SIZES, "local_attention": 4, "cls_token_id": 1, "sep_token_id": 2}),
+    "GPT-Neo": (
+        "GPTNeoModel",
+        {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]],
+         "window_size": 3},
+    ),
+    "DeBERTa": ("DebertaModel", SIZES),
+    "DeBERTa-v2": ("DebertaV2Model", SIZES),
+    "OPT": (
+        "OPTModel",
+        {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 48, "word_embed_proj_dim": 32},
+    ),
+    "Mamba": ("MambaModel", {"hidden_size": 32, "num_hidden_layers": 2}),
+    "FNet": ("FNetModel", {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}),
+    "Longformer": ("LongformerModel", {**SIZES, "attention_window": 4}),
+}  # fmt: skip
+
+
+@cache
+def model(name: str, implementation: str | None = None, **changes):
+    import transformers
+
+    class_name, sizes = MODELS[name]
+    model_class = getattr(transformers, class_name)
+    options = {"attn_implementation": implementation} if implementation else {}
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.manual_seed(0)
+        return model_class(model_class.config_class(**{**SHARED, **sizes, **changes, **options})).eval()
+
+
+def warnings_of(description) -> list[str]:
+    return [trap.id for trap in description.warnings]
+
+
+# --- what a model hides by itself --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("implementation", ["eager", None])
+@pytest.mark.parametrize("name", ["CLIPText", "Bloom", "MPT", "CodeGen", "XGLM", "OpenAI-GPT", "BERT decoder"])
+def test_a_causal_model_that_no_flag_tells_of(name, implementation):
+    """openai/CLIP#183, transformers#41750: padding is not all that a query does not see."""
+    description = describe(PADDED, "hf", model=model(name, implementation))
+    assert torch.equal(description.keep, masks.padding(PADDED) & CAUSAL)
+    assert str(description.patterns[0]) == "causal, aligned lower right"
+    assert "the model's own causality" in description.read_as
+    assert (description.known, description.warnings, description.layers) == (True, [], [])
+
+
+@pytest.mark.parametrize("name", ["CLIPText", "XGLM", "BERT decoder", "Llama"])
+def test_a_4d_mask_on_a_causal_model_shows_later_keys(name):
+    with pytest.warns(UserWarning, match=r"lets queries see later keys.*Did you mean keep & masks.causal\(8\)"):
+        attention_mask = to_hf(DOCUMENTS, model=model(name))
+    description = describe(attention_mask, "hf", model=model(name))
+    assert torch.equal(description.keep[0, 0], DOCUMENTS)
+    assert warnings_of(description) == ["F10"]
+    measured = influence(model(name), torch.arange(20, 28), attention_mask=attention_mask)
+    assert (measured[0, 1:4] > 0).all()  # token 0 does see the later tokens of its document
+    to_hf(DOCUMENTS & CAUSAL, model=model(name))  # any warning is an error
+
+
+def test_a_causal_class_that_was_told_not_to_be():
+    """transformers#46077, sentence-transformers#3513."""
+    llama = copy.deepcopy(model("Llama"))
+    assert describe(PADDED, "hf", model=llama).keep.shape == (1, 1, 8, 8)
+    llama.config.is_causal = False
+    description = describe(PADDED, "hf", model=llama)
+    if tiny.V5:  # 4.57 does not read it
+        assert torch.equal(description.keep, masks.padding(PADDED))
+        assert "causality" not in description.read_as
+        to_hf(DOCUMENTS, model=llama)  # no warning: nothing is replaced
+    measured = influence(llama, torch.arange(20, 28), attention_mask=PADDED)
+    assert torch.equal((measured > 0)[:6], reach(description.keep.expand(1, 1, 8, 8))[0][:6])
+    assert describe(PADDED, "hf", model=model("BERT head")).keep.shape == (1, 1, 1, 8)
+
+
+@pytest.mark.parametrize("name", ["BART", "T5"])
+def test_the_mask_of_an_encoder_decoder_is_the_encoders(name):
+    description = describe(PADDED, "hf", model=model(name))
+    assert torch.equal(description.keep, masks.padding(PADDED))
+    assert "padding of the encoder" in description.read_as
+    assert "cross-attention sees it too" in description.read_as
+    assert description.warnings == []
+    with pytest.raises(ValueError, match=rf"{MODELS[name][0]} refuses a 4D mask.*takes a 2D mask"):
+        to_hf(DOCUMENTS, model=model(name))
+
+
+@pytest.mark.parametrize("name", ["Mistral", "Starcoder2", "Gemma 2", "Gemma 3", "Cohere2"])
+def test_a_sliding_window_is_seen(name):
+    """transformers#39408. In Gemma 2 every second layer has it."""
+    window = masks.sliding_window(8, 3)
+    description = describe(ONES, "hf", model=model(name))
+    narrow = description.layers[0][1] if name == "Gemma 2" else description.keep
+    assert torch.equal(narrow[0, 0], window)
+    assert "1 to 3 of 8" in str(description)
+    assert "window of 3 keys" in description.read_as
+    if name == "Gemma 2":
+        assert torch.equal(description.keep[0, 0], CAUSAL)
+        assert [names for names, _ in description.layers] == ["layer 0", "layer 1"]
+    with pytest.warns(UserWarning, match=r"replaces its own window of 3 keys.*keep & masks.sliding_window\(8, 3\)"):
+        attention_mask = to_hf(CAUSAL, model=model(name))
+    assert (influence(model(name), torch.arange(20, 28), attention_mask=attention_mask)[7] > 0).all()
+    replaced = describe(attention_mask, "hf", model=model(name))
+    assert torch.equal(replaced.keep[0, 0], CAUSAL)
+    assert warnings_of(replaced) == ["G10"]
+    to_hf(window, model=model(name))  # any warning is an error
+    assert describe(to_hf(window, model=model(name)), "hf", model=model(name)).warnings == []
+
+
+def test_a_window_on_both_sides():
+    description = describe(ONES, "hf", model=model("ModernBERT"))
+    band = masks.sliding_window(8, 3) | masks.sliding_window(8, 3).T
+    assert torch.equal(description.layers[1][1][0, 0], band)
+    assert description.layers[0][1].all()
+    with pytest.warns(UserWarning, match=r"farther keys.*masks.sliding_window\(8, 3\) \| masks.sliding_window"):
+        to_hf(DOCUMENTS | CAUSAL, model=model("ModernBERT"))
+
+
+def test_a_window_longer_than_a_text_is_said_by_the_config():
+    long = torch.ones(1, 200, dtype=torch.long)
+    mistral = model("Mistral 200")
+    description = describe(long, "hf", model=mistral)
+    assert torch.equal(description.keep[0, 0], masks.sliding_window(200, 150))
+    assert "sliding window of 150 keys (by its config, not measured)" in description.read_as
+    assert "config" not in describe(long[:, :140], "hf", model=mistral).read_as
+    measured = observe(model("Mistral"), PADDING, 200)  # a short window is measured, and goes on
+    assert all(len(layer.own) == LONGEST for layer in measured.layers)
+    assert torch.equal(describe(long, "hf", model=model("Mistral")).keep[0, 0], masks.sliding_window(200, 3))
+
+
+# --- forms that a model does not take ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["DeBERTa", "DeBERTa-v2", "OPT", "Bloom"])
+def test_a_form_that_a_model_cannot_take_is_refused_by_name(name):
+    """transformers#35290: it crashed deep inside the model."""
+    subject = model(name)
+    with pytest.raises(ValueError, match=rf"{MODELS[name][0]} refuses a 4D mask.*It takes a 2D mask \(batch, k_len\)"):
+        to_hf(DOCUMENTS & CAUSAL, model=subject)
+    attention_mask = conventions.to_additive((DOCUMENTS & CAUSAL)[None, None])
+    description = describe(attention_mask, "hf", model=subject)
+    assert (description.keep, description.known, warnings_of(description)) == (None, True, ["F10"])
+    assert f"{MODELS[name][0]} refuses it" in description.warnings[0].text
+    with pytest.raises((RuntimeError, ValueError, IndexError)), torch.no_grad():
+        subject(torch.arange(20, 28)[None], attention_mask=attention_mask)
+    if name == "OPT":
+        assert "needs position_ids=" in description.warnings[0].text
+        positions = torch.arange(8)[None]
+        subject(torch.arange(20, 28)[None], attention_mask=attention_mask, position_ids=positions)
+
+
+def test_a_model_that_hides_padding_as_queries_too():
+    description = describe(PADDED, "hf", model=model("DeBERTa-v2"))
+    real = masks.padding(PADDED)
+    assert torch.equal(description.keep, real & real.transpose(-1, -2))
+    assert "hidden as queries too" in description.read_as
+    assert description.warnings == []
+    assert to_hf(real, model=model("DeBERTa-v2")).tolist() == PADDED.tolist()
+
+
+def test_a_model_that_stays_causal_under_a_4d_mask():
+    neo = model("GPT-Neo", "eager")
+    with pytest.raises(ValueError, match="GPTNeoModel hides them whatever its attention_mask says"):
+        to_hf(DOCUMENTS, model=neo)
+    attention_mask = to_hf(DOCUMENTS & CAUSAL, model=neo)
+    description = describe(attention_mask, "hf", model=neo)
+    assert torch.equal(description.layers[0][1][0, 0], DOCUMENTS & CAUSAL)
+    assert torch.equal(description.layers[1][1][0, 0], DOCUMENTS & masks.sliding_window(8, 3))
+    assert description.warnings == []
+
+
+def test_layers_without_attention():
+    mamba, fnet = (describe(PADDED, "hf", model=model(name)) for name in ("Mamba", "FNet"))
+    assert torch.equal(mamba.keep, masks.padding(PADDED) & CAUSAL)
+    assert "layers without attention carry earlier tokens on" in mamba.read_as
+    assert fnet.keep.all()
+    assert warnings_of(fnet) == ["S1.7"]
+    measured = influence(model("FNet"), torch.arange(20, 28), attention_mask=PADDED)
+    assert (measured > 0).all()  # the Fourier transform mixes padding in
+    with pytest.raises(ValueError, match="FNetModel hides nothing of what a 2D mask hides"):
+        to_hf(masks.padding(PADDED), model=model("FNet"))
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("name", ["BERT", "Llama"])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.long, torch.float])
+def test_a_4d_mask_of_zeros_and_ones_is_tried_too(name, implementation, dtype):
+    attention_mask = (DOCUMENTS & CAUSAL)[None, None].to(dtype)
+    description = describe(attention_mask, "hf", model=model(name, implementation))
+    if not tiny.V5 and name == "BERT":
+        assert description.keep is None
+    elif dtype == torch.bool and implementation == "sdpa":
+        assert torch.equal(description.keep[0, 0], DOCUMENTS & CAUSAL)
+        assert description.warnings == []
+    elif dtype == torch.long and implementation == "sdpa":
+        assert description.keep is None
+    else:
+        assert description.keep.all()
+        assert "F10" in warnings_of(description)
+
+
+# --- what is meant is not warned of ------------------------------------------------------------------
+
+
+def test_a_prefix_and_tokens_that_see_each_other_are_meant():
+    """transformers#39389: the tokens of an image see each other inside a causal text."""
+    image = torch.tensor([0, 0, 1, 1, 1, 0, 0, 0]).bool()
+    for keep, name in ((masks.prefix(8, 3), "prefix"), (CAUSAL | (image[:, None] & image), "irregular")):
+        attention_mask = to_hf(keep, model=model("Llama"))
+        description = describe(attention_mask, "hf", model=model("Llama"))
+        assert description.patterns[0].name == name
+        assert description.warnings == []
+
+
+# --- how it is measured ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Mistral", "OPT", "DeBERTa-v2", "BART", "Longformer", "FNet"])
+def test_at_most_eight_forwards_and_then_none(name):
+    subject, calls = copy.deepcopy(model(name)), []
+    subject.register_forward_pre_hook(lambda *_: calls.append(1))
+    additive = conventions.to_additive((DOCUMENTS & CAUSAL)[None, None])
+    for attention_mask in (PADDED, additive, additive[:, 0].bool().long()):
+        calls.clear()
+        first = describe(attention_mask, "hf", model=subject)
+        assert len(calls) <= 8
+        calls.clear()
+        again = describe(attention_mask, "hf", model=subject)
+        assert (calls, str(again)) == ([], str(first))
+
+
+def test_the_state_of_a_model_stays():
+    subject = copy.deepcopy(model("BERT", hidden_dropout_prob=0.5)).train()
+    subject.encoder.layer[0].eval()
+    before = {name: value.clone() for name, value in subject.state_dict().items()}
+    modes, seed = [module.training for module in subject.modules()], torch.random.get_rng_state()
+    description = describe(PADDED, "hf", model=subject)
+    assert torch.equal(description.keep, masks.padding(PADDED))
+    assert all(torch.equal(value, before[name]) for name, value in subject.state_dict().items())
+    assert [module.training for module in subject.modules()] == modes
+    assert torch.equal(torch.random.get_rng_state(), seed)
+    assert all(parameter.grad is None for parameter in subject.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_in_half_precision(dtype):
+    subject = copy.deepcopy(model("Mistral")).to(dtype)
+    assert torch.equal(describe(ONES, "hf", model=subject).keep[0, 0], masks.sliding_window(8, 3))
+    assert to_hf(masks.sliding_window(8, 3), model=subject).dtype == dtype
+
+
+def test_with_a_cache_there_are_fewer_queries_than_keys():
+    with pytest.warns(UserWarning, match=r"masks.sliding_window\(2, 3, 8\)"):
+        attention_mask = to_hf(masks.causal(2, 8), model=model("Mistral"))
+    description = describe(attention_mask, "hf", model=model("Mistral"))
+    assert torch.equal(description.keep[0, 0], masks.causal(2, 8))
+    assert warnings_of(description) == ["G10"]
+
+
+# --- what is not known -------------------------------------------------------------------------------
+
+
+def test_a_model_that_cannot_be_run_is_not_guessed():
+    import transformers
+
+    vit = transformers.ViTModel(transformers.ViTConfig(**SIZES, image_size=16, patch_size=8)).eval()
+    description = describe(PADDED, "hf", model=vit)
+    assert (description.known, description.keep, description.patterns) == (False, None, [])
+    assert "ViTModel takes pixel_values, not input_ids" in description.unknown
+    assert "not known" in str(description)
+    assert "Without model=" in str(description)
+    for keep in (DOCUMENTS, masks.padding(PADDED)):
+        with pytest.raises(ValueError, match=r"ViTModel takes pixel_values.*attn_implementation=…, ndim="):
+            to_hf(keep, model=vit)
+        assert to_hf(keep, "sdpa", model=vit, ndim=4).shape[-2:] == keep.shape[-2:]
+
+
+def test_attention_that_cannot_be_seen_is_not_guessed():
+    """Longformer computes it in blocks along a diagonal."""
+    description = describe(PADDED, "hf", model=model("Longformer"))
+    assert (description.known, description.keep) == (False, None)
+    assert "computes attention in parts" in description.unknown
+
+
+def test_nothing_runs_without_a_probe():
+    subject, calls = copy.deepcopy(model("Llama")), []
+    subject.register_forward_pre_hook(lambda *_: calls.append(1))
+    description = describe(PADDED, "hf", model=subject, probe=False)
+    assert (description.known, description.keep) == (False, None)
+    with pytest.raises(ValueError, match="with probe=False it is not known which masks LlamaModel takes"):
+        to_hf(DOCUMENTS, model=subject, probe=False)
+    assert torch.equal(to_hf(DOCUMENTS, model=subject, probe=False, ndim=4), to_hf(DOCUMENTS, "sdpa"))
+    assert calls == []
+
+
+def test_a_form_is_what_its_values_are():
+    minimum = torch.finfo(torch.float32).min
+    from utils._observe import form_of
+
+    assert form_of(PADDED) == PADDING
+    assert form_of(DOCUMENTS[None, None]) == Form(4, torch.bool, True, False)
+    assert form_of(to_hf(DOCUMENTS)) == Form(4, torch.float32, 0.0, minimum)
+    assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, 0.0, minimum)
+    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, -100.0)
+    assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
+    assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
+
+
+def test_a_mask_may_be_longer_than_a_model_has_positions():
+    """The patterns go on; the model itself is run on what it can take."""
+    ones = torch.ones(1, 60, dtype=torch.long)
+    for implementation in ("eager", "sdpa"):
+        short = model("CLIPText", implementation, max_position_embeddings=16)
+        assert torch.equal(describe(ones, "hf", model=short).keep[0, 0], masks.causal(60))
