@@ -65,6 +65,7 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 2,
     "decoder_start_token_id": 1,
     **dict.fromkeys(("dropout", "attention_dropout", "dropout_rate"), 0.0),
+    "attention_multiplier": 0.25,  # what others divide by, the root of the head size
     "use_cache": False,
 }
 #: What a configuration calls its number of layers.
@@ -97,6 +98,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "qwen4_exp_text": {
         "indexer_n_heads": 2, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 64, "indexer_compress_ratio": 4,
     },
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "reformer": {
         "axial_pos_shape": [8, 16], "axial_pos_embds_dim": [16, 16], "attn_layers": ["local", "lsh"],
         "local_attn_chunk_length": 4, "lsh_attn_chunk_length": 4, "num_buckets": 2, "hash_seed": 0,
