@@ -32,7 +32,7 @@ OLD        := 4.57
 VENV_OLD   := $(VENV)-$(OLD)
 # The newest of everything, for the monthly job: what the lessons claim is bound to versions.
 VENV_NEW   := $(VENV)-newest
-OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py story_gpt2.py bert_table.py) \
+OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py observe.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
 .PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides site publish lint models \

@@ -20,10 +20,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import masks, patterns
 from ._transformers import transformers_major
-from ._validation import HIDDEN_BELOW
 
 #: A text as long as the mask, up to this. Windows and chunks that are longer show in the config only.
 LONGEST = 128
+#: Scores stay above this, and what models add to hide a key lies below it.
+LOWEST_SCORE = -1e3
 #: A text has at least so many tokens, so that a shorter mask is told from a window.
 SHORTEST = 8
 
@@ -170,7 +171,8 @@ def form_of(attention_mask: Tensor) -> Form:
     if math.isnan(low):
         low, high = (value.item() for value in attention_mask.nan_to_num(0.0, -1.0, -torch.inf).aminmax())
     if ndim == 4 and dtype.is_floating_point:  # added to the scores, as 0 and a fill, or by mistake as 1 and 0
-        return Form(4, dtype, max(high, 0.0), low if low < 0 else 0.0 if high > 0 else torch.finfo(dtype).min)
+        usual = torch.finfo(dtype).min  # mild fills are added just so, but are harder to tell from a score
+        return Form(4, dtype, max(high, 0.0), low if low < LOWEST_SCORE else 0.0 if low == 0 < high else usual)
     return Form(ndim, dtype, high if high > 0 else max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
 
 
@@ -296,11 +298,6 @@ class _Texts:
         usual = torch.tensor([number for number in range(min(size, 4096)) if number not in special])
         return usual[torch.randperm(len(usual), generator=generator)]
 
-    @property
-    def threshold(self) -> float:
-        """Scores below this were hidden."""
-        return max(HIDDEN_BELOW, self.form.hidden / 2) if self.form.hidden < 0 else HIDDEN_BELOW
-
     def run(self, attention_mask: Tensor | None, **kwargs: Any) -> tuple["_Watch", Tensor | None]:
         """What the layers let through, and outputs (8, length, features), None if the model gives no such thing."""
         parameters = inspect.signature(self.model.forward).parameters
@@ -308,7 +305,7 @@ class _Texts:
             kwargs["attention_mask"] = attention_mask
         if "decoder_input_ids" in parameters:
             kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
-        watch = _Watch(self.threshold)
+        watch = _Watch()
         with _left_alone(self.model), watch:
             output = self.model(input_ids=self.ids, **kwargs)
         names = ("encoder_last_hidden_state", "last_hidden_state", "logits", "prediction_logits")
@@ -344,16 +341,15 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
 class _Watch(TorchDispatchMode):
     """Notes what every softmax over keys, and every fused attention, lets through: bool (8, queries, keys)."""
 
-    def __init__(self, threshold: float):
+    def __init__(self) -> None:
         super().__init__()
-        self.threshold = threshold
         self.maps: list[Tensor] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         name = func.__name__.split(".")[0]
         if name in ("_softmax", "_safe_softmax") and args[0].ndim >= 3 and args[1] in (-1, args[0].ndim - 1):
-            self._note(args[0] > self.threshold)
+            self._note(args[0] > LOWEST_SCORE)
         elif name.startswith("_scaled_dot_product") and "backward" not in name:
             values = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
             self._note(self._fused(values))
@@ -366,7 +362,7 @@ class _Watch(TorchDispatchMode):
         visible = torch.ones(shape, dtype=torch.bool, device=query.device)
         if values.get("is_causal"):
             visible = visible.tril()
-        return visible if bias is None else visible & (bias if bias.dtype == torch.bool else bias > self.threshold)
+        return visible if bias is None else visible & (bias if bias.dtype == torch.bool else bias > LOWEST_SCORE)
 
     def _note(self, visible: Tensor) -> None:
         if visible.shape[0] != 8 and visible.ndim == 3 and visible.shape[0] % 8 == 0:
@@ -403,6 +399,8 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
 def _layer(seen: Tensor, visible: Tensor) -> Layer:
     """One layer, from what it let through, and what the masks said: both bool (8, length, length)."""
     own = seen[:4].any(dim=0)
+    if not own.any(dim=-1).all():  # a mask that should hide nothing hides everything from a query
+        return Layer(own, "")
     for obeys in ("keys", "queries", "nothing"):
         expected = _under(visible[4:, None], own, obeys)[:, 0].expand(4, -1, -1)
         # A query that may see nothing is filled with anything.

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-#: A float below this, next to zeros, is read as "hidden". Biases that only nudge (ALiBi, relative
-#: positions) stay far above it, every fill in use (-1e4, -1e9, finfo.min, -inf) is at or below it.
-HIDDEN_BELOW = -1e3
+#: What is added to a score multiplies the weight by exp(bias). At -20 that is 2e-9: whoever writes it means to hide.
+HIDDEN_BELOW = -20.0
 
 
 def describe_tensor(value: Any) -> str:
@@ -97,6 +96,8 @@ def require_keep_for(keep: Any, shape: Sequence[int], name: str = "keep") -> Ten
         hint = "If it is (batch, k_len), it is a padding mask: masks.padding(...) gives it the right shape."
     elif keep.ndim > len(shape) == 2:
         hint = f"Pick one sequence and head first: keep[{', '.join('0' * (keep.ndim - 2))}]."
+    elif keep.ndim == 3 and len(shape) == 4 and len(keep) == shape[0]:
+        hint = "A 3D keep is read as (heads, q_len, k_len); for (batch, q_len, k_len) write keep[:, None]."
     raise ValueError(mismatch(name, keep, wanted, hint))
 
 
@@ -127,6 +128,34 @@ def read_zero_one(values: Tensor, name: str) -> Tensor:
             "it hides nothing; say which: .bool(), or conventions.from_additive(bias)."
         )
     return values == 1
+
+
+def hidden_by(bias: Tensor) -> Tensor:
+    """bool of bias's shape: where a float that is added to the scores hides. The one definition of "hidden".
+
+    A value hides if it lies ``HIDDEN_BELOW`` or more under 0, with no milder values between that bridge the distance:
+    -100 beside 0 hides, and so do -inf and -1e9 beside ALiBi; the -100 of an ALiBi that falls step by step does not.
+    """
+    low = bias <= HIDDEN_BELOW
+    if not bool(((bias < 0) & ~low).any()):
+        return low
+    values = torch.cat([bias[bias < 0].unique().double(), torch.zeros(1, dtype=torch.float64, device=bias.device)])
+    gaps = (values.diff() >= -HIDDEN_BELOW).nonzero()
+    return bias <= values[gaps[-1]] if len(gaps) else torch.zeros_like(low)
+
+
+def weight_words(biases: Tensor | float) -> str:
+    """What biases leave of a key's weight, in float32, as in ``about 0.0067 of what the score alone would give``."""
+    weights = torch.as_tensor(biases, dtype=torch.float32).exp()
+    low, high = (f"{w:.{2 if w > 1e-3 else 1}g}" for w in (weights.min().item(), weights.max().item()))
+    if high == "0":
+        return "weight exactly 0"
+    return f"weight about {low if low == high else f'{low} to {high}'} of what the score alone would give"
+
+
+def text_of(value: str) -> str:
+    """``value`` as a file or a page can hold it: half a pair of UTF-16, which no encoding takes, becomes U+FFFD."""
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def require_count(value: Any, name: str, minimum: int = 1) -> int:

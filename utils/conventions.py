@@ -12,19 +12,20 @@ import warnings
 import torch
 from torch import Tensor
 
-from . import patterns
+from . import _block_masks, patterns
 from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
-    HIDDEN_BELOW,
     as_4d,
     describe_tensor,
+    hidden_by,
     read_zero_one,
     require_count,
     require_keep,
     require_tensor,
+    weight_words,
 )
-from .describe import Description, describe, read_block_mask
+from .describe import Description, describe
 
 __all__ = [
     "Description",
@@ -337,10 +338,8 @@ def to_flex(keep: Tensor, q_len: int | None = None):
         Lesson 09, and the cheat sheet.
         https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
     """
-    from torch.nn.attention.flex_attention import create_block_mask
-
     table = as_4d(keep).clone()
-    batch, heads, rows, k_len = table.shape
+    batch, heads, rows, _ = table.shape
     q_len = rows if q_len is None else require_count(q_len, "q_len")
     if rows not in (1, q_len):
         raise ValueError(
@@ -351,8 +350,7 @@ def to_flex(keep: Tensor, q_len: int | None = None):
         # A size of 1 is the same for all; `* 0` keeps the index a tensor, as the tracing of mask_mod needs.
         return table[b if batch > 1 else b * 0, h if heads > 1 else h * 0, q if rows > 1 else q * 0, k]
 
-    sizes = (batch if batch > 1 else None, heads if heads > 1 else None, q_len, k_len)
-    return create_block_mask(mask_mod, *sizes, device=table.device)
+    return _block_masks.make(table.expand(-1, -1, q_len, -1), mask_mod)
 
 
 # --- a library → keep ------------------------------------------------------------------------------
@@ -481,13 +479,19 @@ def from_flex(block_mask) -> Tensor:
     """``keep`` from the ``BlockMask`` of ``flex_attention``.
 
     Args:
-        block_mask: a BlockMask; its rule is asked for every query and key, not only for whole blocks.
+        block_mask: a BlockMask; its mask_mod is asked for every query and key, not only for whole blocks.
 
     Returns:
-        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
+        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts: what
+        compiled flex_attention lets through.
 
     Raises:
         TypeError: something else.
+        ValueError: a BlockMask that flex_attention refuses, such as a sliced one.
+
+    Warns:
+        UserWarning: uncompiled flex_attention lets something else through, since mask_mod does not say what the tables
+            say.
 
     References:
         Lesson 09, and the cheat sheet.
@@ -499,15 +503,25 @@ def from_flex(block_mask) -> Tensor:
         raise TypeError(
             f"block_mask: got {describe_tensor(block_mask)}, wanted a BlockMask, as conventions.to_flex(keep) makes it."
         )
-    return read_block_mask(block_mask)
+    if reason := _block_masks.why_refused(block_mask):
+        raise ValueError(f"block_mask: got a BlockMask of shape {tuple(block_mask.shape)}; {reason}")
+    keep, same = _block_masks.read(block_mask)
+    if not same:
+        warnings.warn(
+            "The tables of block_mask and its mask_mod differ. This keep is what compiled flex_attention lets through; "
+            "uncompiled, it asks mask_mod alone. Did BlockMask.from_kv_blocks get no mask_mod?",
+            stacklevel=2,
+        )
+    return keep
 
 
 def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = "bias") -> Tensor:
     """``keep`` from an additive bias: True where it is 0, False where it is very negative.
 
     Args:
-        bias: float, every value 0 (or -0) or at most ``HIDDEN_BELOW`` (-inf included).
-        fill: the one value that hides, if it is known; then it may also be a mild one such as -50.
+        bias: float, every value 0 (or -0) or at most -20 (-inf included), which leaves a hidden key a weight of at
+            most exp(-20), about 2e-9, of what its score alone would give.
+        fill: the one value that hides, if it is known; then it may also be a mild one such as -5.
         name: what the argument is called in errors.
 
     Returns:
@@ -531,7 +545,7 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         )
     kept = bias == 0
     if fill is None:
-        hidden = bias <= HIDDEN_BELOW
+        hidden = hidden_by(bias)
     else:
         wanted = f"a float tensor of 0 (kept) and {fill} (hidden)"
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
@@ -543,6 +557,10 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
             "values 0 and 1",
             "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
         )
+    elif fill is None and len(others.unique()) == 1 and bool(others[0] < 0):
+        values = f"value {others[0].item():g}"
+        hint = f"A soft bias hides nothing: it leaves {weight_words(others[0])}. If it is meant to hide, say so: "
+        hint += f"from_additive({name}, fill={others[0].item():g})."
     else:
         values = f"value {others[0].item():g}"
         hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."

@@ -8,6 +8,7 @@ A new API is one function that returns a ``_Reading``, and its row in ``_READERS
 """
 
 import html
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
@@ -16,10 +17,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import patterns
+from . import _block_masks, patterns
 from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
-from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, require_count, require_tensor
+from ._validation import as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,13 @@ class Description:
     @property
     def keys_per_query(self) -> Tensor | None:
         """int64 (batch, heads, q_len): how many keys each query sees."""
-        return None if self.keep is None else self.keep.sum(dim=-1)
+        return None if self.keep is None else patterns.keys_per_query(self.keep)
 
     @property
     def empty_rows(self) -> list[tuple[int, int, int]]:
         """(batch, head, query) of each query that sees no key."""
-        return [] if self.keep is None else [tuple(row) for row in (~self.keep.any(dim=-1)).nonzero().tolist()]
+        counts = self.keys_per_query
+        return [] if counts is None else [tuple(row) for row in (counts == 0).nonzero().tolist()]
 
     def rows(self) -> list[tuple[str, str]]:
         """The description as (heading, text) pairs, as printed."""
@@ -215,7 +217,11 @@ _SHAPES = {
     3: "(heads, q_len, k_len), the same for every sequence",
     4: "(batch, heads, q_len, k_len)",
 }
-_MHA_EMPTY_ROW = "NaN with need_weights=True, and in eval without gradients; else their attention is 0"
+_MHA_EMPTY_ROW = (
+    "NaN with need_weights=True, and in eval without gradients if batch_first=True and the number of heads is even; "
+    "else their attention is 0"
+)
+_SDPA_EMPTY_ROW = "the output is 0"
 
 
 def _require_mask(mask, ranks: tuple[int, ...]) -> None:
@@ -249,9 +255,12 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     """
     _require_mask(mask, ranks)
     shape = _SHAPES[mask.ndim]
+    if mask.ndim == 3 and len(mask) > 1:
+        shape += "; if the first size is a batch, write mask[:, None]"
     if mask.is_floating_point():
-        polarity = "added to the scores: 0 keeps, very negative hides"
-        return _Reading(shape, polarity, mask > HIDDEN_BELOW, list(_float_traps(mask, zero_one, soft)))
+        hidden = hidden_by(mask)
+        traps = list(_float_traps(mask, hidden, zero_one, soft))
+        return _Reading(shape, _fill_words(mask[hidden]), ~(hidden | mask.isnan()), traps)
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
@@ -263,11 +272,11 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
 def _read_sdpa(mask, **_) -> _Reading:
     reading = _by_dtype(mask, (2, 3, 4), _KEEPS)
     traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
-    return reading._replace(traps=traps, empty_row=_empty_row(mask, "the output is 0"))
+    return reading._replace(traps=traps, empty_row=_empty_row(mask, _SDPA_EMPTY_ROW))
 
 
 def _read_mha(mask, num_heads, **_) -> _Reading:
-    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_MHA_EMPTY_ROW)
+    reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_mha_empty_row(mask))
     keep, traps = reading.keep, reading.traps
     if keep is None or mask.ndim == 2:
         return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
@@ -285,7 +294,7 @@ def _read_mha_key_padding(mask, **_) -> _Reading:
     if reading.keep is None:
         return reading
     read_as = "(batch, k_len), the same for every query and head" if mask.ndim == 2 else "(k_len), one sequence"
-    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_MHA_EMPTY_ROW)
+    return reading._replace(read_as=read_as, keep=reading.keep[..., None, None, :], empty_row=_mha_empty_row(mask))
 
 
 def _read_additive(mask, **_) -> _Reading:
@@ -321,7 +330,7 @@ def _read_hf_4d(mask: Tensor, sdpa: bool) -> _Reading:
     return reading._replace(
         read_as=reading.read_as + "; on a decoder it replaces the model's own causality",
         traps=reading.traps or list(_causality_traps(reading.keep)),
-        empty_row=_empty_row(mask, "the output is 0" if sdpa else "softmax of -inf only is NaN"),
+        empty_row=_empty_row(mask, _SDPA_EMPTY_ROW if sdpa else "softmax of -inf only is NaN"),
     )
 
 
@@ -335,7 +344,7 @@ def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
             "refused", fact={2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], name=name, why=seen.refusal, takes=takes
         )
         return _refused(trap, polarity=reading.polarity)
-    visible = mask > HIDDEN_BELOW if mask.ndim == 4 and mask.is_floating_point() else mask != 0
+    visible = ~hidden_by(mask) if mask.ndim == 4 and mask.is_floating_point() else mask != 0
     visible = visible[:, None, None] if mask.ndim == 2 else visible[:, None] if mask.ndim == 3 else visible
     try:
         if seen.unknown:
@@ -385,11 +394,18 @@ def _read_flex(mask, **_) -> _Reading:
     if not isinstance(mask, BlockMask):
         require_tensor(mask, "mask", (1, 2, 3, 4), "a BlockMask", "Make one with conventions.to_flex(keep).")
         return _refused(_trap("flex"))
-    keep = read_block_mask(mask)
+    words = f"a BlockMask of shape {tuple(mask.shape)}"
+    if reason := _block_masks.why_refused(mask):
+        return _refused(_trap("flex refused", reason=reason))._replace(mask_words=words)
+    keep, same = _block_masks.read(mask)
     (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped"
-    return _Reading(read_as, _KEEPS, keep, [], "the output is 0", f"a BlockMask of shape {tuple(mask.shape)}")
+    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
+    if not same:
+        read_as += "; compiled, as its tables and its mask_mod say together"
+        compiled, rule = ("; ".join(map(str, patterns.recognise(k))) for k in (keep, _block_masks.read_rule(mask)))
+        traps = [_trap("two readings", compiled=compiled, rule=rule)]
+    return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
 
 _READERS: dict[str, Callable[..., _Reading]] = {
@@ -424,31 +440,12 @@ def _describe_both(masks: dict, num_heads: int | None) -> Description:
             words = " and ".join(f"{name} {tuple(value.shape)}" for name, value in tensors.items())
             raise ValueError(f"mask: {words} do not fit together; wanted the same k_len and batch.") from None
         ids = {trap.id for trap in traps}
-        traps += [trap for trap in _visible_traps(keep, _MHA_EMPTY_ROW) if trap.id not in ids]
+        traps += [trap for trap in _visible_traps(keep, _empty_row_of_both(tensors, parts)) if trap.id not in ids]
     mask_words = ", and ".join(f"{name}, {part.given}" for name, part in zip(tensors, parts, strict=True))
     read_as = " and ".join(part.read_as for part in parts)
     read_as += ": a key is hidden if either hides it" if len(parts) > 1 else ""
     polarity = " and ".join(dict.fromkeys(part.polarity for part in parts))
     return Description("mha", mask_words, read_as, polarity, keep, traps)
-
-
-def read_block_mask(block_mask) -> Tensor:
-    """What the rule of a BlockMask says of every query and key.
-
-    Args:
-        block_mask: a ``BlockMask`` of flex_attention.
-
-    Returns:
-        bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
-
-    References:
-        Lesson 09, where masks save work.
-        https://docs.pytorch.org/docs/2.13/nn.attention.flex_attention.html
-    """
-    from torch.nn.attention.flex_attention import create_mask
-
-    batch, heads, q_len, k_len = block_mask.shape
-    return create_mask(block_mask.mask_mod, batch, heads, q_len, k_len, device=block_mask.kv_num_blocks.device)
 
 
 _WAYS_ON = (
@@ -457,23 +454,37 @@ _WAYS_ON = (
 )
 
 
+def _empty_row_of_both(tensors: dict[str, Tensor], parts: list[Description]) -> str:
+    """What becomes of an empty row under both masks, which the module adds if one of them is float."""
+    if not any(value.is_floating_point() for value in tensors.values()):
+        return _MHA_EMPTY_ROW
+    biases = [
+        value if value.is_floating_point() else torch.zeros(value.shape).masked_fill(value, -torch.inf)
+        for value in tensors.values()
+    ]
+    shapes = [part.keep.shape for part in parts if part.keep is not None]
+    first, *rest = (bias.reshape(shape) for bias, shape in zip(biases, shapes, strict=True))
+    return _mha_empty_row(sum(rest, first))
+
+
 # --- traps -----------------------------------------------------------------------------------------
 
 #: Every warning: its name here → the fact behind it, as the lessons number them, and its words.
 _TRAPS = {
     "no query itself": "F1: No query sees its own position. {hint}",
     "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
+    "one ahead": "S3.6: Every query sees one key past itself: off by one. "
+    "Use masks.causal, that is tril(), not tril(1), or hide triu(1), not triu(2).",
     "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
     "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
     "Use the 0/1 mask.",
     "empty rows": "F2: {queries} without any key: {empty_row}.",
-    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: "
-    "an empty query is NaN or uniform, and NaN spreads to every query in the next layer.",
+    "hidden queries": "F5: The same positions are hidden as queries and as keys. Hide keys only: {outcome}.",
     "integers refused": "F6: An integer mask is refused: only bool and float are read. Use {remedy}, if 1 means keep.",
     "0/1 added": "F6: 0/1 added to scores hides nothing. Use conventions.to_additive(keep).",
     "0/1 float": "{fact}: A float 0/1 mask is added to the scores and hides nothing. "
     "Use a bool, or conventions.to_additive(keep).",
-    "soft": "{fact}: Some values are neither 0 nor very negative: a soft bias that shifts, but hides nothing.",
+    "soft": "{fact}: {values} a soft bias that shifts, but hides nothing: {weight}.",
     "padding as 2D": "F6: It looks like (batch, k_len) padding, but a 2D mask is read as (q_len, k_len), "
     "silently if the sizes fit. Use {remedy}.",
     "heads": "F8: The first size {size} is no multiple of num_heads={num_heads}, so the module refuses it.",
@@ -491,19 +502,21 @@ _TRAPS = {
     "4D leak": "F10: A 4D {dtype} mask leaks without a word under eager. Use conventions.to_hf(keep).",
     "causality": "F10: {who}: a 4D mask replaces its causality, and here queries see later keys. "
     "Add & masks.causal(…).",
-    "two fills": "F17: Two fills in one mask, one of them -inf: the sum of two masks overflowed. "
+    "two fills": "F17: Two fills in one mask, {fill:g} and -inf: the sum of two masks overflowed. "
     "Combine as bool, convert once.",
-    "-inf in float16": "F17: -inf in float16 is what -1e9, or the sum of two masks, becomes there; a row of it is NaN. "
-    "Combine as bool, convert once.",
-    "not in float16": "F17: {fill:g} is fine in this dtype, but does not fit into float16: .half() gives -inf. "
-    "Use to_additive.",
     "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. "
     "Use masked_fill or conventions.to_additive.",
     "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
     "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
+    "flex refused": "F23: {reason}",
+    "two readings": "F23: The tables of this BlockMask and its mask_mod differ. Compiled, flex_attention computes the "
+    "blocks of the tables, and asks mask_mod in partial blocks only: {compiled}. Uncompiled, it asks mask_mod alone: "
+    "{rule}. Give BlockMask.from_kv_blocks a mask_mod that says what the tables say.",
     "pairs as 2D": "S1.3: It looks like (q_len, k_len){pattern}, but a 2D mask is read as (batch, k_len): "
     "padding of {batch} sequences. It hides no token of a sequence from another. "
     "Use conventions.to_hf(keep), which is 4D.",
+    "upper left": "F20: Aligned upper left: query 0 is at key 0. With a cache the last of {q_len} queries is at the "
+    "last of {k_len} keys. Use masks.causal({q_len}, {k_len}) or masks.sliding_window, aligned lower right.",
     "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
 }
 
@@ -513,24 +526,21 @@ def _trap(key: str, **values) -> Trap:
     return Trap(*_TRAPS[key].format(**values).split(": ", 1))
 
 
-def _float_traps(mask: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
-    """An additive mask with NaN, with values that hide nothing, or with fills that do not fit."""
-    numbers = mask
+def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
+    """An additive mask with NaN, with values that hide nothing, or in which a sum overflowed."""
     if mask.isnan().any():
         yield _trap("NaN")
-        numbers = mask[~mask.isnan()]
-    hidden = numbers <= HIDDEN_BELOW
-    if (numbers == 1).any() and ((numbers == 0) | (numbers == 1)).all():
+    soft_values = mask[~hidden & (mask != 0) & ~mask.isnan()]
+    if len(soft_values) and (soft_values == 1).all() and not hidden.any():
         yield _trap("0/1 float", fact=zero_one)
-    elif (~hidden & (numbers != 0)).any():
-        yield _trap("soft", fact=soft)
-    infinite = numbers == -torch.inf
-    if infinite.any() and (hidden & ~infinite).any():
-        yield _trap("two fills")
-    elif infinite.any() and mask.dtype == torch.float16:
-        yield _trap("-inf in float16")
-    elif (hidden & (numbers > torch.finfo(mask.dtype).min)).any() and (numbers < torch.finfo(torch.float16).min).any():
-        yield _trap("not in float16", fill=numbers[hidden].min().item())
+    elif len(soft_values):
+        lowest, alike = soft_values.min(), bool((soft_values == soft_values[0]).all())
+        values = f"{lowest.item():g} is" if alike and lowest < 0 else "Some values are neither 0 nor very negative:"
+        yield _trap("soft", fact=soft, values=values, weight=f"it leaves {weight_words(soft_values)}")
+    infinite = mask == -torch.inf
+    fills = mask[hidden & ~infinite]
+    if len(fills) and infinite.any() and fills.min() * 2 == -torch.inf:
+        yield _trap("two fills", fill=fills.min().item())
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
@@ -551,6 +561,8 @@ def _shape_traps(keep: Tensor | None, remedy: str) -> Iterator[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
     if keep is None or keep.ndim != 2 or _alike(keep, 0) or not patterns.padding_side(keep):
         return
+    if keep.shape[0] == keep.shape[1] and keep.diagonal().all():
+        return  # every query sees itself: a mask of queries, as image tokens that see each other in a text
     if patterns.recognise(keep)[0].name in ("irregular", "documents"):
         yield _trap("padding as 2D", remedy=remedy)
 
@@ -581,7 +593,7 @@ def _value_traps(mask: Tensor) -> Iterator[Trap]:
     """What the values of an attention_mask alone tell."""
     if mask.ndim == 2:
         return _padding_traps(mask)
-    return _float_traps(mask, "F10", "F10") if mask.is_floating_point() else _negative_traps(mask)
+    return _float_traps(mask, hidden_by(mask), "F10", "F10") if mask.is_floating_point() else _negative_traps(mask)
 
 
 def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, usual: Observation) -> Iterator[Trap]:
@@ -606,13 +618,15 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
     """What stays visible looks upside down, hides padding as queries too, or leaves queries nothing."""
     batch, _, q_len, k_len = keep.shape
     square = q_len == k_len > 1
-    empty = ~keep.any(dim=-1)  # (batch, heads, q_len)
+    empty = patterns.keys_per_query(keep) == 0  # (batch, heads, q_len)
     some_empty = empty.any() and not empty.all()
     parts = {part.name: part.parameters for part in patterns.recognise(keep)}
-    if square and keep.any() and not keep.diagonal(dim1=-2, dim2=-1).any():
+    if square and not empty.all() and not keep.diagonal(dim1=-2, dim2=-1).any():
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")
+    elif shifted := _shifted(parts, q_len, k_len):
+        yield _trap(shifted, q_len=q_len, k_len=k_len)
     elif q_len == 1 < batch and some_empty:
         ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
         if ends_hidden.flatten(0, 1).all(dim=0).any():
@@ -621,7 +635,7 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
     # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
     same_hidden = square and parts.keys() == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)
     if square and some_empty and ("hidden queries" in parts or same_hidden):
-        yield _trap("hidden queries")
+        yield _trap("hidden queries", outcome=_outcome(empty_row))
     if empty_row and empty.any():
         count = int(empty.sum())
         yield _trap("empty rows", queries=f"{count} {'query' if count == 1 else 'queries'}", empty_row=empty_row)
@@ -631,7 +645,7 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
 
 
 def _counts_in_words(keep: Tensor) -> str:
-    counts, k_len = keep.sum(dim=-1), keep.shape[-1]
+    counts, k_len = patterns.keys_per_query(keep), keep.shape[-1]
     low, high = int(counts.min()), int(counts.max())
     return f"{low if low == high else f'{low} to {high}'} of {k_len}"
 
@@ -649,16 +663,70 @@ def _upside_down(keep: Tensor) -> str:
     return text
 
 
+def _shifted(parts: dict[str, dict], q_len: int, k_len: int) -> str | None:
+    """The warning for a causal mask that is off by one, or aligned as no cache needs it; None for all others."""
+    band, padding = parts.get("banded", {}), parts.get("padding", {})
+    longest = max(padding["lengths"]) if padding.get("side") == "left" else k_len
+    if band == {"back": longest - 1, "ahead": 1}:
+        return "one ahead"
+    upper_left = parts.get("causal") == {"align": "upper_left"} or band.get("ahead") == q_len - k_len
+    return "upper left" if upper_left and q_len < k_len else None
+
+
+def _outcome(empty_row: str | None) -> str:
+    """What hiding queries too does to the others, from what becomes of an empty row."""
+    if not empty_row or "NaN" not in empty_row:
+        return "hiding the queries too gains nothing"
+    may = "may become" if "need_weights" in empty_row else "becomes"
+    return f"an empty query {may} NaN, and NaN spreads to every query in the next layer"
+
+
+def _fill_words(fills: Tensor) -> str:
+    """What an additive mask means: its fill, and the weight that it leaves."""
+    if not len(fills) or fills.min() != fills.max():
+        return "added to the scores: 0 keeps, very negative hides"
+    fill = fills[0].item()
+    words = f"added to the scores: 0 keeps, {fill:g} hides"
+    if torch.finfo(fills.dtype).min < fill < torch.finfo(torch.float16).min:
+        return f"{words} (float16 cannot hold it: .half() makes it -inf)"
+    return words if fill < -1e3 else f"{words} ({weight_words(fill)})"
+
+
 def _empty_row(mask: Tensor, otherwise: str) -> str:
-    """What becomes of a row in which everything is hidden: its fill decides, if that is finite."""
-    if not mask.is_floating_point() or (mask > HIDDEN_BELOW).any(dim=-1).all():
-        return otherwise  # no number decides, or no row is empty
-    hidden, numbers = mask[mask <= HIDDEN_BELOW], mask[~mask.isnan()]
-    values = hidden if len(hidden) else numbers
-    fill = values.max().item() if len(values) else -torch.inf
-    if fill > -1e5:
-        return f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
-    return "a finite fill leaves uniform weights, the mean of all values" if fill > -torch.inf else otherwise
+    """What becomes of a row in which everything is hidden: its fill and its dtype decide, if the fill is finite.
+
+    A fill that is added to all keys alike changes no weight, unless it is so large that the sum rounds the scores away.
+    """
+    if not mask.is_floating_point():
+        return otherwise
+    rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
+    peaks = rows.amax(dim=-1)
+    fill = peaks.max().item() if len(rows) else -torch.inf
+    if fill != fill:
+        return "NaN, as in the mask"
+    if fill == -torch.inf:
+        return otherwise
+    # SDPA adds in float32 at least, also for float16; all others add in the dtype of the mask.
+    dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
+    step = torch.finfo(dtype).eps * 2 ** math.floor(math.log2(-fill))  # from one number near fill to the next
+    if step <= 1 / 64:
+        text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+    elif step < 8:
+        text = f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
+    else:
+        text = "a finite fill leaves uniform weights, the mean of all values"
+    mixed = f", among the keys with {fill:g}" if (rows != peaks[:, None]).any() else ""
+    return f"{text}{mixed}" + (f"; a row of -inf only: {otherwise}" if peaks.min() == -torch.inf else "")
+
+
+def _mha_empty_row(mask: Tensor) -> str:
+    """As ``_empty_row``: with need_weights=True the module adds in the mask's dtype, else SDPA does."""
+    if not mask.is_floating_point():
+        return _MHA_EMPTY_ROW
+    weights, fused = _empty_row(mask, "NaN"), _empty_row(mask, _SDPA_EMPTY_ROW)
+    if weights == fused:
+        return weights
+    return f"{weights} with need_weights=True; else {fused.replace(_SDPA_EMPTY_ROW, 'their attention is 0')}"
 
 
 def _query_names(rows: list[tuple[int, int, int]], shape) -> str:

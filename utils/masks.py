@@ -3,6 +3,7 @@
 Rows are queries, columns are keys. Compose with ``&`` and ``|``; convert with ``conventions``.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -169,7 +170,8 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
     """A token sees the tokens of its own document only; combine with ``causal`` for language models.
 
     Args:
-        document_ids: integers, (T,) or (batch, T): equal numbers are one document, wherever they are.
+        document_ids: integers, (T,) or (batch, T): equal numbers are one document, wherever they are. From
+            cu_seqlens or lengths ``document_ids`` makes them.
 
     Returns:
         bool, True = may attend: (T, T) for (T,), (batch, 1, T, T) for (batch, T).
@@ -178,13 +180,74 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
         TypeError: ids that are not integers, or something that is no tensor and no list.
         ValueError: a rank other than 1 or 2, no ids, or rows of different lengths.
 
+    Warns:
+        UserWarning: ids that begin at 0, rise at each step and leave a gap, as the borders that flash-attn calls
+            cu_seqlens do: read as ids, each token is a document of its own.
+
     References:
         Lesson 07; https://arxiv.org/abs/2107.02027 (packing without cross-contamination)
     """
     wanted = "integers (T,) or (batch, T), one document number per token"
-    document_ids = _integers(document_ids, "document_ids", (1, 2), wanted)
-    same = document_ids[..., :, None] == document_ids[..., None, :]
-    return same if document_ids.ndim == 1 else same[:, None]
+    ids = _integers(document_ids, "document_ids", (1, 2), wanted)
+    steps = ids.long().diff(dim=-1)
+    if bool((ids[..., 0] == 0).all() and (steps > 0).all() and (steps > 1).any(dim=-1).all()):
+        warnings.warn(
+            f"document_ids: got {_some(ids.reshape(-1, ids.shape[-1])[0])}, which begin at 0, rise at each step and "
+            "leave a gap. Read as ids, each token is a document of its own. If they are borders, as flash-attn's "
+            "cu_seqlens, write documents(document_ids(cu_seqlens=…)).",
+            stacklevel=2,
+        )
+    same = ids[..., :, None] == ids[..., None, :]
+    return same if ids.ndim == 1 else same[:, None]
+
+
+def document_ids(
+    *, cu_seqlens: Tensor | Sequence[int] | None = None, lengths: Tensor | Sequence[int] | None = None
+) -> Tensor:
+    """The document of each token in a row of packed documents, for ``documents``. Give exactly one argument.
+
+    Args:
+        cu_seqlens: (documents + 1,) integers, where each document begins and the last one ends, as flash-attn takes
+            them: 0 first, never falling. A document without tokens (equal neighbours) leaves its number out.
+        lengths: (documents,) integers, how many tokens each document has, at least 1.
+
+    Returns:
+        int64 (T,): 0 for each token of the first document, then 1, and so on.
+
+    Raises:
+        TypeError: values that are not integers.
+        ValueError: both arguments or neither; cu_seqlens that do not begin at 0, fall, or hold no token; a length
+            below 1; a rank other than 1.
+
+    References:
+        Lesson 07; https://github.com/Dao-AILab/flash-attention (``flash_attn_varlen_func``)
+    """
+    if (cu_seqlens is None) == (lengths is None):
+        came = "neither" if lengths is None else "both"
+        raise ValueError(f"document_ids: got {came} of cu_seqlens and lengths, wanted one of them.")
+    counts = _counts_of_borders(cu_seqlens) if lengths is None else _counts(lengths)
+    return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+
+
+def _counts(lengths: Any) -> Tensor:
+    """int64 (documents,), each at least 1."""
+    counts = _integers(lengths, "lengths", (1,), "(documents,) integers of at least 1, one length per document").long()
+    if int(counts.min()) < 1:
+        rises = len(counts) > 1 and int(counts[0]) == 0 and bool((counts.diff() > 0).all())
+        hint = "Are these borders? Then write cu_seqlens=…" if rises else "Leave out a document without tokens."
+        raise ValueError(f"lengths: got {_some(counts)}, wanted integers of at least 1. {hint}")
+    return counts
+
+
+def _counts_of_borders(cu_seqlens: Any) -> Tensor:
+    """int64 (documents,), how many tokens lie between each border and the next."""
+    wanted = "(documents + 1,) integers that begin at 0, never fall, and end with the number of tokens"
+    borders = _integers(cu_seqlens, "cu_seqlens", (1,), wanted).long()
+    counts = borders.diff()
+    if int(borders[0]) != 0 or int(borders[-1]) == 0 or bool((counts < 0).any()):
+        hint = " Are these lengths? Then write lengths=…" if int(borders.min()) > 0 else ""
+        raise ValueError(f"cu_seqlens: got {_some(borders)}, wanted {wanted}.{hint}")
+    return counts
 
 
 def _sizes(q_len: int, k_len: int | None) -> tuple[int, int]:
@@ -195,6 +258,11 @@ def _sizes(q_len: int, k_len: int | None) -> tuple[int, int]:
 def _distance(q_len: int, k_len: int, offset: int) -> Tensor:
     """(q_len, k_len): how many positions key k lies before query q, whose own position is q + offset."""
     return torch.arange(q_len)[:, None] + offset - torch.arange(k_len)
+
+
+def _some(values: Tensor, most: int = 8) -> str:
+    """The first values of a row, for messages."""
+    return str(values[:most].tolist())[:-1] + (", …]" if len(values) > most else "]")
 
 
 def _integers(values: Any, name: str, dims: tuple[int, ...], wanted: str) -> Tensor:

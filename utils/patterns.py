@@ -1,16 +1,18 @@
 """Recognises what a ``keep`` is made of: causal, sliding window, prefix, documents, padding.
 
-The inverse of ``masks``, whose constructors it calls. Nothing is guessed: a pattern is named only if it gives the same
-tensor again.
+The inverse of ``masks``. Nothing is guessed: a pattern is named only if it gives the same tensor again. For most
+patterns a few numbers decide that: each query's first and last visible key, how many it sees, and which keys any query
+sees. So the tensor is looked through once, however many patterns are tried.
 """
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from . import masks
 from ._validation import as_4d
 
 
@@ -53,21 +55,16 @@ def recognise(keep: Tensor) -> list[Pattern]:
     keep = as_4d(keep)
     if not torch.equal(keep, keep[:, :1].expand_as(keep)):
         return [Pattern("per head", {"heads": keep.shape[1]})]
-    keep = keep[:, 0]  # (batch, q_len, k_len)
-    if not keep.any():
+    rows = _read_rows(keep[:, 0])
+    if not rows.seen.any():
         return [Pattern("nothing", {})]
-    seen_keys, seeing_queries = keep.any(dim=1), keep.any(dim=2)
-    attempts = [(*candidate, hide) for candidate in _candidates(keep) for hide in (False, True)]
+    attempts = [(*candidate, hide) for candidate in _candidates(rows) for hide in (False, True)]
     for pattern, shape, hide_queries in sorted(attempts, key=lambda a: _RANK.get((a[0].name, a[2]), 2 + a[2])):
-        shape = shape.to(keep.device)
-        rebuilt = shape & seen_keys[:, None]
-        if hide_queries:
-            rebuilt = rebuilt & seeing_queries[:, :, None]
-        if torch.equal(rebuilt, keep):
+        if shape.fits(rows, hide_queries):
             parts = [] if pattern.name == "full" else [pattern]
-            parts += _padding(seen_keys | ~shape.any(dim=-2))
+            parts += _padding(rows.seen | ~shape.shown())
             if hide_queries:
-                parts.append(Pattern("hidden queries", {"count": int((~seeing_queries).sum())}))
+                parts.append(Pattern("hidden queries", {"count": int(rows.empty.sum())}))
             return parts or [pattern]
     return [Pattern("irregular", {})]
 
@@ -76,40 +73,143 @@ def recognise(keep: Tensor) -> list[Pattern]:
 _RANK = {(name, False): 0 for name in ("full", "causal", "sliding window", "prefix")} | {("full", True): 1}
 
 
-def _candidates(keep: Tensor) -> Iterator[tuple[Pattern, Tensor]]:
-    """Patterns with the parameters that ``keep`` suggests, simplest first, each as ([1 or batch,] q_len, k_len)."""
-    _, q_len, k_len = keep.shape
-    offset = k_len - q_len
-    yield Pattern("full", {}), masks.full(q_len, k_len)
-    for align in ("lower_right", "upper_left") if offset else ("lower_right",):
-        yield Pattern("causal", {"align": align}), masks.causal(q_len, k_len, align)
-    queries, keys = keep.any(dim=0).nonzero(as_tuple=True)
-    distance = queries + offset - keys  # how far a visible key lies before its query: 0 is itself, negative the future
-    nearest, farthest = int(distance.min()), int(distance.max())
+class _Rows(NamedTuple):
+    """What the queries of a (batch, q_len, k_len) keep see."""
+
+    bits: NDArray[np.uint8]
+    """(batch, q_len, k_len / 8, rounded up): one bit for each key, eight times less to look through."""
+    first: NDArray[np.int64]
+    """(batch, q_len): the first visible key; k_len if there is none."""
+    last: NDArray[np.int64]
+    """(batch, q_len): the last visible key; -1 if there is none."""
+    total: NDArray[np.int64]
+    """(batch, q_len): how many keys are visible."""
+    seen: NDArray[np.bool_]
+    """(batch, k_len): whether any query sees this key."""
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        return self.total == 0
+
+
+#: How many bits of a byte come before its first and behind its last 1; the highest bit is the first key.
+_BEFORE, _BEHIND = (np.array([f"{n:08b}"[::way].find("1") for n in range(256)]) for way in (1, -1))
+
+
+def _bits(keep: Tensor) -> NDArray[np.uint8]:
+    """A bool tensor, eight keys to a byte; the last byte is filled up with 0."""
+    if keep.stride(-1) != 1:
+        keep = keep.contiguous()  # packing across rows takes many times as long
+    return np.packbits(keep.cpu().numpy(), axis=-1)
+
+
+def _ends(bits: NDArray[np.uint8], k_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last visible key of each row; k_len and -1 in an empty one."""
+    some, last_byte = bits != 0, bits.shape[-1] - 1
+    head, end = some.argmax(axis=-1), last_byte - some[..., ::-1].argmax(axis=-1)
+    first = 8 * head + _BEFORE[np.take_along_axis(bits, head[..., None], axis=-1)[..., 0]]
+    last = 8 * end + 7 - _BEHIND[np.take_along_axis(bits, end[..., None], axis=-1)[..., 0]]
+    empty = ~some.any(axis=-1)
+    return np.where(empty, k_len, first), np.where(empty, -1, last)
+
+
+def _read_rows(keep: Tensor) -> _Rows:
+    bits, k_len = _bits(keep), keep.shape[-1]
+    seen = np.unpackbits(np.bitwise_or.reduce(bits, axis=-2), axis=-1, count=k_len)
+    return _Rows(bits, *_ends(bits, k_len), _count(bits), seen.astype(bool))
+
+
+def _count(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    return np.bitwise_count(bits).sum(axis=-1, dtype=np.int64)
+
+
+class _Band(NamedTuple):
+    """A shape whose row q is the keys from ``low[q]`` up to, but without, ``high[q]``; the same in each sequence."""
+
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    k_len: int
+
+    def limits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Low and high between 0 and k_len, equal where a row is empty."""
+        low = self.low.clip(0, self.k_len)
+        return low, self.high.clip(low, self.k_len)
+
+    def fits(self, rows: _Rows, hide_queries: bool) -> bool:
+        """Whether each row holds all seen keys of its stretch, and no other key."""
+        low, high = self.limits()
+        seen_before = np.pad(rows.seen.cumsum(axis=1), ((0, 0), (1, 0)))
+        same = rows.total == seen_before[:, high] - seen_before[:, low]
+        same &= rows.empty | ((rows.first >= low) & (rows.last < high))
+        return bool((same | rows.empty if hide_queries else same).all())
+
+    def shown(self) -> NDArray[np.bool_]:
+        """(k_len,): whether the shape shows this key to any query."""
+        steps = np.zeros(self.k_len + 1, dtype=np.int64)
+        for limit, step in zip(self.limits(), (1, -1), strict=True):
+            np.add.at(steps, limit, step)
+        return steps.cumsum()[:-1] > 0
+
+
+class _Same(NamedTuple):
+    """A shape in which a query sees the keys that have its own number."""
+
+    numbers: NDArray[np.int32]
+    """(batch, T)"""
+    causal: bool
+
+    def fits(self, rows: _Rows, hide_queries: bool) -> bool:
+        """Whether it is these rows, a stretch of them at a time: all at once could be too much memory."""
+        batch, length = self.numbers.shape
+        position = np.arange(length)
+        step = max(1, 2**24 // (batch * length))
+        for part in (slice(start, start + step) for start in range(0, length, step)):
+            same = (self.numbers[:, part, None] == self.numbers[:, None]) & rows.seen[:, None]
+            if self.causal:
+                same &= position[part, None] >= position
+            if hide_queries:
+                same &= ~rows.empty[:, part, None]
+            if not np.array_equal(np.packbits(same, axis=-1), rows.bits[:, part]):
+                return False
+        return True
+
+    def shown(self) -> NDArray[np.bool_]:
+        """(T,): a token sees itself."""
+        return np.ones(self.numbers.shape[1], dtype=bool)
+
+
+def _candidates(rows: _Rows) -> Iterator[tuple[Pattern, _Band | _Same]]:
+    """Patterns with the parameters that the rows suggest, simplest first, each with its shape."""
+    q_len, k_len = rows.total.shape[1], rows.seen.shape[1]
+    query = np.arange(q_len)
+    own, start, end = query + k_len - q_len, np.zeros_like(query), np.full_like(query, k_len)
+    yield Pattern("full", {}), _Band(start, end, k_len)
+    yield Pattern("causal", {"align": "lower_right"}), _Band(start, own + 1, k_len)
+    if q_len != k_len:
+        yield Pattern("causal", {"align": "upper_left"}), _Band(start, query + 1, k_len)
+    # How far a visible key lies before its query: 0 is itself, negative the future.
+    nearest, farthest = (own - rows.last)[~rows.empty].min().item(), (own - rows.first)[~rows.empty].max().item()
+    band = _Band(own - farthest, own - nearest + 1, k_len)
     if nearest == 0:
-        yield Pattern("sliding window", {"window": farthest + 1}), masks.sliding_window(q_len, farthest + 1, k_len)
-    first_row = keep[:, 0].any(dim=0).nonzero()
-    if q_len == k_len and len(first_row) and 2 <= (prefix_len := int(first_row.max()) + 1) < q_len:
-        yield Pattern("prefix", {"prefix_len": prefix_len}), masks.prefix(q_len, prefix_len)
-    band = masks.full(q_len, k_len).tril(offset - nearest).triu(offset - farthest)
-    name = "future only" if farthest < 0 else "banded"
-    yield Pattern(name, {"back": farthest, "ahead": -nearest}), band
+        yield Pattern("sliding window", {"window": farthest + 1}), band
+    prefix_len = rows.last[:, 0].max().item() + 1
+    if q_len == k_len and 2 <= prefix_len < q_len:
+        yield Pattern("prefix", {"prefix_len": prefix_len}), _Band(start, (own + 1).clip(min=prefix_len), k_len)
+    yield Pattern("future only" if farthest < 0 else "banded", {"back": farthest, "ahead": -nearest}), band
     if q_len == k_len:
         # The first key that a token sees names its document; a token that sees nothing is one of its own.
-        own = k_len + torch.arange(q_len, device=keep.device)
-        first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), own)
-        sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
-        same = masks.documents(first)[:, 0]
-        yield Pattern("documents", {"sizes": sizes, "causal": False}), same
-        yield Pattern("documents", {"sizes": sizes, "causal": True}), same.tril()
+        numbers = np.where(rows.empty, k_len + query, rows.first).astype(np.int32)
+        sizes = [np.unique(row[row < k_len], return_counts=True)[1].tolist() for row in numbers]
+        for causal in (False, True):
+            yield Pattern("documents", {"sizes": sizes, "causal": causal}), _Same(numbers, causal)
 
 
-def _padding(visible: Tensor) -> list[Pattern]:
+def _padding(visible: NDArray[np.bool_]) -> list[Pattern]:
     """What (batch, k_len) hides from all queries, if anything."""
     if visible.all():
         return []
-    if side := padding_side(visible):
-        return [Pattern("padding", {"side": side, "lengths": visible.sum(dim=1).tolist()})]
+    if side := padding_side(torch.from_numpy(visible)):
+        return [Pattern("padding", {"side": side, "lengths": visible.sum(axis=1).tolist()})]
     return [Pattern("hidden keys", {"count": int((~visible).sum())})]
 
 
@@ -125,10 +225,11 @@ def padding_side(visible: Tensor) -> str | None:
     References:
         Lesson 03.
     """
-    for side in ("right", "left"):
-        if torch.equal(masks.lengths(visible.sum(dim=1), visible.shape[1], side)[:, 0, 0], visible):
-            return side
-    return None
+    bits, k_len = _bits(visible), visible.shape[-1]
+    (first, last), count = _ends(bits, k_len), _count(bits)
+    if (last + 1 == count).all():
+        return "right"
+    return "left" if (k_len - first == count).all() else None
 
 
 def shows_future(keep: Tensor) -> bool:
@@ -144,7 +245,23 @@ def shows_future(keep: Tensor) -> bool:
         Lesson 05.
     """
     q_len, k_len = keep.shape[-2:]
-    return q_len <= k_len and bool(keep.triu(k_len - q_len + 1).any())
+    last = _ends(_bits(keep), k_len)[1]
+    return q_len <= k_len and bool((last > np.arange(q_len) + k_len - q_len).any())
+
+
+def keys_per_query(keep: Tensor) -> Tensor:
+    """int64 (…, q_len): how many keys each query sees. It is ``keep.sum(dim=-1)``, many times as fast.
+
+    Args:
+        keep: bool (…, q_len, k_len), True = may attend.
+
+    Returns:
+        A tensor on keep's device.
+
+    References:
+        Lesson 00, where ``describe`` counts them.
+    """
+    return torch.from_numpy(np.asarray(_count(_bits(keep)))).to(keep.device)
 
 
 def _some(values: list, most: int = 8) -> str:

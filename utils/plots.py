@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._validation import mismatch, require_keep_for, require_tensor
+from ._validation import mismatch, require_keep_for, require_tensor, text_of
 from .attention import attend
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def heatmap(
     low, high = _limits(values, limits, diverging)
     cmap = "vlag" if diverging else CMAP
     mesh = _draw(axes, values, hidden, query_tokens, key_tokens, vmin=low, vmax=high, cmap=cmap)
-    axes.set_title(title)
+    axes.set_title(text_of(title))
     _colour_scale(figure, mesh, value_name)
     return Picture(figure, alt)
 
@@ -190,7 +190,7 @@ def before_after(
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
         mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, vmin=0.0, vmax=1.0, cmap=CMAP)
-        axes.set_title(title)
+        axes.set_title(text_of(title))
     panels[1].set_ylabel("")
     _colour_scale(figure, mesh, "attention weight")
     return Picture(figure, alt)
@@ -245,7 +245,7 @@ def head_grid(
         axes.set_yticks(range(0, layers, math.ceil(layers / 16)))
         axes.tick_params(length=0, labelsize=8)
         axes.spines[:].set_visible(False)
-        axes.set(title=title, xlabel="head")
+        axes.set(title=text_of(title), xlabel="head")
     panels[0].set_ylabel("layer")
     _colour_scale(figure, scale, "attention weight", ticks=(0, 0.1, 0.5, 1))
     return Picture(figure, alt)
@@ -294,7 +294,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         axes.vlines(range(1, keep.shape[1]), 0, keep.shape[0], color="white", linewidth=0.8)
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
         axes.spines[:].set_color(HATCH)
-        axes.set_title(name, fontsize=7.5, pad=3)
+        axes.set_title(text_of(name), fontsize=7.5, pad=3)
         if x == left:
             axes.set_xlabel("keys", fontsize=7.5)
             axes.set_ylabel("queries", fontsize=7.5)
@@ -360,7 +360,8 @@ def cost(
         lengths = sorted(curve)
         end = ends.setdefault(name, (lengths[-1], curve[lengths[-1]], "#767676"))
         axes.plot(lengths, [curve[x] for x in lengths], color=end[2], linestyle="--", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel=x_name, ylabel=y_name, title=title)
+    axes.set(xscale="log", yscale="log", xlabel=text_of(x_name), ylabel=text_of(y_name))
+    axes.set_title(text_of(title))
     axes.set_xticks(sorted({x for line in measured.values() for x in line}))
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter("{x:g}")
@@ -373,7 +374,8 @@ def cost(
     for name, (x, y, colour) in sorted(ends.items(), key=lambda item: item[1][1]):
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
         height = math.exp(low + taken * (high - low))
-        text = axes.annotate(name, (x, height), xytext=(8, 0), textcoords="offset points", va="center", color=colour)
+        beside: dict[str, Any] = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+        text = axes.annotate(text_of(name), (x, height), color=colour, **beside)
         text.set_parse_math(False)
     return Picture(figure, alt)
 
@@ -395,7 +397,7 @@ def _colour_scale(figure: "Figure", mesh: Any, label: str, **options: Any) -> No
     """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
     width, height = figure.get_size_inches()
     shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
-    figure.colorbar(mesh, ax=figure.axes, label=label, **shape, **options)
+    figure.colorbar(mesh, ax=figure.axes, label=text_of(label), **shape, **options)
 
 
 def _draw(
@@ -493,7 +495,7 @@ def _number(value: float) -> str:
 
 
 def _label(token: str) -> str:
-    token = token.replace("\n", "⏎").replace("\r", "⏎").replace("\t", "⇥") or "∅"
+    token = text_of(token).replace("\n", "⏎").replace("\r", "⏎").replace("\t", "⇥") or "∅"
     return token if len(token) <= MAX_LABEL else token[: MAX_LABEL - 1] + "…"
 
 
@@ -546,7 +548,7 @@ def _alt(alt: str) -> str:
         raise ValueError(
             f"alt: got {alt!r}, wanted a sentence that states what the figure shows, for readers who do not see it."
         )
-    return " ".join(alt.split())
+    return " ".join(text_of(alt).split())
 
 
 def _limits(values: np.ndarray, limits: tuple[float, float] | None, diverging: bool) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._validation import mismatch, require_count, require_side
+from ._validation import mismatch, require_count, require_side, text_of
 
 __all__ = ["labels", "pad_batch"]
 
@@ -37,7 +37,7 @@ def labels(tokenizer: Any, input_ids: Tensor | Sequence[int]) -> list[str]:
     special = set(tokenizer.all_special_ids)
     tokens = tokenizer.convert_ids_to_tokens(ids)
     return [
-        token if i in special or token.startswith("##") else _readable(tokenizer, i, token)
+        text_of(token) if i in special or token.startswith("##") else _readable(tokenizer, i, token)
         for i, token in zip(ids, tokens, strict=True)
     ]
 
@@ -47,7 +47,7 @@ def _readable(tokenizer: Any, token_id: int, token: str) -> str:
     text = tokenizer.decode([token_id], clean_up_tokenization_spaces=False)
     if token.startswith("▁") and not text.startswith(" "):
         text = " " + text
-    return text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥") or token
+    return text_of(text.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥") or token)
 
 
 def pad_batch(

@@ -164,11 +164,14 @@ def test_a_hugging_face_model_does_what_is_described(form, kind, implementation)
     assert description.api == f"hf ({implementation})"
     ids = torch.arange(5, 10)
     own_causality = form.startswith("2D") or (not tiny.V5 and (kind, implementation) == ("gpt2", "eager"))
-    if description.keep is None or (not tiny.V5 and kind == "bert" and form.startswith("4D")):
+    if not description.known:  # 4.57's BERT computes (1 - m) * min from a 2D additive mask: between keep and hide
+        assert (tiny.V5, kind, form) == (False, "bert", "2D additive")
+        return
+    if description.keep is None:
         with pytest.raises((RuntimeError, ValueError)):
             influence(model, ids, attention_mask=attention_mask)
         return
-    if not tiny.V5 and kind == "bert" and form in ("2D float", "2D additive"):
+    if not tiny.V5 and kind == "bert" and form == "2D float":
         return  # 4.57 computes (1 - m) * min there: between keep and hide
     visible = description.keep.expand(1, 1, 5, 5)
     visible = visible & CAUSAL if own_causality and kind != "bert" else visible
@@ -231,10 +234,8 @@ SEQUENCES = ~PADDING[:, 0].expand(3, 5, 5)
         ((1 - PADDING_2D.float()) * -torch.inf, "additive", "F18", "NaN in the mask"),
         (~PADDING_2D.long(), "hf", "F18", "~ on a 0/1 mask gives -1 and -2"),
         (~CAUSAL.long(), "sdpa", "F18", "~ on a 0/1 mask gives -1 and -2"),
-        (conventions.to_additive(PADDING).masked_fill(~PADDING, -1e9).half(), "additive", "F17", "-inf in float16"),
         (conventions.to_additive(PADDING, torch.float16) + conventions.to_additive(CAUSAL, torch.float16), "additive",
          "F17", "Two fills in one mask"),
-        (conventions.to_additive(PADDING, fill=-1e9), "additive", "F17", "-1e+09 is fine in this dtype, but"),
         (DOCUMENTS.long(), "hf", "S1.3", "read as (batch, k_len): padding of 4 sequences"),
         (masks.sliding_window(4, 2).long(), "hf", "S1.3", "like (q_len, k_len), sliding window"),
         (torch.tensor([[1, 0, 1], [0, 1, 1], [1, 0, 1]]), "hf", "S1.3", "It looks like (q_len, k_len), but"),
@@ -259,7 +260,8 @@ def test_traps_of_one_version():
 def test_a_decoder_is_asked_about_its_causality():
     padding_only = conventions.to_additive(PADDING.expand(3, 1, 5, 5))
     assert ids_of(describe(padding_only, "hf", model=tiny.model("llama"))) == ["F10"]
-    assert ids_of(describe(padding_only, "hf", model=tiny.model("bert"))) == []
+    refused = [] if tiny.V5 else ["F10"]
+    assert ids_of(describe(padding_only, "hf", model=tiny.model("bert"))) == refused
     causal = conventions.to_additive(PADDING & CAUSAL)
     assert ids_of(describe(causal, "hf", model=tiny.model("gpt2"))) == []
 

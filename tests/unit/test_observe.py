@@ -27,7 +27,7 @@ MODELS = {
     "CLIPText": ("CLIPTextModel", SIZES),
     "Bloom": ("BloomModel", {"hidden_size": 32, "n_layer": 2, "n_head": 2}),
     "MPT": ("MptModel", {"d_model": 32, "n_layers": 2, "n_heads": 2}),
-    "CodeGen": ("CodeGenModel", {"n_embd": 32, "n_layer": 2, "n_head": 2, "rotary_dim": 8}),
+    "CodeGen": ("CodeGenModel", {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 8}),
     "XGLM": ("XGLMModel", {"d_model": 32, "num_layers": 2, "attention_heads": 2, "ffn_dim": 48}),
     "OpenAI-GPT": ("OpenAIGPTModel", {"n_embd": 32, "n_layer": 2, "n_head": 2}),
     "BERT": ("BertModel", SIZES),
@@ -65,10 +65,10 @@ def model(name: str, implementation: str | None = None, **changes):
     import transformers
 
     class_name, sizes = MODELS[name]
-    model_class = getattr(transformers, class_name)
     options = {"attn_implementation": implementation} if implementation else {}
     with torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore")  # of transformers 4, which still compiles with torch.jit
+        model_class = getattr(transformers, class_name)
         torch.manual_seed(0)
         return model_class(model_class.config_class(**{**SHARED, **sizes, **changes, **options})).eval()
 
@@ -91,7 +91,7 @@ def test_a_causal_model_that_no_flag_tells_of(name, implementation):
     assert (description.known, description.warnings, description.layers) == (True, [], [])
 
 
-@pytest.mark.parametrize("name", ["CLIPText", "XGLM", "BERT decoder", "Llama"])
+@pytest.mark.parametrize("name", ["CLIPText", "XGLM", "BERT decoder", "Llama"] if tiny.V5 else ["Llama"])
 def test_a_4d_mask_on_a_causal_model_shows_later_keys(name):
     with pytest.warns(UserWarning, match=r"lets queries see later keys.*Did you mean keep & masks.causal\(8\)"):
         attention_mask = to_hf(DOCUMENTS, model=model(name))
@@ -156,8 +156,9 @@ def test_a_window_on_both_sides():
     band = masks.sliding_window(8, 3) | masks.sliding_window(8, 3).T
     assert torch.equal(description.layers[1][1][0, 0], band)
     assert description.layers[0][1].all()
-    with pytest.warns(UserWarning, match=r"farther keys.*masks.sliding_window\(8, 3\) \| masks.sliding_window"):
-        to_hf(DOCUMENTS | CAUSAL, model=model("ModernBERT"))
+    if tiny.V5:  # 4.57 takes no 4D mask here
+        with pytest.warns(UserWarning, match=r"farther keys.*masks.sliding_window\(8, 3\) \| masks.sliding_window"):
+            to_hf(DOCUMENTS | CAUSAL, model=model("ModernBERT"))
 
 
 def test_a_window_longer_than_a_text_is_said_by_the_config():
@@ -217,11 +218,15 @@ def test_layers_without_attention():
     mamba, fnet = (describe(PADDED, "hf", model=model(name)) for name in ("Mamba", "FNet"))
     assert torch.equal(mamba.keep, masks.padding(PADDED) & CAUSAL)
     assert "layers without attention carry earlier tokens on" in mamba.read_as
-    assert fnet.keep.all()
-    assert warnings_of(fnet) == ["S1.7"]
-    measured = influence(model("FNet"), torch.arange(20, 28), attention_mask=PADDED)
-    assert (measured > 0).all()  # the Fourier transform mixes padding in
-    with pytest.raises(ValueError, match="FNetModel hides nothing of what a 2D mask hides"):
+    if tiny.V5:  # takes any keyword, and does nothing with it
+        assert fnet.keep.all()
+        assert warnings_of(fnet) == ["S1.7"]
+        measured = influence(model("FNet"), torch.arange(20, 28), attention_mask=PADDED)
+        assert (measured > 0).all()  # the Fourier transform mixes padding in
+    else:
+        assert (fnet.keep, warnings_of(fnet)) == (None, ["S1.5"])
+    refusal = "hides nothing of what a 2D mask hides" if tiny.V5 else "FNetModel takes no attention_mask"
+    with pytest.raises(ValueError, match=refusal):
         to_hf(masks.padding(PADDED), model=model("FNet"))
 
 
@@ -345,7 +350,7 @@ def test_a_form_is_what_its_values_are():
     assert form_of(DOCUMENTS[None, None]) == Form(4, torch.bool, True, False)
     assert form_of(to_hf(DOCUMENTS)) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, 0.0, minimum)
-    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, -100.0)
+    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
     assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
 

@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 from torch import Tensor
 
-from .._validation import mismatch
+from .._validation import mismatch, text_of
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
@@ -124,4 +124,4 @@ def _require_tokens(tokens, name: str, length: int) -> list[str]:
         raise TypeError(mismatch(name, tokens, f"a list of {length} strings"))
     if len(tokens) != length:
         raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
-    return list(tokens)
+    return [text_of(token) for token in tokens]

@@ -7,7 +7,7 @@ import traitlets
 from torch import Tensor
 
 from .. import plots
-from .._validation import describe_tensor, require_float, require_keep_for
+from .._validation import describe_tensor, mismatch, require_float, require_keep_for
 from ._base import MapWidget, module_text, require_labels, require_size, style_text
 
 FILLS = ("-inf", "min", "-1e9", "-1e4")
@@ -140,6 +140,8 @@ class MaskLab(MapWidget):
 
 def _scores(scores) -> Tensor:
     wanted = "a float tensor (q_len, k_len) or (heads, q_len, k_len)"
+    if isinstance(scores, Tensor) and scores.ndim == 4:
+        raise ValueError(mismatch("scores", scores, wanted, "Of a batch pick one sequence: scores[0]."))
     require_float(scores, "scores", (2, 3), wanted, "Did you pass a mask?")
     scores = scores.detach().to("cpu", torch.float32).reshape(-1, *scores.shape[-2:]).contiguous()
     require_size(scores, "scores")
