@@ -173,9 +173,10 @@ def describe(
     require_attn_implementation(attn_implementation)
     if api == "mha" and isinstance(mask, dict):
         return _describe_both(mask, num_heads)
-    reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads)
-    if model is not None and api == "hf" and mask.ndim > 1:
-        reading = _seen_in(model, mask, reading, probe)
+    if api == "hf" and model is not None:
+        reading = _read_in(model, mask, attn_implementation == "sdpa", probe)
+    else:
+        reading = _READERS[api](mask, attn_implementation=attn_implementation, num_heads=num_heads)
     keep, traps = reading.keep, reading.traps
     if keep is not None:
         keep = as_4d(keep if keep.ndim > 1 else keep[None])
@@ -222,6 +223,9 @@ _MHA_EMPTY_ROW = (
     "else their attention is 0"
 )
 _SDPA_EMPTY_ROW = "the output is 0"
+
+
+_HF_EMPTY_ROW = "uniform weights under eager, output 0 under sdpa"
 
 
 def _require_mask(mask, ranks: tuple[int, ...]) -> None:
@@ -309,16 +313,14 @@ def _read_hf(mask, attn_implementation, **_) -> _Reading:
         return _refused(read_as="nothing: it needs a batch, attention_mask[None]")
     if mask.ndim == 4:
         return _read_hf_4d(mask, attn_implementation == "sdpa")
-    empty_row = "uniform weights under eager, output 0 under sdpa"
     if mask.ndim == 3:
         if transformers_major() >= 5:
             return _refused(_trap("3D"))
-        return _Reading("(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], empty_row)
-    read_as, polarity = (
-        "(batch, k_len): padding, the same for every query",
-        "1 = keep; anything that is not 0 counts as 1",
-    )
-    return _Reading(read_as, polarity, (mask != 0)[:, None, None], list(_padding_traps(mask)), empty_row)
+        return _Reading(
+            "(batch, q_len, k_len), read by encoders only", "1 = keep", (mask != 0)[:, None], [], _HF_EMPTY_ROW
+        )
+    read_as, polarity = "(batch, k_len): padding, the same for every query", "1 = keep; all that is not 0 counts as 1"
+    return _Reading(read_as, polarity, (mask != 0)[:, None, None], list(_padding_traps(mask)), _HF_EMPTY_ROW)
 
 
 def _read_hf_4d(mask: Tensor, sdpa: bool) -> _Reading:
@@ -334,38 +336,46 @@ def _read_hf_4d(mask: Tensor, sdpa: bool) -> _Reading:
     )
 
 
-def _seen_in(model, mask: Tensor, reading: _Reading, probe: bool) -> _Reading:
-    """A reading of a mask as this model does it: what was seen replaces what is usual."""
-    name, k_len = type(model).__name__, mask.shape[-1]
+def _read_in(model, mask: Tensor, sdpa: bool, probe: bool) -> _Reading:
+    """Reads an attention_mask as this model does it, which was seen."""
+    reading = _values(mask, sdpa)
+    if reading.keep is None:
+        return reading
+    visible, name, k_len = as_4d(reading.keep), type(model).__name__, mask.shape[-1]
     seen = observe(model, form_of(mask), k_len) if probe else Observation(unknown="it was not run (probe=False)")
     if seen.refusal:
-        takes = takes_in_words(model, k_len, mask.ndim)
-        trap = _trap(
-            "refused", fact={2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], name=name, why=seen.refusal, takes=takes
-        )
-        return _refused(trap, polarity=reading.polarity)
-    visible = ~hidden_by(mask) if mask.ndim == 4 and mask.is_floating_point() else mask != 0
-    visible = visible[:, None, None] if mask.ndim == 2 else visible[:, None] if mask.ndim == 3 else visible
+        fact, takes = {2: "S1.5", 3: "F9", 4: "F10"}[mask.ndim], takes_in_words(model, k_len, mask.ndim)
+        return _refused(_trap("refused", fact=fact, name=name, why=seen.refusal, takes=takes))
     try:
         if seen.unknown:
             raise ValueError(seen.unknown)
         layers = seen.keeps(visible)
     except ValueError as error:
-        read_as, traps = reading.read_as.split(";")[0], list(_value_traps(mask))
-        return reading._replace(read_as=read_as, keep=None, traps=traps, unknown=f"{error}. {_WAYS_ON}")
+        return reading._replace(keep=None, unknown=f"{error}. {_WAYS_ON}")
     usual = observe(model, PADDING, k_len)
-    empty_row = reading.empty_row
-    if mask.ndim == 2 and any(not layer.own.all() for layer in seen.layers):
-        empty_row = None  # Left-padded queries are empty, as they should be: nobody reads them (F15).
-    return _Reading(
-        read_as=_read_as(reading.read_as.split(";")[0], mask.ndim, seen, usual, k_len),
-        polarity=reading.polarity,
+    own_rules = any(not layer.own.all() for layer in seen.layers)
+    return reading._replace(
+        read_as=_read_as(reading.read_as, mask.ndim, seen, usual, k_len),
         keep=reduce(torch.logical_or, (keep for _, keep in layers)),
-        traps=[*_value_traps(mask), *_model_traps(name, mask, visible, seen, usual)],
-        empty_row=empty_row,
+        traps=[*reading.traps, *_model_traps(name, mask, visible, seen, usual)],
+        # Left-padded queries of a causal model are empty, as they should be: nobody reads them (F15).
+        empty_row=None if mask.ndim == 2 and own_rules else reading.empty_row,
         layers=layers if len(layers) > 1 else [],
         own_queries=any(layer.obeys == "queries" for layer in seen.layers),
     )
+
+
+def _values(mask: Tensor, sdpa: bool) -> _Reading:
+    """What the values of an attention_mask say, whatever a model does with them."""
+    _require_mask(mask, (1, 2, 3, 4))
+    if mask.ndim < 3:
+        return _read_hf(mask, "sdpa" if sdpa else "eager")
+    if mask.ndim == 4 and mask.is_floating_point():
+        empty_row = _empty_row(mask, _SDPA_EMPTY_ROW if sdpa else "softmax of -inf only is NaN")
+        return _by_dtype(mask, (4,), _KEEPS, zero_one="F10", soft="F10")._replace(empty_row=empty_row)
+    keep = mask != 0 if mask.ndim == 4 else (mask != 0)[:, None]
+    read_as = _SHAPES[4] if mask.ndim == 4 else "(batch, q_len, k_len)"
+    return _Reading(read_as, "1 or True = keep", keep, list(_negative_traps(mask)), _HF_EMPTY_ROW)
 
 
 def _read_as(usual_words: str, ndim: int, seen: Observation, usual: Observation, k_len: int) -> str:
@@ -587,13 +597,6 @@ def _causality_traps(keep: Tensor) -> Iterator[Trap]:
     """A 4D mask that is padding only: right for an encoder, and on a decoder it shows the future."""
     if patterns.shows_future(keep) and _alike(keep, -2):
         yield _trap("causality", who="If the model is a decoder (GPT-2, Llama)")
-
-
-def _value_traps(mask: Tensor) -> Iterator[Trap]:
-    """What the values of an attention_mask alone tell."""
-    if mask.ndim == 2:
-        return _padding_traps(mask)
-    return _float_traps(mask, hidden_by(mask), "F10", "F10") if mask.is_floating_point() else _negative_traps(mask)
 
 
 def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, usual: Observation) -> Iterator[Trap]:
