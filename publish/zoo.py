@@ -5,8 +5,9 @@ too, and each kind of layer stays once. A family that needs more has a line in `
 ``input_ids`` alone, or cannot be built here, has its reason in ``LEFT_OUT``.
 """
 
-import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -165,6 +166,21 @@ class TextModel(NamedTuple):
     tasks: tuple[str, ...]
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing is said of kernels that are not installed, or of what a small configuration leaves out."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+
+
 @cache
 def classes() -> dict[str, TextModel]:
     """Name → class, of each class in transformers' mappings for text models; imports none of them."""
@@ -205,8 +221,7 @@ def build(name: str, attn_implementation: str | None = None) -> Any:
     if name in LEFT_OUT:
         raise ValueError(f"{name} {LEFT_OUT[name]}.")
     model_class = getattr(transformers, name)
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of kernels that are not installed, and of what a small config leaves out
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(0)
         config = small_config(model_class)
         if attn_implementation:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     parser.add_argument("model", metavar="MODEL", help="such as story-gpt2, bert-base-uncased or path/to/a/folder")
     parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument("--attn", choices=("sdpa", "eager"), help="implementation of attention; the model's own if not given")
+    parser.add_argument(
+        "--attn", choices=("sdpa", "eager"), help="implementation of attention; the model's own if not given"
+    )
     return parser
 
 
@@ -40,13 +41,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _model(name: str, attn_implementation: str | None) -> Any:
-    """A model by its name, without its tokenizer's warnings."""
-    if os.sep in name and not Path(name).is_dir() and name.count("/") != 1:
-        raise FileNotFoundError(f"there is no such folder, and it is no id on the hub ({Path(name).absolute()})")
-    kwargs = {"attn_implementation": attn_implementation} if attn_implementation else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return models.load_model(name, **kwargs)
+    """The model that a checkpoint holds, as its config names the class; no tokenizer is asked for."""
+    if os.sep in name and name.count("/") != 1 and not Path(name).is_dir():
+        raise FileNotFoundError("there is no such folder.")
+    location, options = models._location(name, weights=True)
+    import transformers
+
+    with models._quiet(), models._hub_errors(name):
+        config = transformers.AutoConfig.from_pretrained(location, **options)
+        named = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
+        if attn_implementation:
+            options["attn_implementation"] = attn_implementation
+        return named.from_pretrained(location, dtype="float32", **options).eval()
 
 
 def _in_a_line(error: Exception) -> str:
