@@ -1,4 +1,4 @@
-"""The command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``which-masks``, ``normalise``."""
+"""Command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise``, ``which-masks``."""
 
 import argparse
 import json

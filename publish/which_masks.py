@@ -80,39 +80,57 @@ def read() -> dict[str, Any]:
 def page() -> str:
     """The page of the site, as MyST Markdown."""
     contents = read()
-    rows = "\n".join(_cells(name, row) for name, row in contents["models"].items())
-    left_out = "\n".join(f"| {name} | {reason} |" for name, reason in contents["left_out"].items())
-    known = [row for row in contents["models"].values() if _first(row)["hides"] is not None]
-    return PAGE.format(**contents | {"models": len(contents["models"])}, known=len(known), rows=rows, gone=left_out)
+    lines = contents["models"]
+    known = [name for name, row in lines.items() if _first(row)["hides"] is not None]
+    return PAGE.format(
+        torch=contents["torch"],
+        transformers=contents["transformers"],
+        models=len(lines),
+        known=len(known),
+        window=zoo.WINDOW,
+        headings=f"| {' | '.join(HEADINGS)} |\n|{':---|' * len(HEADINGS)}",
+        rows="\n".join(_cells(name, row) for name, row in lines.items()),
+        left_out="\n".join(f"| `{name}` | {reason} |" for name, reason in contents["left_out"].items()),
+    )
 
 
+HEADINGS = (
+    "class and family",
+    "hides by itself",
+    "2D mask, 1 and 0",
+    "4D mask, additive",
+    "4D mask, bool",
+    "3D mask",
+    "does padding reach real tokens?",
+)
 PAGE = """\
 # Which mask does this model take?
 
-{models} classes of text models of transformers {transformers}, each built small with random weights and run: what it does
-with a mask was seen at its softmax and in its outputs, not read in its config or its documentation. Of {known} of them it is
-known what they hide by themselves; of the rest the table says why not.
+{models} classes of text models of transformers {transformers}, each built small, with random weights, and run: what it
+does with a mask was seen at its softmax and in its outputs, not read in its config or its documentation. For {known} of
+them it is known what they hide by themselves.
 
-For a model of your own, a name on the hub or a folder: `python -m attention_masks MODEL`, with `--json` for programs.
+For a model of your own, by its name on the hub or its folder: `python -m attention_masks MODEL`.
 
-<label for="which-masks-filter">Show only: <input id="which-masks-filter" type="search" placeholder="mistral"></label>
+<div class="which-masks"></div>
 
-| class and family | hides by itself | 2D mask, 1 and 0 | 4D mask, additive | 4D mask, bool | 3D mask | does padding reach real tokens? |
-|:---|:---|:---|:---|:---|:---|:---|
+{headings}
 {rows}
 
-How to read it. *read*: hidden keys get no weight. *replaces*: under a 4D mask the model no longer hides this by itself, so
-your mask must. *ignored*: the model runs, and nothing is hidden. *partly read*: some layers hide it. *refused*: the model
-raises. Where eager attention differs from SDPA, both are named. Windows and chunks were set to {tokens} tokens or fewer so that
-they show: a model that is loaded has the size in its config. An encoder-decoder's mask is its encoder's.
-
-Torch {torch}, transformers {transformers}, on a CPU. One line again: `python -m publish which-masks CLASS`.
+- *read*: hidden keys get no weight. *replaces*: under a 4D mask the model no longer hides this by itself, so your mask
+  must. *partly read*: other layers carry hidden tokens on, or do not read it. *ignored*: the model runs, and nothing is
+  hidden. *refused*: it raises an error.
+- Where eager attention differs from SDPA, both are named.
+- Windows and chunks were set to {window} keys, so that they show; a pretrained model has its own, in its config.
+- The mask of an encoder-decoder is its encoder's, and was tried with a decoder's text of another length.
+- Torch {torch}, transformers {transformers}, on a CPU. `python -m publish which-masks CLASS` prints a line again, with
+  what a model said when it refused.
 
 ## Left out
 
 | class | why |
 |:---|:---|
-{gone}
+{left_out}
 """
 
 

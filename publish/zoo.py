@@ -72,7 +72,8 @@ SIZES: dict[str, Any] = {
 #: What a configuration calls its number of layers.
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 
-#: Family → what it needs beside ``SIZES``.
+ROPE = {"rope_type": "default", "rope_theta": 1e4}
+#: Family, or class → what it needs beside ``SIZES``.
 FAMILIES: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [1]},
     "blt": {
@@ -83,9 +84,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
     },
     "cohere_compass_text": {
         "layer_types": ["full_attention", "sliding_attention"],
-        "rope_parameters": dict.fromkeys(
-            ("full_attention", "sliding_attention"), {"rope_type": "default", "rope_theta": 1e4}
-        ),
+        "rope_parameters": dict.fromkeys(("full_attention", "sliding_attention"), ROPE),
     },
     "dbrx": {"attn_config": {"rope_theta": 1e4, "clip_qkv": 8}},
     "falcon_h1": {"mamba_d_ssm": 64},
@@ -130,10 +129,10 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "hash_seed": 0,
     },
     "T5GemmaEncoderModel": {"is_encoder_decoder": False},
-    "vibevoice_asr": dict.fromkeys(
-        ("acoustic_tokenizer_encoder_config", "semantic_tokenizer_encoder_config"),
-        {"num_filters": 4, "downsampling_ratios": [2, 2], "depths": [1, 1, 1]},
-    ),
+    "vibevoice_asr": {
+        f"{which}_tokenizer_encoder_config": {"num_filters": 4, "downsampling_ratios": [2, 2], "depths": [1, 1, 1]}
+        for which in ("acoustic", "semantic")
+    },
     "xmod": {"default_language": "en_XX"},
     "zamba": {"num_hidden_layers": 4, "layers_block_type": ["linear_attention", "hybrid"] * 2},
     "zaya": {"num_experts_per_tok": 1},

@@ -438,7 +438,7 @@ def _under(visible: Tensor, own: Tensor, obeys: str) -> Tensor:
 
 
 def _explained(texts: _Texts, layers: tuple[Layer, ...], carried: bool = False) -> Tensor:
-    """bool (8, length): outputs that the attention layers let the changed tokens reach, carried on between them or not."""
+    """bool (8, length): what the attention layers let the changed tokens reach, if others carry tokens on or not."""
     moved = texts.changed.float()
     for layer in layers:
         moved = moved.cummax(dim=1).values if carried else moved

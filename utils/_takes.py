@@ -31,11 +31,11 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
         length: tokens of these texts; 16, or more where the config has a window that would not show, if not given.
 
     Returns:
-        ``class``, ``family``, ``attn_implementation``, ``tokens``, and what was seen: ``masks``, form → ``reads`` ("read",
-        "partly read", "ignored", "refused" or "not known") and ``why``; ``hides`` by itself, in words, None if not known;
-        ``causal``, True, False, "partly" or None; ``window`` and ``chunks``, the smallest, in keys; what a 4D mask
-        ``replaces`` of it; ``cross``, whether cross-attention sees the mask; ``padding_reaches``, whether what a 2D mask
-        hides reaches real tokens.
+        ``class``, ``family``, ``attn_implementation``, ``tokens``, and what was seen: ``masks``, form → ``reads``
+        ("read", "partly read", "ignored", "refused" or "not known") and ``why``; what it ``hides`` by itself, in words,
+        None if not known; ``causal``: True, False, "partly" or None; the smallest ``window`` and ``chunks``, in keys;
+        what a 4D mask ``replaces``; ``cross``: whether cross-attention sees the mask; ``padding_reaches``: whether what
+        a 2D mask hides reaches real tokens.
     """
     length = length or _length(model)
     seen = {name: observe(model, form, length) for name, form in forms(model).items()}
