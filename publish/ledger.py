@@ -7,6 +7,7 @@ import ast
 import re
 from functools import cache
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import nbformat
@@ -17,19 +18,20 @@ from . import normalise, paths
 LEDGER = paths.ROOT / "data" / "claims.yml"
 PAGE = paths.FOLDER / "what_tutorials_get_wrong.ipynb"
 
-VERDICTS = {
-    "wrong": "Wrong",
-    "partly": "Right, under a condition that goes unsaid",
-    "right": "Right",
-}
+SOURCES = {"tutorial": "Tutorials", "library": "Libraries"}
+VERDICTS = {"wrong": "wrong", "partly": "right, under a condition that goes unsaid", "right": "right"}
 ABOUT = """\
 # What tutorials get wrong about attention masks
 
-*{total} claims about attention masks, what a run shows of each, and the cell that proves it.*
+*{tutorial} claims of tutorials and {library} beliefs about libraries, what a run shows of each, and the cell that
+proves it.*
 
-Four widely read tutorials say or do {tutorial} things about masks. {library} more are what the documentation of torch
-and transformers leads one to believe, or leaves out. This is what a run shows. Of all {total} claims, {wrong} are
-wrong, {partly} hold under a condition that goes unsaid, and {right} are right.
+Four widely read tutorials say or do {tutorial} things about masks. Of these {tutorial_wrong} are wrong,
+{tutorial_partly} hold under a condition that goes unsaid, and {tutorial_right} are right.
+
+The other {library} are no tutorial's words. They are what one may believe of torch and transformers where the
+documentation is silent or easily misread, and were chosen because they trap: {library_wrong} are wrong,
+{library_partly} hold under a condition.
 
 Each row links to the cell that runs it. The cell asserts what stands here, and a test fakes the behaviour away and sees
 that assertion fail.
@@ -81,20 +83,35 @@ def proofs(claim: dict, cells_of=cells) -> dict[str, str]:
     return cell_ids
 
 
+def counts(rows: list[dict]) -> dict[str, int]:
+    """How many claims there are from each source, and how many of them have which verdict."""
+    many = {source: sum(row["source"] == source for row in rows) for source in SOURCES}
+    for source, verdict in product(SOURCES, VERDICTS):
+        many[f"{source}_{verdict}"] = sum((row["source"], row["verdict"]) == (source, verdict) for row in rows)
+    return many
+
+
+def heading(source: str, verdict: str) -> str:
+    """The heading of the table that such a claim stands in."""
+    return f"{SOURCES[source]}: {VERDICTS[verdict]}"
+
+
 def page() -> nbformat.NotebookNode:
-    """The page as a notebook without code, one Markdown cell for each verdict."""
+    """The page as a notebook without code, one Markdown cell for each source and verdict."""
     rows, cells_of = claims(), cache(cells)  # each lesson is read once for all its claims
-    by_verdict = {verdict: [row for row in rows if row["verdict"] == verdict] for verdict in VERDICTS}
-    counts = {verdict: len(judged) for verdict, judged in by_verdict.items()}
-    sources = {source: sum(row["source"] == source for row in rows) for source in ("tutorial", "library")}
     versions = " and ".join(f"{name} {version(name).split('+')[0]}" for name in ("torch", "transformers"))
-    texts = [ABOUT.format(**counts, **sources, total=len(rows), versions=versions)]
-    for verdict, heading in VERDICTS.items():
-        table = [f"## {heading}", "", "| what is said or done | what a run shows | proof |", "|:---|:---|:---|"]
-        table += [
-            f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |"
-            for row in by_verdict[verdict]
+    texts = [ABOUT.format(**counts(rows), versions=versions)]
+    for source, verdict in product(SOURCES, VERDICTS):
+        judged = [row for row in rows if (row["source"], row["verdict"]) == (source, verdict)]
+        if not judged:
+            continue
+        table = [
+            f"## {heading(source, verdict)}",
+            "",
+            "| what is said or done | what a run shows | proof |",
+            "|:---|:---|:---|",
         ]
+        table += [f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in judged]
         texts.append("\n".join(table))
     texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])

@@ -7,8 +7,11 @@ tables.
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .patterns import Pattern, pack, recognise_packed
 
 
 def why_refused(block_mask) -> str | None:
@@ -48,19 +51,18 @@ def read(block_mask) -> tuple[Tensor, bool]:
         keep: bool (batch, heads, q_len, k_len), True = may attend, with sizes of 1 where the BlockMask broadcasts.
         same: False if uncompiled flex_attention lets something else through.
     """
-    keep, same = _empty(block_mask), True
+    keep = torch.empty(block_mask.shape, dtype=torch.bool, device=block_mask.kv_indices.device)
+    same = True
     for part, tables, rule in _strips(block_mask):
         keep[:, :, part] = tables
         same = same and torch.equal(tables, rule)
     return keep, same
 
 
-def read_rule(block_mask) -> Tensor:
-    """What mask_mod alone lets through: bool as ``read`` returns it."""
-    keep = _empty(block_mask)
-    for part, _, rule in _strips(block_mask):
-        keep[:, :, part] = rule
-    return keep
+def recognise_mask_mod(block_mask) -> list[Pattern]:
+    """What mask_mod alone is made of. As bits, it needs no room for a second mask beside what ``read`` returns."""
+    bits = np.concatenate([pack(rule) for _, _, rule in _strips(block_mask)], axis=2)
+    return recognise_packed(bits, block_mask.seq_lengths[1])
 
 
 def make(keep: Tensor, mask_mod):
@@ -87,10 +89,6 @@ def _table(blocks: Tensor) -> tuple[Tensor, Tensor]:
     """How many blocks of each row are True, and the columns of these, then of the rest."""
     order = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(dim=-1, dtype=torch.int32), order.int()
-
-
-def _empty(block_mask) -> Tensor:
-    return torch.empty(block_mask.shape, dtype=torch.bool, device=block_mask.kv_indices.device)
 
 
 def _tables(block_mask) -> Iterator[tuple[Tensor, Tensor]]:

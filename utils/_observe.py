@@ -173,7 +173,9 @@ def form_of(attention_mask: Tensor) -> Form:
     if ndim == 4 and dtype.is_floating_point:  # added to the scores, as 0 and a fill, or by mistake as 1 and 0
         usual = torch.finfo(dtype).min  # mild fills are added just so, but are harder to tell from a score
         return Form(4, dtype, max(high, 0.0), low if low < LOWEST_SCORE else 0.0 if low == 0 < high else usual)
-    return Form(ndim, dtype, high if high > 0 else max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
+    if high > 0:  # of several values that should keep, the smallest is the one to doubt
+        return Form(ndim, dtype, attention_mask[attention_mask > 0].min().item(), 0)
+    return Form(ndim, dtype, max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
 
 
 def observe(model: Any, form: Form, length: int) -> Observation:
@@ -306,17 +308,31 @@ class _Texts:
             kwargs["attention_mask"] = attention_mask
         if "decoder_input_ids" in parameters:
             kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
-        watch = _Watch()
-        with _left_alone(self.model), watch:
-            output = self.model(input_ids=self.ids, **kwargs)
+        watch, outputs = _Watch(), []
+
+        def stop(module: nn.Module, args: Any, output: Any) -> None:
+            outputs.extend(self._by_token(output))
+            if outputs:  # a head would make logits of them, one token at a time, or one answer for the text
+                raise _Enough
+
+        hook = getattr(self.model, "base_model", self.model).register_forward_hook(stop)
+        try:
+            with _left_alone(self.model), watch, suppress(_Enough):
+                outputs.extend(self._by_token(self.model(input_ids=self.ids, **kwargs)))
+        finally:
+            hook.remove()
+        return watch, outputs[0] if outputs else None
+
+    def _by_token(self, output: Any) -> list[Tensor]:
+        """What an output holds of shape (8, length, features); of an encoder-decoder, the encoder's first."""
         names = ("encoder_last_hidden_state", "last_hidden_state", "logits", "prediction_logits")
-        candidates = [getattr(output, name, None) for name in names] + [
-            output[0] if isinstance(output, tuple) else None
-        ]
-        shape = (8, self.length)
-        return watch, next(
-            (c for c in candidates if isinstance(c, Tensor) and c.ndim == 3 and c.shape[:2] == shape), None
-        )
+        tensors = [getattr(output, name, None) for name in names]
+        tensors += [output[0]] if isinstance(output, tuple) and output else []
+        return [t for t in tensors if isinstance(t, Tensor) and t.ndim == 3 and t.shape[:2] == self.ids.shape]
+
+
+class _Enough(Exception):
+    """What is needed of a run is there."""
 
 
 def _text_config(model: Any) -> Any:
@@ -327,16 +343,22 @@ def _text_config(model: Any) -> Any:
 @contextmanager
 def _left_alone(model: nn.Module) -> Iterator[None]:
     """A run that leaves no trace: without dropout, gradients, warnings, or numbers drawn from torch's generator."""
-    training = [module for module in model.modules() if module.training]
-    for module in training:
+    modules = list(model.modules())
+    before = [(module.training, module.__dict__.get("forward")) for module in modules]
+    for module in modules:
         module.training = False
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for module in training:
-            module.training = True
+        for module, (training, forward) in zip(modules, before, strict=True):
+            module.training = training
+            module.__dict__.pop(
+                "forward", None
+            )  # transformers 4 replaces it for a while, and forgets it after an error
+            if forward is not None:
+                module.__dict__["forward"] = forward
 
 
 class _Watch(TorchDispatchMode):
@@ -452,7 +474,8 @@ def _moved(texts: _Texts, output: Tensor) -> Tensor:
     """bool (8, length): outputs that differ by more than rounding from the text that theirs is compared with."""
     output = output.float().cpu()
     reference = output[[0, 0, 0, 0, 4, 4, 6, 6]]
-    rounding = 64 * torch.finfo(texts.model.dtype).eps * reference.abs().nan_to_num(0, 0).max()
+    precision = torch.finfo(texts.model.dtype).eps
+    rounding = precision * (64 if precision < 1e-5 else 8) * reference.abs().nan_to_num(0, 0).max()
     return ((output - reference).abs() > rounding).any(dim=-1)
 
 

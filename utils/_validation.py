@@ -136,10 +136,10 @@ def hidden_by(bias: Tensor) -> Tensor:
     A value hides if it lies ``HIDDEN_BELOW`` or more under 0, with no milder values between that bridge the distance:
     -100 beside 0 hides, and so do -inf and -1e9 beside ALiBi; the -100 of an ALiBi that falls step by step does not.
     """
-    low = bias <= HIDDEN_BELOW
-    if not bool(((bias < 0) & ~low).any()):
+    low, negative = bias <= HIDDEN_BELOW, bias < 0
+    if torch.equal(low, negative):
         return low
-    values = torch.cat([bias[bias < 0].unique().double(), torch.zeros(1, dtype=torch.float64, device=bias.device)])
+    values = torch.cat([bias[negative].unique().double(), torch.zeros(1, dtype=torch.float64, device=bias.device)])
     gaps = (values.diff() >= -HIDDEN_BELOW).nonzero()
     return bias <= values[gaps[-1]] if len(gaps) else torch.zeros_like(low)
 

@@ -16,6 +16,7 @@ from . import _block_masks, patterns
 from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
+    HIDDEN_BELOW,
     as_4d,
     describe_tensor,
     hidden_by,
@@ -564,6 +565,8 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
     else:
         values = f"value {others[0].item():g}"
         hint = "A soft bias (ALiBi, relative positions) has no keep: it hides nothing."
+        if bool((others >= -HIDDEN_BELOW).any()):
+            hint = "A large positive number raises its key above all others. Is its minus missing?"
     raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
 
 

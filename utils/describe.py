@@ -20,7 +20,7 @@ from torch import Tensor
 from . import _block_masks, patterns
 from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
-from ._validation import as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
+from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
 
 
 @dataclass(frozen=True)
@@ -262,9 +262,11 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     if mask.ndim == 3 and len(mask) > 1:
         shape += "; if the first size is a batch, write mask[:, None]"
     if mask.is_floating_point():
-        hidden = hidden_by(mask)
+        # A large positive number hides all else in its row.
+        lifted = mask.amax(dim=-1, keepdim=True).clamp(0, torch.finfo(mask.dtype).max)
+        hidden = hidden_by(mask.double() - lifted if (lifted >= -HIDDEN_BELOW).any() else mask)
         traps = list(_float_traps(mask, hidden, zero_one, soft))
-        return _Reading(shape, _fill_words(mask[hidden]), ~(hidden | mask.isnan()), traps)
+        return _Reading(shape, _fill_words(mask, hidden), ~(hidden | mask.isnan()), traps)
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
@@ -413,7 +415,8 @@ def _read_flex(mask, **_) -> _Reading:
     read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
     if not same:
         read_as += "; compiled, as its tables and its mask_mod say together"
-        compiled, rule = ("; ".join(map(str, patterns.recognise(k))) for k in (keep, _block_masks.read_rule(mask)))
+        readings = patterns.recognise(keep), _block_masks.recognise_mask_mod(mask)
+        compiled, rule = ("; ".join(map(str, parts)) for parts in readings)
         traps = [_trap("two readings", compiled=compiled, rule=rule)]
     return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
@@ -485,6 +488,8 @@ _TRAPS = {
     "triu": "F1: Every query sees itself and later keys only. Is it triu where tril was meant?",
     "one ahead": "S3.6: Every query sees one key past itself: off by one. "
     "Use masks.causal, that is tril(), not tril(1), or hide triu(1), not triu(2).",
+    "positive": "F1: {high:g} is added to the scores: it raises what it marks and hides all else in its row. "
+    "Was -{high:g} meant? Use conventions.to_additive(keep).",
     "hidden sequence": "F1: Sequence {sequence} is hidden altogether. {hint}",
     "additive 2D": "F1: In 2D, 1 = keep: this additive mask is read upside down, -inf as keep and 0 as hide. "
     "Use the 0/1 mask.",
@@ -538,19 +543,25 @@ def _trap(key: str, **values) -> Trap:
 
 def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
     """An additive mask with NaN, with values that hide nothing, or in which a sum overflowed."""
-    if mask.isnan().any():
+    shifts, numbers = ~hidden & (mask != 0), mask
+    if mask.min().isnan():
         yield _trap("NaN")
-    soft_values = mask[~hidden & (mask != 0) & ~mask.isnan()]
-    if len(soft_values) and (soft_values == 1).all() and not hidden.any():
-        yield _trap("0/1 float", fact=zero_one)
-    elif len(soft_values):
-        lowest, alike = soft_values.min(), bool((soft_values == soft_values[0]).all())
-        values = f"{lowest.item():g} is" if alike and lowest < 0 else "Some values are neither 0 nor very negative:"
-        yield _trap("soft", fact=soft, values=values, weight=f"it leaves {weight_words(soft_values)}")
-    infinite = mask == -torch.inf
-    fills = mask[hidden & ~infinite]
-    if len(fills) and infinite.any() and fills.min() * 2 == -torch.inf:
-        yield _trap("two fills", fill=fills.min().item())
+        numbers = mask.nan_to_num(0.0, neginf=-torch.inf, posinf=torch.inf)
+        shifts = shifts & (numbers != 0)
+    if shifts.any():
+        values = mask[shifts]
+        low, high = values.min().item(), values.max().item()
+        if low == high == 1 and not hidden.any():
+            yield _trap("0/1 float", fact=zero_one)
+        elif high >= -HIDDEN_BELOW:
+            yield _trap("positive", high=high)
+        else:
+            words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
+            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
+    if numbers.min() == -torch.inf:
+        fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
+        if fill * 2 == -torch.inf:
+            yield _trap("two fills", fill=fill.item())
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
@@ -660,7 +671,7 @@ def _alike(values: Tensor, dim: int) -> bool:
 
 def _upside_down(keep: Tensor) -> str:
     text = "Is it upside down? For MultiheadAttention True = ignore; for SDPA and Hugging Face True = keep."
-    parts = patterns.recognise(~keep)
+    parts = patterns.recognise(keep, inverted=True)
     if parts[0].name in ("causal", "sliding window", "prefix", "documents", "padding"):
         text += f" Turned over it is: {'; '.join(map(str, parts))}."
     return text
@@ -684,13 +695,13 @@ def _outcome(empty_row: str | None) -> str:
     return f"an empty query {may} NaN, and NaN spreads to every query in the next layer"
 
 
-def _fill_words(fills: Tensor) -> str:
-    """What an additive mask means: its fill, and the weight that it leaves."""
-    if not len(fills) or fills.min() != fills.max():
+def _fill_words(mask: Tensor, hidden: Tensor) -> str:
+    """What an additive mask means: its fill, if there is one, and the weight that it leaves."""
+    fill, mildest = (side.item() for side in (mask.min(), mask.masked_fill(~hidden, -torch.inf).max()))
+    if fill != mildest or not hidden.any():
         return "added to the scores: 0 keeps, very negative hides"
-    fill = fills[0].item()
     words = f"added to the scores: 0 keeps, {fill:g} hides"
-    if torch.finfo(fills.dtype).min < fill < torch.finfo(torch.float16).min:
+    if torch.finfo(mask.dtype).min < fill < torch.finfo(torch.float16).min:
         return f"{words} (float16 cannot hold it: .half() makes it -inf)"
     return words if fill < -1e3 else f"{words} ({weight_words(fill)})"
 
@@ -702,6 +713,9 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     """
     if not mask.is_floating_point():
         return otherwise
+    peaks = mask.amax(dim=-1)
+    if (peaks > HIDDEN_BELOW).all():
+        return otherwise  # no row is empty
     rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
     peaks = rows.amax(dim=-1)
     fill = peaks.max().item() if len(rows) else -torch.inf
@@ -711,7 +725,7 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
         return otherwise
     # SDPA adds in float32 at least, also for float16; all others add in the dtype of the mask.
     dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
-    step = torch.finfo(dtype).eps * 2 ** math.floor(math.log2(-fill))  # from one number near fill to the next
+    step = math.ulp(fill) * torch.finfo(dtype).eps / torch.finfo(torch.float64).eps  # to the next number in dtype
     if step <= 1 / 64:
         text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
     elif step < 8:

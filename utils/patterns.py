@@ -35,11 +35,12 @@ class Pattern(NamedTuple):
         return _WORDS.get(self.name, lambda **_: self.name)(**self.parameters)
 
 
-def recognise(keep: Tensor) -> list[Pattern]:
+def recognise(keep: Tensor, *, inverted: bool = False) -> list[Pattern]:
     """The parts that ``keep`` is made of.
 
     Args:
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len).
+        inverted: recognise ``~keep``, without making it.
 
     Returns:
         One or two patterns, three if queries are hidden too. Where several descriptions give the same tensor
@@ -55,7 +56,29 @@ def recognise(keep: Tensor) -> list[Pattern]:
     keep = as_4d(keep)
     if not torch.equal(keep, keep[:, :1].expand_as(keep)):
         return [Pattern("per head", {"heads": keep.shape[1]})]
-    rows = _read_rows(keep[:, 0])
+    bits, k_len = pack(keep[:, :1]), keep.shape[-1]
+    if inverted:
+        bits = ~bits
+        bits[..., -1] &= (0xFF << (-k_len % 8)) & 0xFF  # behind the last key all stays 0
+    return recognise_packed(bits, k_len)
+
+
+def recognise_packed(bits: NDArray[np.uint8], k_len: int) -> list[Pattern]:
+    """``recognise`` for a mask that is not there as a tensor.
+
+    Args:
+        bits: (batch, heads, q_len, k_len / 8, rounded up), as ``pack`` makes them.
+        k_len: number of keys.
+
+    Returns:
+        The same patterns.
+
+    References:
+        Lesson 05, where ``describe`` names the masks.
+    """
+    if bits.shape[1] > 1 and (bits != bits[:, :1]).any():
+        return [Pattern("per head", {"heads": bits.shape[1]})]
+    rows = _read_rows(bits[:, 0], k_len)
     if not rows.seen.any():
         return [Pattern("nothing", {})]
     attempts = [(*candidate, hide) for candidate in _candidates(rows) for hide in (False, True)]
@@ -96,11 +119,28 @@ class _Rows(NamedTuple):
 _BEFORE, _BEHIND = (np.array([f"{n:08b}"[::way].find("1") for n in range(256)]) for way in (1, -1))
 
 
-def _bits(keep: Tensor) -> NDArray[np.uint8]:
-    """A bool tensor, eight keys to a byte; the last byte is filled up with 0."""
+def pack(keep: Tensor) -> NDArray[np.uint8]:
+    """A mask as bits, which are looked through many times as fast.
+
+    Args:
+        keep: bool (…, q_len, k_len), True = may attend.
+
+    Returns:
+        (…, q_len, k_len / 8, rounded up): eight keys to a byte, the first key in the highest bit; 0 behind the last.
+
+    References:
+        Lesson 05, where ``describe`` names the masks.
+    """
     if keep.stride(-1) != 1:
-        keep = keep.contiguous()  # packing across rows takes many times as long
+        # Packing across rows takes ten times as long as turning the memory first, which is fast for single matrices.
+        matrices = keep.reshape(-1, *keep.shape[-2:])
+        keep = torch.stack([matrix.contiguous() for matrix in matrices]).view(keep.shape)
     return np.packbits(keep.cpu().numpy(), axis=-1)
+
+
+def _unexpanded(keep: Tensor) -> Tensor:
+    """keep, with a size of 1 where ``expand`` repeats one sequence, head or row: repeats need not be looked at."""
+    return keep[tuple(slice(1 if step == 0 else None) for step in keep.stride()[:-1])]
 
 
 def _ends(bits: NDArray[np.uint8], k_len: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -113,8 +153,7 @@ def _ends(bits: NDArray[np.uint8], k_len: int) -> tuple[NDArray[np.int64], NDArr
     return np.where(empty, k_len, first), np.where(empty, -1, last)
 
 
-def _read_rows(keep: Tensor) -> _Rows:
-    bits, k_len = _bits(keep), keep.shape[-1]
+def _read_rows(bits: NDArray[np.uint8], k_len: int) -> _Rows:
     seen = np.unpackbits(np.bitwise_or.reduce(bits, axis=-2), axis=-1, count=k_len)
     return _Rows(bits, *_ends(bits, k_len), _count(bits), seen.astype(bool))
 
@@ -159,7 +198,12 @@ class _Same(NamedTuple):
     causal: bool
 
     def fits(self, rows: _Rows, hide_queries: bool) -> bool:
-        """Whether it is these rows, a stretch of them at a time: all at once could be too much memory."""
+        """Whether it is these rows, a stretch of them at a time: all at once could be too much memory.
+
+        With hidden queries it explains nothing more. A token that sees nothing has a number of its own already.
+        """
+        if hide_queries:
+            return False
         batch, length = self.numbers.shape
         position = np.arange(length)
         step = max(1, 2**24 // (batch * length))
@@ -167,8 +211,6 @@ class _Same(NamedTuple):
             same = (self.numbers[:, part, None] == self.numbers[:, None]) & rows.seen[:, None]
             if self.causal:
                 same &= position[part, None] >= position
-            if hide_queries:
-                same &= ~rows.empty[:, part, None]
             if not np.array_equal(np.packbits(same, axis=-1), rows.bits[:, part]):
                 return False
         return True
@@ -225,7 +267,7 @@ def padding_side(visible: Tensor) -> str | None:
     References:
         Lesson 03.
     """
-    bits, k_len = _bits(visible), visible.shape[-1]
+    bits, k_len = pack(visible), visible.shape[-1]
     (first, last), count = _ends(bits, k_len), _count(bits)
     if (last + 1 == count).all():
         return "right"
@@ -245,7 +287,7 @@ def shows_future(keep: Tensor) -> bool:
         Lesson 05.
     """
     q_len, k_len = keep.shape[-2:]
-    last = _ends(_bits(keep), k_len)[1]
+    last = _ends(pack(_unexpanded(keep)), k_len)[1]
     return q_len <= k_len and bool((last > np.arange(q_len) + k_len - q_len).any())
 
 
@@ -261,7 +303,8 @@ def keys_per_query(keep: Tensor) -> Tensor:
     References:
         Lesson 00, where ``describe`` counts them.
     """
-    return torch.from_numpy(np.asarray(_count(_bits(keep)))).to(keep.device)
+    counts = torch.from_numpy(_count(pack(_unexpanded(keep)))).to(keep.device)
+    return counts.expand(keep.shape[:-1]).contiguous()
 
 
 def _some(values: list, most: int = 8) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch.nn.attention.flex_attention import create_block_mask
 
 from publish import execute, notebooks, site, source
 from tests.support import chromium
@@ -73,6 +74,31 @@ def measure_influence() -> None:
     for copies in (8, 32):
         used = peak_bytes(lambda n=copies: influence.influence(model, input_ids, batch_size=n, **attention_mask))
         print(f"  {'memory of the full map':45} {used / 2**20:7.1f} MiB with batch_size={copies}")
+
+
+def measure_describe() -> None:
+    """Words for masks of many tokens, beside one comparison of two such masks."""
+    comparison = "torch.equal(keep, keep.clone())"
+    for length in (512, 4096, 8192):
+        keep = masks.causal(length)
+        padded = masks.documents(torch.arange(length) * 5 // length) & masks.lengths([length - 9], length)
+        described = {
+            "describe a causal mask": keep,
+            "describe it as additive": conventions.to_additive(keep),
+            "describe documents with padding": padded,
+            "describe noise": torch.rand(length, length) < 0.5,
+        }
+        runs = {comparison: lambda keep=keep: torch.equal(keep, keep.clone())}
+        runs |= {name: lambda mask=mask: str(conventions.describe(mask, "sdpa")) for name, mask in described.items()}
+        runs["to_flex"] = lambda keep=keep: conventions.to_flex(keep)
+        report(f"Masks of {length:,} tokens", interleaved(runs, 9), comparison)
+    block_mask = create_block_mask(lambda b, h, q, k: q >= k, None, None, 16_384, 16_384, device="cpu")
+
+    def describe():
+        return str(conventions.describe(block_mask, "flex"))
+
+    took, used = seconds(describe), peak_bytes(describe) / 1e6
+    print(f"\n  {'describe a BlockMask of 16,384 tokens':45} {took:7.3f} s, {used:.0f} MB")
 
 
 TOGGLES = """async () => {
@@ -228,6 +254,7 @@ def main() -> None:
     first["draw one heatmap, to PNG"] = lambda: plots.heatmap(weights, tokens, tokens, alt="Eight tokens.").png()
     first["check that all models are there"] = lambda: [models.fetch(name) for name in models.SOURCES]
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
+    measure_describe()
     measure_influence()
     measure_redraw()
     measure_headgrid()

@@ -164,7 +164,7 @@ def each_in_turn(function, x, by=None):
 #: (check, answer, says) of lessons 04 and 05.
 ROWS = [
     (checks.one_bias, lambda s, m, k: fill(real(m) & k, s), "Right: hidden if either mask hides it"),
-    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s).expand(2, 2, 3, 5), "Right: hidden if either"),
+    (checks.one_bias, lambda s, m, k: fill(real(m) & k, s).expand(2, 2, 3, 5), "The right numbers, once for each head"),
     (checks.one_bias, lambda s, m, k: fill(real(m) & k, s)[:, 0], "would be read as head 0 and 1"),
     (checks.one_bias, lambda s, m, k: fill(real(m), s), "That is the padding alone"),
     (checks.one_bias, lambda s, m, k: fill(k, s), "That is keep alone"),
@@ -281,6 +281,7 @@ CAUSAL = torch.ones(3, 3, dtype=torch.bool).tril()
         ),
         (Drawn(torch.ones(2, 2).bool()), "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a Drawn."),
         (None, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a NoneType."),
+        (Drawn(CAUSAL.float()), "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a Drawn."),
         (CAUSAL, "Not yet: wanted a MaskLab of 3 queries and 3 keys; got a tensor of shape (3, 3)."),
     ],
 )

@@ -71,7 +71,7 @@ def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
     rows = [line for cell in page.cells for line in cell.source.splitlines() if line.startswith("| ")]
     (row,) = [row for row in rows if row.replace("\\", "").startswith(f"| {claim['claim']} | {claim['finding']} |")]
     (table,) = [cell.source for cell in page.cells if row in cell.source]
-    assert table.startswith(f"## {ledger.VERDICTS[claim['verdict']]}\n")
+    assert table.startswith(f"## {ledger.heading(claim['source'], claim['verdict'])}\n")
     links = dict(re.findall(r"\]\((\w+)\.ipynb#cell-id=([\w-]+)\)", row))
     assert list(links) == claim["lessons"]
     for lesson, cell_id in links.items():
@@ -79,6 +79,26 @@ def test_the_page_tells_a_claim_once_and_links_to_its_proof(claim):
         (cell,) = [cell for cell in cells if cell.id == cell_id]
         assert claim["id"] in ledger.claimed(cell)
         assert ledger.asserts(cell)
+
+
+def test_what_tutorials_claim_is_counted_apart_from_what_is_believed_of_libraries():
+    assert ledger.counts(LEDGER) == {
+        "tutorial": 30,
+        "tutorial_wrong": 12,
+        "tutorial_partly": 6,
+        "tutorial_right": 12,
+        "library": 25,
+        "library_wrong": 20,
+        "library_partly": 5,
+        "library_right": 0,
+    }
+    about = " ".join(ledger.ABOUT.format(**ledger.counts(LEDGER), versions="these versions").split())
+    assert (
+        "30 things about masks. Of these 12 are wrong, 6 hold under a condition that goes unsaid, and 12 are" in about
+    )
+    assert "The other 25 are no tutorial's words." in about
+    assert "20 are wrong, 5 hold under a condition." in about
+    assert {claim["source"] for claim in LEDGER if claim["id"].startswith("S")} == {"tutorial"}
 
 
 def test_a_claim_without_a_proof_is_named():

@@ -100,6 +100,22 @@ def test_B_alibi_stays_a_soft_bias_however_far_it_falls(heads, dtype):
             from_additive(bias)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("fill", [25.0, 1e4, math.inf])
+def test_B_a_fill_without_its_minus_hides_the_rest(fill, dtype):
+    """(1 - attention_mask) * 10000: the pads are all that is seen, and only in rows that have some."""
+    bias = torch.zeros(2, 1, 1, 5, dtype=dtype)
+    bias[1, ..., ~REAL] = fill
+    description = describe(bias, "additive")
+    assert description.keep[:, 0, 0].tolist() == [[True] * 5, (~REAL).tolist()]
+    assert ids_of(description) == ["F1"]
+    assert f"Was -{bias.max().item():g} meant?" in words(description, "F1")
+    if fill < math.inf:
+        assert torch.equal(bias.double().softmax(-1) > 1e-9, description.keep)
+    with pytest.raises(ValueError, match="Is its minus missing"):
+        from_additive(bias)
+
+
 def test_B_relative_positions_beside_a_fill():
     """Swin adds a learned bias and -100 in one tensor: what is near -100 is hidden, the rest is soft."""
     torch.manual_seed(0)
@@ -166,12 +182,18 @@ def test_B_what_an_empty_row_becomes_follows_the_fill_and_the_dtype(fill, dtype,
         step = 1e-3
     elif "rounds the scores to steps of" in said:
         step = float(said.split("steps of ")[1].split(",")[0])
+        assert 1 / 64 < step < 8
     else:
         assert said.endswith("a finite fill leaves uniform weights, the mean of all values.")
         step = math.inf
     rounded = torch.zeros_like(scores[:, :, 2]) if step == math.inf else (scores[:, :, 2] / step).round() * step
     wanted = rounded.float().softmax(-1)[..., None, :] @ value.float()
     assert torch.allclose(row, wanted[..., 0, :], atol=0.03), said
+
+
+def test_B_the_largest_number_of_float64_has_words_too():
+    bias = to_additive(~masks.full(1, 2), torch.float64)
+    assert "uniform weights" in words(describe(bias, "sdpa"), "F2")
 
 
 @pytest.mark.parametrize("form", ["bool", "-inf", "min", -1e4])
@@ -296,6 +318,12 @@ def test_D_other_ids_draw_no_warning(ids):
     masks.documents(ids)  # any warning is an error here
 
 
+def test_D_describe_does_not_warn_in_the_name_of_documents():
+    """What describe asks itself about document ids is no business of its caller: any warning is an error here."""
+    keep = torch.tensor([[True, False], [False, False]])
+    assert ids_of(describe(keep, "sdpa")) == ["F2"]
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6).filter(any), st.sampled_from([torch.int32, torch.int64]))
 def test_D_document_ids_against_a_loop(counts, dtype):
     borders = [sum(counts[:n]) for n in range(len(counts) + 1)]
@@ -412,6 +440,13 @@ def test_D_half_a_utf16_pair_in_a_token(token, shown):
     assert [label.get_text() for label in pictures[0].figure.axes[0].get_xticklabels()] == [shown, "b"]
     for widget in (MaskLab(weights, None, tokens), HeadGrid(weights[None, None], tokens=tokens)):
         assert widget.query_tokens == widget.key_tokens == [shown, "b"]
+        widget.key_tokens = ["b", token]
+        assert widget.key_tokens == ["b", shown]
+        assert widget.get_state(["query_tokens", "key_tokens"]) == {
+            "query_tokens": [shown, "b"],
+            "key_tokens": ["b", shown],
+        }
+    assert HeadGrid(weights[None, None], weights[None, None], names=("a", token)).names == ["a", shown]
 
 
 def test_D_half_a_utf16_pair_in_a_vocabulary():

@@ -526,9 +526,10 @@ def test_F13_a_step_with_a_cache_needs_the_mask_of_past_and_new(kind, implementa
 
     def step(new_mask):
         past = {"attention_mask": attention_mask[:, :-1], "position_ids": position_ids[:, :-1]}
-        cache = decoder(ids[:, :-1], **past, use_cache=True).past_key_values
+        name = models.cache_argument(decoder)
+        cache = decoder(ids[:, :-1], **past, use_cache=True)[name]
         new = {"attention_mask": new_mask, "position_ids": position_ids[:, -1:]}
-        return decoder(ids[:, -1:], **new, past_key_values=cache).logits[:, -1]
+        return decoder(ids[:, -1:], **new, **{name: cache}).logits[:, -1]
 
     assert close(step(attention_mask), whole)
     new_only = step(attention_mask[:, -1:])
@@ -927,9 +928,9 @@ def test_S1_5_with_a_cache_a_mask_is_longer_than_input_ids(kind):
     whole = decoder(IDS).logits[:, 2:]
 
     def continued(mask):
-        cache = decoder(FIRST, use_cache=True).past_key_values
-        position_ids = torch.arange(2, 6)[None]
-        return decoder(SECOND, attention_mask=mask, position_ids=position_ids, past_key_values=cache).logits
+        name = models.cache_argument(decoder)
+        cache = {name: decoder(FIRST, use_cache=True)[name]}
+        return decoder(SECOND, attention_mask=mask, position_ids=torch.arange(2, 6)[None], **cache).logits
 
     assert close(continued(attention_mask), whole)
     assert far(continued(attention_mask[:, 2:]), whole), "a mask of the shape of input_ids is silently wrong"

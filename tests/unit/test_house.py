@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 EDGES = {
     "_validation": set(),
     "_transformers": set(),
-    "_block_masks": set(),
     "masks": {"_validation"},
     "patterns": {"_validation"},
+    "_block_masks": {"patterns"},
     "text": {"_validation"},
     "models": set(),
     "_observe": {"_transformers", "masks", "patterns"},

@@ -56,6 +56,8 @@ MODELS = {
     ),
     "Mamba": ("MambaModel", {"hidden_size": 32, "num_hidden_layers": 2}),
     "FNet": ("FNetModel", {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}),
+    "BERT classifier": ("BertForSequenceClassification", SIZES),
+    "BERT answers": ("BertForQuestionAnswering", SIZES),
     "Longformer": ("LongformerModel", {**SIZES, "attention_window": 4}),
 }  # fmt: skip
 
@@ -261,6 +263,14 @@ def test_a_prefix_and_tokens_that_see_each_other_are_meant():
         assert description.warnings == []
 
 
+@pytest.mark.parametrize("name", ["BERT classifier", "BERT answers"])
+def test_a_model_that_returns_one_vector_for_each_text(name):
+    hooks = len(model(name).base_model._forward_hooks)
+    description = describe(PADDED, "hf", model=model(name))
+    assert torch.equal(description.keep, masks.padding(PADDED))
+    assert len(model(name).base_model._forward_hooks) == hooks
+
+
 # --- how it is measured ------------------------------------------------------------------------------
 
 
@@ -352,6 +362,7 @@ def test_a_form_is_what_its_values_are():
     assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, minimum)
     assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
+    assert form_of(torch.tensor([[0, 0.5, 1]])) == Form(2, torch.float32, 0.5, 0)
     assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
 
 

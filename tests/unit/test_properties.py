@@ -4,6 +4,7 @@ The reference is ``attend`` in float32, which test_attention.py holds against pl
 (``make fuzz``) runs 20,000 examples each instead of 100, and ``make gate`` 1,000.
 """
 
+import math
 import warnings
 from functools import cache
 
@@ -272,6 +273,63 @@ def test_flex_round_trips_are_exact(drawn):
     found = conventions.from_flex(conventions.to_flex(keep, q_len))
     whole = (batch, heads, q_len, k_len)
     assert torch.equal(found.expand(whole), keep.expand(whole))
+
+
+# --- fills -------------------------------------------------------------------------------------------
+
+FLOATS = [*DTYPES, torch.float64]
+fills = st.floats(-1e9, -1e-3) | st.floats(-200, -1e-3) | st.floats(-21, -19) | st.sampled_from([-20.0, -torch.inf])
+
+
+def from_additive_or_none(bias):
+    try:
+        return conventions.from_additive(bias)
+    except ValueError:
+        return None
+
+
+@given(keeps(), fills, st.sampled_from(FLOATS), st.sampled_from(["sdpa", "additive"]))
+def test_one_fill_hides_by_the_weight_that_softmax_leaves(drawn, fill, dtype, api):
+    keep = drawn[0]
+    bias = torch.zeros(keep.shape, dtype=dtype).masked_fill(~keep, max(fill, torch.finfo(dtype).min))
+    relative = bias.double().exp()  # to a key whose bias is 0
+    hidden = relative <= math.exp(-20)
+    found = conventions.describe(bias, api)
+    assert torch.equal(found.keep, ~hidden[(None,) * (4 - keep.ndim)])
+    assert "F17" not in [trap.id for trap in found.warnings]
+    mild = not keep.all() and not hidden.any()
+    assert ("F6" in [trap.id for trap in found.warnings if "soft bias" in trap.text]) == mild
+    read = from_additive_or_none(bias)
+    assert (read is None) == mild
+    assert read is None or torch.equal(read, keep)
+    known = bias.min().item()
+    assert keep.all() or torch.equal(conventions.from_additive(bias, fill=known), keep)
+    # Where a query sees a key, softmax gives what is hidden next to nothing, and the rest their share.
+    weights = bias.double().softmax(-1)
+    seeing = keep.any(-1, keepdim=True)
+    assert not ((weights > 2.1e-9) & hidden & seeing).any()
+    assert not ((weights == 0) & ~hidden & seeing).any()
+
+
+@given(
+    st.lists(st.floats(-60, 3) | st.floats(-3000, 60) | st.sampled_from([0.0, -20.0, -100.0, -1e9, -torch.inf]),
+             min_size=1, max_size=8),
+    st.sampled_from(FLOATS),
+)  # fmt: skip
+def test_several_values_hide_below_the_first_gap_of_20(chosen, dtype):
+    bias = torch.tensor([chosen], dtype=torch.float64).clamp(min=torch.finfo(dtype).min).to(dtype)
+    bias = torch.where(torch.tensor([chosen]) == -torch.inf, -torch.inf, bias)
+    values = bias.double()[0].tolist()
+    lowest = max(values) if max(values) >= 20 else 0.0
+    for value in sorted(values, reverse=True):
+        if lowest - value >= 20:
+            break
+        lowest = min(lowest, value)
+    found = conventions.describe(bias, "additive")
+    assert found.keep.flatten().tolist() == [value >= lowest for value in values]
+    read = from_additive_or_none(bias)
+    assert (read is None) == any(value > 0 or lowest <= value < 0 for value in values)
+    assert read is None or torch.equal(read, found.keep[0, 0])
 
 
 # --- describe and influence --------------------------------------------------------------------------

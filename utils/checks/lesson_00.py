@@ -28,22 +28,24 @@ def to_keep(yours: Attempt) -> Mistakes:
     yield other, f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}."
 
 
-def left_to_right(lab, real: int) -> None:
-    """Says whether the mask that is drawn in a widget hides later keys, and all but the first ``real`` ones.
+def left_to_right(lab, real: int, prompt: int = 0) -> None:
+    """Says whether the mask that is drawn in a widget hides the pads, and later keys but for those of a prompt.
 
     Args:
         lab: a ``widgets.MaskLab`` over a text of any length.
         real: how many keys are real; the rest are pads.
+        prompt: how many keys at the beginning every query may see.
 
     References:
         Lesson 00.
     """
     length = len(getattr(lab, "query_tokens", ())) or 1
-    drawn(lab, masks.causal(length) & (torch.arange(length) < real))
+    key = torch.arange(length)
+    drawn(lab, (masks.causal(length) | (key < prompt)) & (key < real))
 
 
 def drawn(lab, wanted: Tensor) -> None:
-    """Says whether the mask that is drawn in a widget is the wanted one.
+    """Says whether the mask that a widget shows is the wanted one: what was drawn, flipped if *Flip polarity* is on.
 
     Args:
         lab: a ``widgets.MaskLab`` of q_len queries and k_len keys.
@@ -53,10 +55,14 @@ def drawn(lab, wanted: Tensor) -> None:
         Lesson 00.
     """
     keep = getattr(lab, "keep", None)
-    if not isinstance(keep, Tensor) or keep.shape != wanted.shape:
+    if not isinstance(keep, Tensor) or keep.dtype != torch.bool or keep.shape != wanted.shape:
         return no(f"wanted a MaskLab of {wanted.shape[0]} queries and {wanted.shape[1]} keys; got {kind(lab)}.")
     if keep.all():
         return print("Not tried yet. Click cells of the map after the mask, then run this cell again.")
+    flipped = bool(getattr(lab, "flipped", False))
+    keep = keep ^ flipped  # what the map shows, and what the weights are computed with
+    if flipped and torch.equal(keep, ~wanted):
+        return no("*Flip polarity* is on, so that the map shows the opposite of what you drew. Press it again.")
     if torch.equal(keep, wanted):
         return yes(f"{int((~keep).sum())} of {keep.numel()} cells hidden, and just the right ones.")
     if torch.equal(keep, ~wanted):

@@ -5,8 +5,13 @@ from torch import Tensor
 
 from .feedback import Attempt, Mistakes, exercise, kind, same, wrong_shape
 
+MEANINGS = {
+    "at non-singleton dimension 2": "attention_mask lacks the last dimension: attention_mask[..., None].",
+    "at non-singleton dimension 1": "The number of real tokens lacks a dimension: sum(dim=1, keepdim=True).",
+}
 
-@exercise(right="only real tokens count, and a sentence without any gives zeros, not NaN.")
+
+@exercise(right="only real tokens count, and a sentence without any gives zeros, not NaN.", meanings=MEANINGS)
 def mean_pool(yours: Attempt) -> Mistakes:
     """Says whether the mean is taken over the real tokens only.
 
@@ -20,7 +25,10 @@ def mean_pool(yours: Attempt) -> Mistakes:
     hidden = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0))
     attention_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]])  # the last one is left-padded
     mean = yours(hidden, attention_mask, wanted="a tensor of shape (3, 4), one vector per sentence")
-    yield wrong_shape(mean, (3, 4), about=", one vector per sentence")
+    together = "The sentences are one long list here: each needs a mean of its own."
+    number = "Index with a bool mask, and as a number, 0 or 1, it picks whole sentences."
+    hints = {(9, 4): together, (9,): together, (4,): together, (3, 5, 5, 4): number}
+    yield wrong_shape(mean, (3, 4), hints, about=", one vector per sentence")
     changed = "hidden itself was changed, and whoever called you still needs it. Write hidden * ..., not hidden *= ..."
     yield yours.changed(0), changed
     yield hidden.mean(1), "this is the plain mean: the padded positions are in it. Multiply them away first."
@@ -35,7 +43,7 @@ def mean_pool(yours: Attempt) -> Mistakes:
     yield first, "you took the first tokens of each row, as many as are real. The last sentence is padded on the left."
     other = not same(mean, total / count)
     yield other, "the numbers differ from the mean over the real tokens. Try one sentence by hand."
-    empty = yours.run(hidden[:1], torch.zeros(1, 5, dtype=torch.long))
+    empty = yours.run(hidden[:1], torch.zeros(1, 5, dtype=torch.long), wanted="a tensor of shape (1, 4)")
     other = not isinstance(empty, Tensor) or empty.shape != (1, 4)
     yield other, f"right for these sentences. For one without real tokens you returned {kind(empty)}."
     zeros = "right for these sentences. A sentence without real tokens should give zeros; yours begins with"

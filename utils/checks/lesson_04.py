@@ -8,14 +8,17 @@ from torch import Tensor
 from .feedback import Attempt, Mistakes, exercise, same, wrong_shape
 
 
-@exercise(right="hidden if either mask hides it, and a key that both hide still gets a finite number, in float16 too.")
+@exercise(
+    right="hidden if either mask hides it, and a key that both hide still gets a finite number, in float16 too.",
+    meanings={"must match the size of tensor b (3)": "The padding lacks heads and queries: two None."},
+)
 def one_bias(yours: Attempt) -> Mistakes:
     """Says whether a padding mask and a keep become one bias.
 
     Args:
         yours: takes ``scores``, (batch, heads, q_len, k_len) float16 or float32, ``attention_mask``, (batch, k_len)
-            int64, 1 = real, and ``keep``, (q_len, k_len) bool, True = may attend; returns (batch, 1, q_len, k_len) or
-            (batch, heads, q_len, k_len) of the dtype of the scores, 0 where visible and its lowest number where not.
+            int64, 1 = real, and ``keep``, (q_len, k_len) bool, True = may attend; returns (batch, 1, q_len, k_len) of
+            the dtype of the scores, 0 where visible and its lowest number where not.
 
     References:
         Lesson 04.
@@ -27,18 +30,24 @@ def one_bias(yours: Attempt) -> Mistakes:
         (2, 1, 1, 5): "That is the padding alone: keep is not in it.",
         (3, 5): "That is keep alone: the padding is not in it.",
     }
+    generator = torch.Generator().manual_seed(0)
     for dtype in (torch.float16, torch.float32):
-        scores = torch.zeros(2, 2, 3, 5, dtype=dtype)  # as many heads as sequences, so that a missing None shows
+        # As many heads as sequences, so that a missing None shows.
+        scores = torch.randn(2, 2, 3, 5, generator=generator).to(dtype)
         bias = yours(scores, attention_mask, keep, wanted="a tensor of shape (2, 1, 3, 5)")
         yield yours.changed(), "one of the inputs was changed. Use masked_fill, not masked_fill_, and + in place of +=."
-        if bias.shape != (2, 2, 3, 5):
+        if bias.shape != scores.shape:
             yield wrong_shape(bias, (2, 1, 3, 5), hints)
+        filled = bias.shape == scores.shape and (bias == scores).any()
+        yield filled, "the scores themselves are in your bias. It is added to them: fill zeros, not the scores."
         boolean = "you returned a bool mask. The last step is missing: numbers to add, 0 where it keeps."
         yield bias.dtype == torch.bool, boolean
         other = f"your bias is {bias.dtype} and the scores are {dtype}: take scores.dtype for zeros and finfo."
         yield bias.dtype != dtype, other
         yield bias.isnan().any(), "there is NaN in your bias: 0 × ∞. Fill with masked_fill, do not multiply."
         yield from _mistakes_of_bias(bias, attention_mask[:, None, None, :] == 1, keep)
+        each = "The right numbers, once for each head: with a dimension of size 1, one bias serves all of them."
+        yield wrong_shape(bias, (2, 1, 3, 5), {4: each})
 
 
 def _mistakes_of_bias(bias: Tensor, real: Tensor, keep: Tensor) -> Mistakes:
@@ -70,6 +79,9 @@ def _mistakes_of_bias(bias: Tensor, real: Tensor, keep: Tensor) -> Mistakes:
     yield True, f"{places} filled with {bias.min().item():g}; the lowest of {bias.dtype} is {lowest:g}."
 
 
+WEIGHTS = "a tensor of shape (3, 4), one weight per query and key"
+
+
 @exercise(right="visible keys share the weight, an empty row gets zeros, and the gradient is finite.")
 def safe_softmax(yours: Attempt) -> Mistakes:
     """Says whether a masked softmax gives zeros in empty rows, and finite gradients.
@@ -94,13 +106,15 @@ def safe_softmax(yours: Attempt) -> Mistakes:
             loss = function(leaf)[[0, 2]].square().sum()  # leaves the empty row out
             return torch.autograd.grad(loss + 0 * leaf.sum(), leaf)[0]
 
-    weights = yours(scores, bias, wanted="a tensor of shape (3, 4), one weight per query and key", shape=(3, 4))
+    weights = yours(scores, bias, wanted=WEIGHTS, shape=(3, 4))
     yield yours.changed(), "scores or bias was changed. Use masked_fill, not masked_fill_, and + in place of +=."
     if not same(weights, right(scores)):
         yield from _mistakes_of_weights(weights.float(), scores, keep, right(scores))
-    late = not same(yours.run(scores.masked_fill(~keep, 200.0), bias), right(scores))
+    late = not same(yours.run(scores.masked_fill(~keep, 200.0), bias, wanted=WEIGHTS), right(scores))
     yield late, "right here, but a hidden score of 200 changes visible weights. Hide before the softmax, not after."
-    gradient = Attempt(lambda scores: gradient_of(lambda leaf: yours.function(leaf, bias.clone()))).run(scores)
+    gradient = Attempt(lambda scores: gradient_of(lambda leaf: yours.function(leaf, bias.clone()))).run(
+        scores, wanted=WEIGHTS
+    )
     nan = (
         "the weights are right, their gradient is NaN. A NaN that is replaced after the softmax is still inside "
         "it, and the way back goes through it. Let none arise: hide with a finite number."

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, pad
 
 from .. import masks
-from .feedback import Attempt, Mistakes, exercise, fault, wrong_shape
+from .feedback import WEIGH, Attempt, Mistakes, exercise, fault, require_vectors, wrong_shape
 
 
 @exercise(right="the last query sees every key, each one before it one key less, with a cache and without.")
@@ -57,17 +57,18 @@ def _mistakes_of_triangle(keep: Tensor, wanted: Tensor) -> Mistakes:
     yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {fault(keep[q, k])}."
 
 
+DIM = 3
 FROM_THERE_ON = "Outputs may move from the changed input on: compare those before it."
 IN_TURN = "Change each input in turn, and compare all outputs before it."
 UNEVENLY = "A number added to the whole vector vanishes there: change it unevenly."
 #: (what it is, a function of (1, length, dim), does it see the future, what to say if the answer to that is wrong)
 READERS = (
     ("a mean over the whole text", lambda x: x.mean(1, keepdim=True).expand_as(x), True, IN_TURN),
-    ("a mean over what came before", lambda x: x.cumsum(1) / torch.arange(1, 6)[:, None], False, FROM_THERE_ON),
+    ("a mean over what came before", lambda x: x.cumsum(1) / torch.ones_like(x).cumsum(1), False, FROM_THERE_ON),
     ("each token by itself", torch.tanh, False, FROM_THERE_ON),
     ("a look at the next token", lambda x: x + _next(x), True, IN_TURN),
-    ("the next token after a layer norm", lambda x: x + _next(layer_norm(x, (3,))), True, UNEVENLY),
-    ("token 2 in the first output", lambda x: torch.cat([x[:, :1] + x[:, 2:3], x[:, 1:]], 1), True, IN_TURN),
+    ("the next token after a layer norm", lambda x: x + _next(layer_norm(x, (DIM,))), True, UNEVENLY),
+    ("token 2 in the first output", lambda x: x + pad(x[:, 2:3], (0, 0, 0, x.shape[1] - 1)), True, IN_TURN),
 )
 
 
@@ -86,8 +87,17 @@ def sees_future(yours: Attempt) -> Mistakes:
     References:
         Lesson 05.
     """
-    x = torch.randn(1, 5, 3, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(1, 5, DIM, generator=torch.Generator().manual_seed(0))
     for what, function, truth, words in READERS:
-        answer = yours(function, x, result_type=bool, wanted="True or False")
+        differentiated = False
+
+        def read(x: Tensor, function=function) -> Tensor:
+            nonlocal differentiated
+            require_vectors(x, (1, "length", DIM))
+            differentiated |= x.requires_grad
+            return function(x).clone()  # the learner may write into it
+
+        answer = yours(read, x, result_type=bool, wanted="True or False")
         yield yours.changed(), "x itself was changed, and your next comparison begins from it. Change a clone."
+        words = WEIGH if differentiated and words == UNEVENLY else words
         yield answer != truth, f"you say {'yes' if answer else 'no'} for {what}. {words}"

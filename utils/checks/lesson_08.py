@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm
 
 from .. import masks
-from .feedback import Attempt, Mistakes, exercise
+from .feedback import WEIGH, Attempt, Mistakes, exercise, require_vectors
 
 
 def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
@@ -66,7 +66,10 @@ def _mistakes_of_reach(reached: Tensor, keep: Tensor, layers: int) -> Mistakes:
 
 
 DOCUMENTS = (0, 0, 1, 1, 1, 0)
+#: Two texts, and a first token that all see: who is seen by a query is not who sees the same as it.
+KEEP = masks.documents(DOCUMENTS) | (torch.arange(len(DOCUMENTS)) == 0)
 MOST = len(set(DOCUMENTS)) + 1  # calls: one for each distinct row of keep, and one with the unchanged text
+DIM = 4
 ANY_ROW = "Every distinct row of keep needs a run of its own, and all its queries a look."
 HIDDEN = "Change what a row of keep hides, ~row, and look at the queries with that row."
 MAY_MOVE = "Compare only the outputs whose row of keep hides what you changed: the others may move."
@@ -76,13 +79,13 @@ UNEVENLY = "A number added to the whole vector vanishes there: change it unevenl
 
 
 def _own_mean(x: Tensor) -> Tensor:
-    keep = masks.documents(DOCUMENTS).float()
-    return x + (keep / keep.sum(dim=1, keepdim=True)) @ x
+    seen = torch.where(KEEP[:, :, None], x[:, None], 0.0)  # no product: 0 × NaN would carry what is hidden
+    return x + seen.sum(dim=2) / KEEP.sum(dim=1, keepdim=True)
 
 
 def _leaking(query: int, leak: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """The honest mean, with something added to one output."""
-    row = torch.eye(len(DOCUMENTS))[query, :, None]
+    row = torch.eye(len(KEEP))[query, :, None]
     return lambda x: _own_mean(x) + row * leak(x)[:, None]
 
 
@@ -90,13 +93,18 @@ def _leaking(query: int, leak: Callable[[Tensor], Tensor]) -> Callable[[Tensor],
 NOISE = cycle((1e-6, 0.0))
 #: (what it is, a function of (1, length, dim), does it leak, what to say if the answer to that is wrong)
 LEAKS = (
-    ("a mean over a token's own text", _own_mean, False, MAY_MOVE),
+    ("a mean over a token's own text and token 0", _own_mean, False, MAY_MOVE),
     ("a mean over the whole row", lambda x: x + x.mean(dim=1, keepdim=True), True, HIDDEN),
     ("token 3 in output 0, its only leak", _leaking(0, lambda x: x[:, 3]), True, ANY_ROW),
-    ("token 0 in output 4, its only leak", _leaking(4, lambda x: x[:, 0]), True, ANY_ROW),
-    ("token 5 in output 2, after a layer norm", _leaking(2, lambda x: 3 * layer_norm(x, (4,))[:, 5]), True, UNEVENLY),
+    ("token 1 in output 4, its only leak", _leaking(4, lambda x: x[:, 1]), True, ANY_ROW),
+    ("token 5 in output 2, after a layer norm", _leaking(2, lambda x: 3 * layer_norm(x, (DIM,))[:, 5]), True, UNEVENLY),
     ("token 3 minus token 4 in output 0", _leaking(0, lambda x: x[:, 3] - x[:, 4]), True, OWN_WAY),
-    ("the mean over a token's own text, with rounding", lambda x: _own_mean(x) + next(NOISE), False, ROUNDING),
+    (
+        "the mean over a token's own text and token 0, with rounding",
+        lambda x: _own_mean(x) + next(NOISE),
+        False,
+        ROUNDING,
+    ),
 )
 
 
@@ -112,16 +120,18 @@ def has_leak(yours: Attempt) -> Mistakes:
     References:
         Lesson 08.
     """
-    x = torch.randn(1, 6, 4, generator=torch.Generator().manual_seed(0))
-    keep = masks.documents(DOCUMENTS)
+    x = torch.randn(1, len(KEEP), DIM, generator=torch.Generator().manual_seed(0))
     for what, function, truth, words in LEAKS:
         texts: list[Tensor] = []
 
         def counted(x: Tensor, texts=texts, function=function) -> Tensor:
+            require_vectors(x, (1, len(KEEP), DIM), "keep is for so many tokens: change vectors, and cut none off.")
             texts.extend(x)
             return function(x)
 
-        answer = yours(counted, x, keep, result_type=bool, wanted="True or False")
+        answer = yours(counted, x, KEEP, result_type=bool, wanted="True or False")
+        differentiated = any(text.requires_grad for text in texts)
+        words = WEIGH if differentiated and words == UNEVENLY else words
         yield yours.changed(), "x or keep itself was changed, and your next comparison begins from it. Change a clone."
         yield answer != truth, f"you say {'yes' if answer else 'no'} for {what}. {words}"
         way = "change all that a row hides at once, and let queries with equal rows share that run."

@@ -84,6 +84,10 @@ class MapWidget(anywidget.AnyWidget):
             raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
         return value
 
+    @traitlets.validate("query_tokens", "key_tokens", "names")
+    def _encodable(self, proposal):
+        return [text_of(value) for value in proposal["value"]]
+
     def _repr_mimebundle_(self, **kwargs):
         return with_picture(super()._repr_mimebundle_(**kwargs), self.picture())
 
@@ -124,4 +128,4 @@ def _require_tokens(tokens, name: str, length: int) -> list[str]:
         raise TypeError(mismatch(name, tokens, f"a list of {length} strings"))
     if len(tokens) != length:
         raise ValueError(f"{name}: got {len(tokens)} labels, wanted {length}, one for each.")
-    return [text_of(token) for token in tokens]
+    return list(tokens)

@@ -8,7 +8,7 @@ import traitlets
 from torch import Tensor
 
 from .. import plots
-from .._validation import describe_tensor, mismatch, require_keep_for, text_of
+from .._validation import describe_tensor, mismatch, require_keep_for
 from ._base import MapWidget, module_text, require_labels, require_size, style_text
 
 MAX_VALUES = 2**24  # of before and after together: about 10 MB in a page
@@ -91,9 +91,7 @@ class HeadGrid(MapWidget):
         strings = isinstance(names, Sequence) and not isinstance(names, str)
         if not strings or len(names) != 2 or not all(isinstance(name, str) for name in names):
             raise ValueError(f"names: got {names!r}, wanted two strings, for before and after.")
-        super().__init__(
-            names=[text_of(name) for name in names], words=words or {}, side="before" if after is None else "after"
-        )
+        super().__init__(names=list(names), words=words or {}, side="before" if after is None else "after")
         self.update(before, after, tokens, key_tokens, keep=keep, alt=alt)
         self.layer, self.head = layer, head
 
