@@ -81,7 +81,7 @@ def page() -> str:
     """The page of the site, as MyST Markdown."""
     contents = read()
     lines = contents["models"]
-    known = [name for name, row in lines.items() if _first(row)["hides"] is not None]
+    known = [name for name, row in lines.items() if _first(row)["adds"] is not None]
     return PAGE.format(
         torch=contents["torch"],
         transformers=contents["transformers"],
@@ -96,7 +96,7 @@ def page() -> str:
 
 HEADINGS = (
     "class and family",
-    "hides by itself",
+    "adds by itself",
     "2D mask, 1 and 0",
     "4D mask, additive",
     "4D mask, bool",
@@ -108,7 +108,7 @@ PAGE = """\
 
 {models} classes of text models of transformers {transformers}, each built small, with random weights, and run: what it
 does with a mask was seen at its softmax and in its outputs, not read in its config or its documentation. For {known} of
-them it is known what they hide by themselves.
+them it is known what they add by themselves.
 
 For a model of your own, by its name on the hub or its folder: `python -m attention_masks MODEL`.
 
@@ -148,10 +148,10 @@ def _first(row: dict[str, Any]) -> dict[str, Any]:
 def _cells(name: str, row: dict[str, Any]) -> str:
     """A line of the page's table."""
     family = f"`{name}`<br>{row['family']}"
-    hides = _both(row, lambda seen: seen["hides"] or "not known")
+    adds = _both(row, lambda seen: seen["adds"] or "not known")
     forms = [_both(row, lambda seen, form=form: _form(seen, form)) for form in ("2D", "4D additive", "4D bool", "3D")]
     padding = _both(row, lambda seen: {None: "not known", True: "yes", False: "no"}[seen["padding_reaches"]])
-    return f"| {family} | {hides} | {' | '.join(forms)} | {padding} |"
+    return f"| {family} | {adds} | {' | '.join(forms)} | {padding} |"
 
 
 def _form(seen: dict[str, Any], form: str) -> str:

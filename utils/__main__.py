@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _takes, models
 
-#: What a shell gets: a fact, a model that cannot be had, a model of which nothing is known.
+#: What a shell gets: facts, a model that cannot be had, a model of which it is not known what it does with a 2D mask.
 DONE, NO_MODEL, NOT_KNOWN = 0, 1, 3
 
 
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Prints what a model does with masks; returns the exit status: 1 without a model, 3 if nothing is known of it."""
+    """Prints what a model does with masks; returns the exit status: 1 without a model, 3 if it is not known."""
     options = parser().parse_args(arguments)
     try:
         model = _model(options.model, options.attn)
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         return NO_MODEL
     row = _takes.takes(model)
     print(json.dumps(row, indent=2) if options.json else _takes.in_words(row))
-    return NOT_KNOWN if all(mask["reads"] == "not known" for mask in row["masks"].values()) else DONE
+    return NOT_KNOWN if row["masks"]["2D"]["reads"] == "not known" else DONE
 
 
 def _model(name: str, attn_implementation: str | None) -> Any:

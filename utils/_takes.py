@@ -11,6 +11,8 @@ from ._observe import LONGEST, PADDING, Form, Observation, _reach, observe, own_
 
 #: Tokens of the texts that are tried, if no window of the model asks for more.
 LENGTH = 16
+#: Longer than any window.
+ANY_LENGTH = 10**9
 
 
 def forms(model: Any) -> dict[str, Form]:
@@ -32,7 +34,7 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
 
     Returns:
         ``class``, ``family``, ``attn_implementation``, ``tokens``, and what was seen: ``masks``, form → ``reads``
-        ("read", "partly read", "ignored", "refused" or "not known") and ``why``; what it ``hides`` by itself, in words,
+        ("read", "partly read", "ignored", "refused" or "not known") and ``why``; what it ``adds`` by itself, in words,
         None if not known; ``causal``: True, False, "partly" or None; the smallest ``window`` and ``chunks``, in keys;
         what a 4D mask ``replaces``; ``cross``: whether cross-attention sees the mask; ``padding_reaches``: whether what
         a 2D mask hides reaches real tokens.
@@ -46,7 +48,7 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
         "attn_implementation": model.config._attn_implementation,
         "tokens": length,
         "masks": {name: dict(zip(("reads", "why"), _verdict(one), strict=True)) for name, one in seen.items()},
-        "hides": _hides(usual, length) if usual.known else None,
+        "adds": _adds(usual) if usual.known else None,
         "causal": _causal(usual) if usual.known else None,
         **_narrowest(usual),
         "replaces": _replaced(usual, seen["4D additive"]),
@@ -57,9 +59,9 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
 
 def in_words(row: dict[str, Any]) -> str:
     """A row of ``takes`` as people read it, a line for each fact."""
-    name, own = row["class"], row["hides"]
+    name, own = row["class"], row["adds"]
     lines = [f"{name} ({row['family']}, {row['attn_implementation']}), tried on texts of {row['tokens']} tokens"]
-    facts = {"hides by itself": "not known" if own is None else own}
+    facts = {"adds by itself": "not known" if own is None else own}
     facts |= {f"{form} mask": mask_in_words(row, form) for form in row["masks"]}
     facts["padding"] = padding_in_words(row)
     return "\n".join(lines + [f"  {heading:<17} {text}" for heading, text in facts.items()])
@@ -111,11 +113,11 @@ def _verdict(seen: Observation) -> tuple[str, str]:
     return "read", ""
 
 
-def _hides(usual: Observation, length: int) -> str:
-    """What a model hides by itself, in words."""
-    words = own_in_words(usual, length).removeprefix(", beside the model's own ")
+def _adds(usual: Observation) -> str:
+    """What a model adds by itself to a padding mask, in words."""
+    words = own_in_words(usual, ANY_LENGTH).removeprefix(", beside the model's own ")
     if not usual.layers:
-        return "later tokens, without attention" if usual.mixing == "causal" else "nothing, without attention"
+        return "causality, without attention" if usual.mixing == "causal" else "nothing, and has no attention"
     if usual.mixing:
         what = "all" if usual.mixing == "everywhere" else "earlier"
         words = f"{words or 'nothing'}; layers without attention carry {what} tokens on"
