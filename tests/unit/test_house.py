@@ -28,6 +28,7 @@ EDGES = {
     "text": {"_validation"},
     "models": set(),
     "_observe": {"_transformers", "masks", "patterns"},
+    "_takes": {"_observe"},
     "describe": {"_block_masks", "_observe", "_transformers", "_validation", "patterns"},
     "conventions": {"_block_masks", "_observe", "_transformers", "_validation", "describe", "patterns"},
     "attention": {"_validation", "conventions"},
@@ -38,6 +39,7 @@ EDGES = {
     "widgets": {"_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
     "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
+    "__main__": {"_takes", "models"},
     "utils": set(),
 }
 #: What a module may import at its top; the rest waits until it is used.
