@@ -240,10 +240,9 @@ def test_hf_with_a_cache(kind, past, q_len, seed, implementation, dtype):
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*lets queries see later keys")
         attention_mask = conventions.to_hf(keep, model=loaded, ndim=4)
-        from_past = {
-            models.cache_argument(loaded): loaded(ids[:, :past], use_cache=True)[models.cache_argument(loaded)]
-        }
-        found = loaded(ids[:, past:], **from_past, attention_mask=attention_mask).last_hidden_state
+        name = models.cache_argument(loaded)
+        step = {name: loaded(ids[:, :past], use_cache=True)[name], "attention_mask": attention_mask}
+        found = loaded(ids[:, past:], **step).last_hidden_state
         whole = torch.cat([torch.ones(2, 1, past, past + q_len, dtype=torch.bool), keep], dim=2)
         wanted = reference(kind, dtype, ids, whole)[:, past:]
     agree(found, wanted, dtype)
