@@ -393,12 +393,24 @@ def _rounding_step(outputs: Tensor) -> float:
     return torch.finfo(outputs.dtype).eps * _size(outputs)
 
 
+def _tolerance(outputs: Tensor) -> float:
+    return max(ROUNDING, 8 * torch.finfo(outputs.dtype).eps) * _size(outputs)
+
+
+def _random(difference: float, tolerance: float) -> str:
+    return (
+        f"model: run twice on the same input it gives outputs that differ by {difference:.2g}, where rounding explains "
+        f"{tolerance:.1g}. It is random (functional dropout?), so outputs move by themselves: call model.eval(), or "
+        "set the rate of its config to 0."
+    )
+
+
 @torch.no_grad()
 def _require_steady(probe: Probe, outputs: Tensor) -> Tensor:
     """These outputs of the unchanged input, if they are those that it gave before, up to rounding."""
     if probe.unchanged is None:
         probe.unchanged = outputs
-    tolerance = max(ROUNDING, 8 * torch.finfo(outputs.dtype).eps) * _size(probe.unchanged)
+    tolerance = _tolerance(probe.unchanged)
 
     def drift(one: Tensor, other: Tensor) -> float:
         return _largest_change(one, other).nan_to_num(0).max().item()
@@ -408,11 +420,7 @@ def _require_steady(probe: Probe, outputs: Tensor) -> Tensor:
     zero = torch.zeros_like(probe.embeds)[None]
     apart = drift(probe.run(zero)[0], probe.run(zero)[0])
     if apart > tolerance:
-        raise ValueError(
-            f"model: run twice on the same input it gives outputs that differ by {apart:.2g}, where rounding explains "
-            f"{tolerance:.1g}. It is random (functional dropout?), so outputs move by themselves: call model.eval(), "
-            "or set the rate of its config to 0."
-        )
+        raise ValueError(_random(apart, tolerance))
     raise ValueError(
         f"model: the same input gives outputs that differ by {together:.2g} when other copies run beside it, where "
         f"rounding explains {tolerance:.1g}. Something couples the sequences of a batch: batch statistics "
@@ -475,6 +483,10 @@ def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor
             # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
             ((again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
             floor = max(floor, noise)
+            # What moved once and not again, by more than rounding, is no leak and no proof.
+            difference = (change - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
+            if probe.unchanged is not None and difference > (tolerance := _tolerance(probe.unchanged)):
+                raise ValueError(_random(difference, tolerance))
             moved = own & ~(again[0] <= floor)
             if moved.any():
                 moved = moved & again[0].isnan() if (moved & again[0].isnan()).any() else moved

@@ -561,6 +561,22 @@ def test_H_functional_dropout_is_refused_as_randomness():
     assert_no_leaks(model.eval(), masks.causal(8), ids)
 
 
+def test_H_what_moves_once_and_not_again_is_randomness():
+    """Dropout of a small rate drops nothing in most runs."""
+    calls = []
+
+    def glitching(x):
+        calls.append(len(x))
+        output = sdpa(x, attn_mask=masks.causal(T))
+        if len(calls) == 2:
+            output[1, 0] += 1
+        return output
+
+    with pytest.raises(ValueError, match=r"run twice on the same input it gives outputs that differ by 1, .*random"):
+        assert_no_leaks(glitching, masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+    assert calls == [1, T, 3]
+
+
 def test_H_batch_statistics_are_refused_and_measured_one_copy_at_a_time():
     norm = nn.BatchNorm1d(DIM).train()
     embeds, keep = torch.randn(T, DIM), torch.eye(T, dtype=torch.bool)
