@@ -92,7 +92,8 @@ test-newest: $(VENV_NEW)/installed
 		$(addprefix --deselect tests/unit/test_zoo.py::,$(OF_THE_TABLE)) $(ARGS)
 
 fuzz: models
-	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/unit/test_properties.py $(ARGS)
+	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -m property tests/unit/test_properties.py \
+		tests/unit/test_influence.py $(ARGS)
 
 bench: models
 	HF_HUB_OFFLINE=1 $(BIN)/python -m tests.benchmarks.bench

@@ -568,10 +568,17 @@ def _leaks(measured: Tensor, allowed: Tensor) -> list[Leak]:
 def _keep_for(probe: Probe, keep: Tensor) -> Tensor:
     """keep as (batch, q_len, k_len), heads joined, if it fits the input of the probe."""
     as_batch = require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len)
-    if as_batch and padding_side(keep) and recognise(keep)[0].name == "irregular":
+    # Tokens that see each other inside a causal text: each query sees itself, and no fewer keys than the one before.
+    grows = as_batch and bool(keep.diagonal().all()) and bool((keep.sum(dim=1).diff() >= 0).all())
+    if as_batch and not grows and padding_side(keep) and recognise(keep)[0].name == "irregular":
         raise ValueError(
             f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
             "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
+        )
+    if keep.ndim == 3 and len(keep) == probe.batch > 1 and not torch.equal(keep, keep[:1].expand_as(keep)):
+        raise ValueError(
+            f"keep: got {describe_tensor(keep)}, whose first size is the batch; 3D is read as (heads, q_len, k_len). "
+            "For a mask of each sequence write keep[:, None]; if they are heads, keep[None]."
         )
     keep = _joined(keep).to(probe.embeds.device)
     if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:

@@ -1216,3 +1216,23 @@ ONE = masks.full(3)
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_D_a_mask_of_each_sequence_is_not_taken_for_heads():
+    """espnet#6116: of two heads, one that sees a key is enough, so swapped masks of two texts passed."""
+    bert = tiny.model("bert")
+    ids = torch.arange(5, 17).reshape(2, 6)
+    keep = torch.stack([masks.documents([0, 0, 0, 1, 1, 1]), masks.documents([0, 0, 1, 1, 1, 1])])
+    attention_mask = conventions.to_hf(keep[:, None])
+    with pytest.raises(ValueError, match=r"whose first size is the batch.*write keep\[:, None\]"):
+        assert_no_leaks(bert, keep, ids, attention_mask=attention_mask)
+    assert assert_no_leaks(bert, keep[:, None], ids, attention_mask=attention_mask).forwards > 0
+    with pytest.raises(AssertionError, match="which keep hides from it"):
+        assert_no_leaks(bert, keep.flip(0)[:, None], ids, attention_mask=attention_mask)
+
+
+def test_C_tokens_that_see_each_other_are_no_padding_in_a_proof():
+    image = torch.tensor([0, 0, 1, 1, 1, 0]).bool()
+    keep = masks.causal(6) | (image[:, None] & image)
+    llama, ids = tiny.model("llama"), torch.arange(5, 11).repeat(6, 1)  # as many texts as tokens
+    assert assert_no_leaks(llama, keep, ids, attention_mask=conventions.to_hf(keep, model=llama)).forwards > 0
