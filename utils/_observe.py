@@ -505,7 +505,7 @@ def _chunks(length: int, sizes: list[list[int]], causal: bool) -> Tensor:
 
 _RULES: dict[str, Callable[..., Tensor]] = {
     "full": masks.full,
-    "causal": lambda length, align: masks.causal(length),
+    "causal": lambda length, align: masks.full(length).tril(),
     "sliding window": masks.sliding_window,
     "banded": _banded,
     "documents": _chunks,
@@ -558,7 +558,7 @@ def replaced(visible: Tensor, seen: Observation, usual: Observation) -> list[tup
     q_len, k_len = visible.shape[-2:]
     if q_len > k_len or len(seen.layers) != len(usual.layers):  # where a query is among the keys is not known
         return []
-    earlier = masks.causal(q_len, k_len).to(visible.device)
+    earlier = torch.ones(q_len, k_len, dtype=torch.bool, device=visible.device).tril(k_len - q_len)
     rows_alike = torch.equal(visible, visible[..., :1, :].expand_as(visible))
     real = visible.any(dim=-2, keepdim=True)
     on_purpose = not rows_alike and bool((visible | ~(earlier & real)).all())

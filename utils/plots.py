@@ -491,6 +491,8 @@ def _number(value: float) -> str:
         return "NaN"
     if value == 0:
         return "0"
+    if abs(value) < 0.005:  # "0.00" would say that nothing is there
+        return f"{value:.0e}".replace("e-0", "e-")
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
 
 

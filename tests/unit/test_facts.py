@@ -380,6 +380,139 @@ def test_F8_mha_adds_a_float_attention_mask_of_hugging_face():
         weights(key_padding_mask=attention_mask.long())
 
 
+# --- sentences that a run refuted: torch ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [2, 3, 4])
+@pytest.mark.parametrize("value_dim", [DIM, 6])
+def test_sheet_1_is_causal_beside_a_mask_is_an_error_except_for_4d_inputs_of_one_head_size(rank, value_dim):
+    query, key, _ = inputs(*(BATCH, HEADS)[: rank - 2], q_len=K_LEN)
+    value = torch.randn(*key.shape[:-1], value_dim)
+    keep = torch.ones(K_LEN, K_LEN, dtype=torch.bool)
+    keep[1:, 1] = False
+    for attn_mask in (keep, conventions.to_additive(keep, fill="-inf")):
+        given = {"attn_mask": attn_mask, "is_causal": True}
+        if (rank, value_dim) != (4, DIM):
+            with pytest.raises(RuntimeError, match="Explicit attn_mask should not be set when is_causal=True"):
+                F.scaled_dot_product_attention(query, key, value, **given)
+            continue
+        found = F.scaled_dot_product_attention(query, key, value, **given)
+        both = F.scaled_dot_product_attention(query, key, value, attn_mask=keep & masks.causal(K_LEN))
+        assert close(found, both), "without a word, what both allow"
+
+
+FLOATS = torch.float16, torch.bfloat16, torch.float32, torch.float64
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("mask_dtype", FLOATS)
+def test_sheet_1_a_float32_mask_runs_beside_queries_of_any_float_type(dtype, mask_dtype):
+    query, key, value = (each.to(dtype) for each in inputs(BATCH, HEADS))
+    keep = masks.lengths([5, 3], K_LEN)
+    bias = conventions.to_additive(keep, mask_dtype, fill="-inf")
+    if mask_dtype not in (dtype, torch.float32):
+        with pytest.raises(RuntimeError, match="Expected attn_mask dtype to be bool or float"):
+            F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        return
+    found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+    wanted = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=keep)
+    assert torch.allclose(found.float(), wanted, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill", "answer"),
+    [
+        (torch.float32, "min", "mean"),
+        (torch.float32, -1e9, "mean"),
+        (torch.float32, -1e4, "unmasked"),
+        (torch.float16, "min", "unmasked"),  # SDPA adds in float32, where −65504 does not swallow a score
+        (torch.float16, -1e4, "unmasked"),
+        (torch.bfloat16, "min", "mean"),
+        (torch.bfloat16, -1e4, "unmasked"),
+        (torch.float64, -1e9, "unmasked"),
+        *((dtype, "-inf", "zero") for dtype in FLOATS),
+    ],
+)
+def test_sheet_1_an_empty_row_in_sdpa_depends_on_number_and_dtype(dtype, fill, answer):
+    query, key, value = (each.to(dtype) for each in inputs(BATCH, HEADS))
+    bias = conventions.to_additive(torch.zeros(Q_LEN, K_LEN, dtype=torch.bool), dtype, fill)
+    found = F.scaled_dot_product_attention(query, key, value, attn_mask=bias).double()
+    wanted = {
+        "mean": value.double().mean(-2, keepdim=True).expand_as(found),
+        "unmasked": F.scaled_dot_product_attention(query.double(), key.double(), value.double()),
+        "zero": torch.zeros_like(found),
+    }
+    close_to = [name for name, each in wanted.items() if torch.allclose(found, each, atol=0.02)]
+    assert close_to == [answer]
+
+
+@pytest.mark.parametrize("form", ["attn_mask 2D", "attn_mask 3D", "key_padding_mask"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_04_an_empty_row_in_mha_is_nan_with_weights_and_on_the_fast_path_only(form, dtype):
+    """need_weights × batch_first × parity of heads × mode × bool or float: 48 settings for each form and dtype."""
+    answers = {}
+    for setting in product([True, False], [True, False], [2, 3], ["train", "gradients", "eval"], [True, False]):
+        need_weights, batch_first, heads, mode, as_bool = setting
+        mha = nn.MultiheadAttention(12, heads, batch_first=batch_first, dtype=dtype).train(mode == "train")
+        nn.init.normal_(mha.out_proj.bias)
+        shape = {"attn_mask 2D": (4, 4), "attn_mask 3D": (heads, 4, 4), "key_padding_mask": (1, 4)}[form]
+        ignore = torch.ones(shape, dtype=torch.bool)
+        hides = ignore if as_bool else conventions.to_additive(~ignore, dtype, fill="-inf")
+        x = torch.randn((1, 4, 12) if batch_first else (4, 1, 12), dtype=dtype)
+        with torch.set_grad_enabled(mode == "gradients"):
+            output, _ = mha(x, x, x, need_weights=need_weights, **{form.split()[0]: hides})
+        if not output.isnan().all():
+            assert torch.allclose(output, mha.out_proj.bias.expand_as(output), atol=1e-3), "attention gave 0"
+        answers[setting] = output.isnan().all().item()
+    fast = (False, True, 2, "eval", True)
+    assert {setting for setting, nan in answers.items() if nan} == {s for s in answers if s[0]} | {fast}
+
+
+SETTINGS = [
+    ({}, "cut"),
+    ({"activation": "gelu"}, "cut"),
+    ({"norm_first": True}, "fast"),
+    ({"nhead": 3}, "slow"),
+    ({"bias": False}, "slow"),
+    ({"batch_first": False}, "slow"),
+    ({"activation": F.silu}, "slow"),
+]
+
+
+@torch.no_grad()
+@nested_prototype
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
+@pytest.mark.parametrize(("setting", "path"), SETTINGS, ids=str)
+def test_F21_layers_decide_whether_pads_are_cut_off_and_what_an_empty_text_gets(setting, path):
+    given = {"d_model": 12, "nhead": 2, "dim_feedforward": 16, "batch_first": True, **setting}
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(**given), 2).eval()
+    x = torch.randn(2, 4, 12)
+    pads = ~masks.lengths([4, 2])[:, 0, 0]
+
+    def run(src_key_padding_mask, **more):
+        inputs_of = x if given["batch_first"] else x.transpose(0, 1)
+        output = encoder(inputs_of, src_key_padding_mask=src_key_padding_mask, **more)
+        return (output if given["batch_first"] else output.transpose(0, 1))[1]
+
+    assert (run(pads)[2:] == 0).all() == (path == "cut")
+    assert (run(pads, mask=~masks.causal(4))[2:] != 0).any(), "beside a mask nothing is cut off"
+    empty = run(pads | torch.tensor([[False], [True]]))
+    assert (empty == 0).all() == (path == "cut")
+    assert empty.isnan().all() == (path == "fast")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("batch_first", "heads", "one_tensor"), list(product([True, False], [2, 3], [True, False])))
+def test_05_is_causal_alone_is_silent_on_the_fast_path_only(batch_first, heads, one_tensor):
+    mha, x = nn.MultiheadAttention(12, heads, batch_first=batch_first).eval(), torch.randn(2, 4, 12)
+    other = x if one_tensor else x.clone()
+    if batch_first and heads == 2 and one_tensor:
+        assert (mha(x, other, other, is_causal=True)[1] > 0).all(), "and nothing is hidden"
+        return
+    with pytest.raises(RuntimeError, match="Need attn_mask if specifying the is_causal hint"):
+        mha(x, other, other, is_causal=True)
+
+
 # --- F9 and F10: masks per query in Hugging Face ---------------------------------------------------
 
 
@@ -455,6 +588,167 @@ def test_F10_a_4d_mask_replaces_the_causality_of_decoders(kind, implementation):
         assert padding_only[:5, :5].all(), "every token sees the future"
     both = visible(conventions.to_additive(keep & causal))
     assert torch.equal(both, causal & keep[0, 0] | torch.eye(6, dtype=torch.bool))
+
+
+# --- sentences that a run refuted: transformers -----------------------------------------------------
+
+
+@pytest.mark.skipif(not tiny.V5, reason="4.57 reads these masks otherwise")
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+@each_implementation
+def test_sheet_1_rows_of_queries_by_keys_are_read_as_padding(kind, implementation):
+    """(Q, K): text b gets row b, in GPT-2 row b · Q / B. (B, Q, K): an error, and in GPT-2 each text's first row."""
+    model, ids = tiny.model(kind, implementation), torch.cat([IDS, IDS.flip(1)])
+    of_pairs = torch.eye(6, dtype=torch.long)
+    of_pairs[:, 0] = 1  # the first key stays, so that no row is empty
+    rows = of_pairs[[0, 3]] if kind == "gpt2" else of_pairs[:2]
+    wanted = model(ids, attention_mask=rows)[0]
+    assert close(model(ids, attention_mask=of_pairs)[0], wanted)
+    stacked = torch.stack([of_pairs, of_pairs.flip(0)])
+    if kind == "gpt2":
+        first_rows = model(ids, attention_mask=stacked[:, 0])[0]
+        assert close(model(ids, attention_mask=stacked)[0], first_rows)
+        return
+    with pytest.raises(RuntimeError, match=r"expand\("):
+        model(ids, attention_mask=stacked)
+
+
+@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+@pytest.mark.parametrize(("dtype", "answer"), [(torch.float32, "mean"), (torch.float16, "unmasked")])
+def test_04_under_sdpa_a_4d_mask_does_not_give_0_to_a_pad(kind, dtype, answer):
+    decoder = tiny.model(kind, "sdpa").to(dtype)
+    seen: list[torch.Tensor] = []
+    layer = decoder.h[0].attn.c_proj if kind == "gpt2" else decoder.layers[0].self_attn.o_proj
+    layer.register_forward_pre_hook(lambda module, given: seen.append(given[0][0, 0]))
+    _, attention_mask, _ = padded_left(IDS)
+    padded = F.pad(IDS, (3, 0), value=40)  # the vector of token 0 is 0, which would make all its scores equal
+    keep = masks.padding(attention_mask) & masks.causal(9)
+    with torch.no_grad():
+        for form in (attention_mask, conventions.to_additive(keep, dtype), torch.zeros(1, 1, 9, 9, dtype=dtype)):
+            decoder(padded, attention_mask=form)
+    by_2d, by_4d, unmasked = (each.float() for each in seen)
+    assert (by_2d == 0).all()
+    assert (by_4d != 0).any()
+    assert torch.allclose(by_4d, unmasked, atol=0.01) == (answer == "unmasked")
+
+
+@each_implementation
+@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_04_nan_travels_under_eager_only(kind, implementation):
+    model, real = tiny.model(kind, implementation), torch.tensor([1, 1, 1, 1, 0, 0]).bool()
+    keep = real[:, None] & real & (masks.full(6) if kind == "bert" else masks.causal(6))
+    bias = conventions.to_additive(keep[None, None], fill="-inf")
+    states = model(IDS, attention_mask=bias, output_hidden_states=True).hidden_states
+    counts = [state.isnan().any(-1).sum().item() for state in states]
+    assert counts == ([0, 2, 6] if implementation == "eager" else [0, 0, 0])
+
+
+@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_07_the_recipe_needs_the_models_dtype(dtype):
+    bert, keep = tiny.model("bert", "eager").to(dtype), SAME_SENTENCE[None, None]
+    with torch.no_grad():
+        with pytest.raises(RuntimeError, match=r"dtype|scalar type"):
+            bert(IDS, attention_mask=conventions.to_additive(keep))
+        lowest = torch.finfo(dtype).min
+        by_hand = torch.zeros(keep.shape, dtype=dtype).masked_fill(~keep, lowest)
+        weights = bert(IDS, attention_mask=by_hand, output_attentions=True).attentions[0]
+    assert torch.equal(weights > 0, keep.expand_as(weights))
+
+
+def small_model(name, **sizes):
+    import transformers
+
+    given = {"vocab_size": 50, "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3, **sizes}
+    config = getattr(transformers, f"{name}Config")(**given)
+    return getattr(transformers, f"{name}Model")(config).eval()
+
+
+WIDE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+ENCODER = {**WIDE, "intermediate_size": 32, "initializer_range": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "untold", "told"),
+    [
+        ("OPT", {**WIDE, "ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.4}, True, True),
+        ("Roberta", ENCODER, True, False),
+        ("XLMRoberta", ENCODER, True, False),
+        ("MPNet", ENCODER, True, False),
+        ("Bert", ENCODER, False, True),
+        ("Electra", {**ENCODER, "embedding_size": 16}, False, True),
+    ],
+)
+def test_03_left_pads_untold_and_told_by_counting_real_tokens(name, sizes, untold, told):
+    model = small_model(name, **sizes)
+    attention_mask = F.pad(torch.ones_like(IDS), (2, 0))
+    position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+    alone = model(IDS)[0]
+    for right, more in ((untold, {}), (told, {"position_ids": position_ids})):
+        found = model(F.pad(IDS, (2, 0), value=1), attention_mask=attention_mask, **more)[0][:, 2:]
+        assert close(found, alone) == right
+        assert far(found, alone) != right
+
+
+@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+def test_sheet_1_models_that_read_4d_masks_in_their_own_way():
+    import transformers
+
+    added = conventions.to_additive(SAME_SENTENCE)[None, None]
+    attention = {"attention_types": [[["global"], 2]]}
+    neo = small_model("GPTNeo", hidden_size=16, num_layers=2, num_heads=2, **attention)
+    causal = SAME_SENTENCE & masks.causal(6)
+    assert torch.equal(influence(neo, IDS, method="gradient", attention_mask=added) > 0, causal)
+    t5_sizes = {"vocab_size": 50, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+    t5 = transformers.T5EncoderModel(transformers.T5Config(**t5_sizes)).eval()
+    assert t5.config._attn_implementation == "sdpa"
+    as_int = SAME_SENTENCE[None, None].long()
+    assert (influence(t5, IDS, method="gradient", attention_mask=as_int) > 0).all()
+    assert torch.equal(influence(t5, IDS, method="gradient", attention_mask=added) > 0, SAME_SENTENCE)
+    bloom, deberta = small_model("Bloom", hidden_size=16, n_layer=2, n_head=2), small_model("DebertaV2", **ENCODER)
+    for model, error in ((bloom, ValueError), (deberta, RuntimeError)):
+        with pytest.raises(error):
+            model(IDS, attention_mask=added)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_sheet_5_labels_of_a_decoder_leave_out_what_a_pad_predicts(side):
+    decoder = tiny.model("gpt2", head=True)
+    pads = (3, 0) if side == "left" else (0, 3)
+    ids, attention_mask = F.pad(IDS, pads), F.pad(torch.ones_like(IDS), pads)
+    position_ids = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+    alone = decoder(IDS, labels=IDS).loss
+    pads_only = ids.masked_fill(attention_mask == 0, -100)
+    first_too = ids.masked_fill(attention_mask * attention_mask.cumsum(-1) < 2, -100)
+    losses = [
+        decoder(ids, attention_mask=attention_mask, position_ids=position_ids, labels=labels).loss
+        for labels in (pads_only, first_too)
+    ]
+    assert close(losses[1], alone)
+    assert close(losses[0], alone) == (side == "right")
+
+
+@pytest.mark.parametrize("part", ["keys", "values"])
+def test_08_a_large_number_in_an_empty_slot_is_safe_in_values_and_not_in_keys(part):
+    from transformers import StaticCache
+
+    decoder = tiny.model("llama", head=True)
+    after = {}
+    for number in (0.0, 1e4, 3e38):
+        cache = StaticCache(config=decoder.config, max_cache_len=9)
+        given = {models.cache_argument(decoder): cache}
+        decoder(IDS[:, :-1], **given)
+        for layer in cache.layers:
+            getattr(layer, part)[:, :, 5:] = number
+        after[number] = decoder(IDS[:, -1:], **given).logits
+    assert close(after[0.0], decoder(IDS).logits[:, -1:])
+    assert close(after[1e4], after[0.0])
+    if part == "values":
+        assert close(after[3e38], after[0.0])
+    else:
+        assert after[3e38].isnan().all()
 
 
 # --- F11 to F14: positions, caches and packing -----------------------------------------------------

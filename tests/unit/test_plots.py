@@ -126,6 +126,12 @@ def test_hostile_tokens_are_drawn_as_text():
     assert picture.png().startswith(b"\x89PNG")
 
 
+def test_08_a_small_leak_is_not_written_as_zero():
+    values = torch.tensor([[0.0, 0.0041, 2.4e-12], [0.5, -0.0004, 12.345]])
+    axes = plots.heatmap(values, Q_TOKENS[:2], K_TOKENS[:3], alt=ALT, limits=None).figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["0", "4e-3", "2e-12", "0.50", "-4e-4", "12.3"]
+
+
 def test_large_figures_have_no_numbers_and_inputs_stay_as_they_are():
     weights = torch.rand(9, 4, dtype=torch.float16, requires_grad=True)
     before = weights.detach().clone()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.support import tiny
-from utils import conventions, masks
+from utils import conventions, masks, models
 from utils.attention import attend
 from utils.influence import find_leaks, reach
 from utils.patterns import recognise
@@ -240,8 +240,10 @@ def test_hf_with_a_cache(kind, past, q_len, seed, implementation, dtype):
     with torch.no_grad(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*lets queries see later keys")
         attention_mask = conventions.to_hf(keep, model=loaded, ndim=4)
-        cache_ = loaded(ids[:, :past], use_cache=True).past_key_values
-        found = loaded(ids[:, past:], past_key_values=cache_, attention_mask=attention_mask).last_hidden_state
+        from_past = {
+            models.cache_argument(loaded): loaded(ids[:, :past], use_cache=True)[models.cache_argument(loaded)]
+        }
+        found = loaded(ids[:, past:], **from_past, attention_mask=attention_mask).last_hidden_state
         whole = torch.cat([torch.ones(2, 1, past, past + q_len, dtype=torch.bool), keep], dim=2)
         wanted = reference(kind, dtype, ids, whole)[:, past:]
     agree(found, wanted, dtype)
