@@ -5,6 +5,7 @@ nothing. A line holds what was seen under each implementation of attention, and 
 """
 
 import json
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def line(name: str) -> dict[str, Any]:
         with zoo.quiet():
             row = _takes.takes(model, _takes.LENGTH)
         for mask in row["masks"].values():
-            mask["why"] = mask["why"] if len(mask["why"]) <= TOLD else mask["why"][:TOLD] + "…"
+            mask["why"] = textwrap.shorten(mask["why"], TOLD, placeholder=" …")
         seen[implementation] = {key: row[key] for key in row if key not in ("class", "family", "tokens")}
         del seen[implementation]["attn_implementation"]
         settings = _settings(model)

@@ -344,7 +344,9 @@ def _text_config(model: Any) -> Any:
 def _left_alone(model: nn.Module) -> Iterator[None]:
     """A run that leaves no trace: without dropout, gradients, warnings, or numbers drawn from torch's generator."""
     modules = list(model.modules())
-    before = [(module.training, module.__dict__.get("forward")) for module in modules]
+    # Modules change on the way: BigBird is dense for good after a short text, transformers 4 replaces forward for a
+    # while and forgets it after an error. What they hold goes back as it was.
+    before = [(dict(vars(module)), dict(module._modules), dict(module._buffers)) for module in modules]
     for module in modules:
         module.training = False
     try:
@@ -352,13 +354,14 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        for module, (training, forward) in zip(modules, before, strict=True):
-            module.training = training
-            module.__dict__.pop(
-                "forward", None
-            )  # transformers 4 replaces it for a while, and forgets it after an error
-            if forward is not None:
-                module.__dict__["forward"] = forward
+        for module, (attributes, children, buffers) in zip(modules, before, strict=True):
+            for mapping, contents in (
+                (vars(module), attributes),
+                (module._modules, children),
+                (module._buffers, buffers),
+            ):
+                mapping.clear()
+                mapping.update(contents)
 
 
 class _Watch(TorchDispatchMode):

@@ -57,7 +57,7 @@ def run(model, ids: Tensor, attention_mask: Tensor | None) -> Tensor:
 def moved(model, attention_mask: Tensor | None) -> Tensor:
     """bool (q_len, k_len): whether another token at k moves the output at q.
 
-    Each changed text runs twice, in a batch of its own: of one alone, some models take by accident what they refuse else.
+    Each changed text runs twice, in a batch of its own: with one alone, some models take by accident what they refuse.
 
     Raises:
         Exception: whatever the model says.

@@ -19,6 +19,7 @@ BUILT = zoo.built()
 DAILY = {
     "BartForConditionalGeneration": "its mask is the encoder's, and cross-attention sees it",
     "BertModel": "bidirectional",
+    "BigBirdModel": "becomes another after a short text",
     "BloomForCausalLM": "causal, and takes no 4D mask",
     "GPTNeoForCausalLM": "keeps causality and window under a 4D mask",
     "Gemma2ForCausalLM": "a window in every other layer",
@@ -80,11 +81,23 @@ def wrong(name, implementation=None):
     """Name of a mask → what is wrong about its description, for one class."""
     model = zoo.build(name, implementation)
     masks = tried.attention_masks(model.dtype)
+    before = state(model)
     descriptions = {mask: conventions.describe(masks[mask], "hf", model=model) for mask in masks}
+    changed = state(model) != before
     moved = {mask: moved_or_said(model, masks[mask]) for mask in masks}
     said = {mask: list(mistakes(descriptions[mask], masks[mask], moved[mask])) for mask in masks}
+    said["state"] = ["it is changed by being described"] if changed else []
     said["padding"] = list(padding_mistakes(model, masks, moved))
     return {mask: words for mask, words in said.items() if words}
+
+
+def state(model):
+    """Modes, settings and kinds of all modules."""
+    plain = bool | int | float | str | None
+    return [
+        (name, type(module), {key: value for key, value in vars(module).items() if isinstance(value, plain)})
+        for name, module in model.named_modules()
+    ]
 
 
 def padding_mistakes(model, masks, moved):

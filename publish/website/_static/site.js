@@ -4,14 +4,19 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 /** Shows only those rows of the table of models that hold every word of a search. */
 function filterModels() {
   const place = document.querySelector(".which-masks");
-  const rows = [...document.querySelectorAll("article table")[0]?.tBodies[0].rows ?? []];
   if (!place) return;
+  const table = /** @type {HTMLTableElement} */ (document.querySelector("article table"));
+  const models = [...table.tBodies[0].rows];
   place.innerHTML = '<label>Show only <input type="search" placeholder="mistral"></label> <output></output>';
-  const [input, output] = place.querySelectorAll("input, output");
+  const input = /** @type {HTMLInputElement} */ (place.querySelector("input"));
+  const output = /** @type {HTMLOutputElement} */ (place.querySelector("output"));
   const show = () => {
-    const words = input.value.toLowerCase().split(/\s+/);
-    for (const row of rows) row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
-    output.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
+    const words = input.value.toLowerCase().split(" ");
+    for (const row of models) {
+      const text = (row.textContent ?? "").toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+    output.textContent = `${models.filter((row) => !row.hidden).length} of ${models.length}`;
   };
   input.addEventListener("input", show);
   show();
