@@ -355,13 +355,14 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         for module, (attributes, children, buffers) in zip(modules, before, strict=True):
-            for mapping, contents in (
+            pairs: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
                 (vars(module), attributes),
                 (module._modules, children),
                 (module._buffers, buffers),
-            ):
-                mapping.clear()
-                mapping.update(contents)
+            )
+            for holder, contents in pairs:
+                holder.clear()
+                holder.update(contents)
 
 
 class _Watch(TorchDispatchMode):
