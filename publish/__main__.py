@@ -1,10 +1,11 @@
-"""The command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise [FILE …]``."""
+"""Command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise``, ``which-masks``."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
-from . import ledger, normalise, notebooks, page, paths, sheet, site, slides
+from . import ledger, normalise, notebooks, page, paths, sheet, site, slides, which_masks, zoo
 from .hosting import Hosting
 
 
@@ -25,6 +26,10 @@ def parser() -> argparse.ArgumentParser:
     )
     everything.add_argument("--address", default="", metavar="URL", help="where the site will be")
     everything.add_argument("--jupyterhub", default="", metavar="URL", help="a JupyterHub with nbgitpuller")
+    takes = commands.add_parser(
+        "which-masks", help="try every text model of transformers, and write data/which_masks.json"
+    )
+    takes.add_argument("classes", nargs="*", help="such as MistralForCausalLM: print their lines, and write nothing")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     return parser
@@ -43,6 +48,11 @@ def run(options: argparse.Namespace) -> None:
     elif options.command in ("page", "slides"):
         for path in (page if options.command == "page" else slides).build(options.lessons):
             print(_with_size(path))
+    elif options.command == "which-masks":
+        if not options.classes:
+            print(_with_size(which_masks.write()))
+        for name in options.classes:
+            print(json.dumps({name: _line(name)}))
     else:
         for path in options.files or notebooks.committed():
             if normalise.normalise_file(path):
@@ -57,6 +67,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _line(name: str) -> dict:
+    """A line of the table of models."""
+    try:
+        return which_masks.line(name)
+    except KeyError:
+        import difflib
+
+        near = difflib.get_close_matches(name, zoo.classes())
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise paths.LessonError(f"which-masks: {name} is no text model of the installed transformers{hint}") from None
+    except ValueError as error:
+        raise paths.LessonError(f"which-masks: {error}") from None
 
 
 def _with_size(path: Path) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from . import for_readers, ledger, paths, static_widgets
+from . import for_readers, ledger, paths, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -49,6 +49,7 @@ def write(
     files |= _texts(about, hero(lessons["00_start_here"], figures)) | _reference()
     files["_static/masks.css"] = static_widgets.style(states)
     files["_static/masks.js"] = static_widgets.loader(states)
+    files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, hosting))
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"_static/figures/{name}": data for name, data in figures.items()}
@@ -181,8 +182,8 @@ def _summary(name: str) -> str:
 
 
 def _pages(about: dict[str, for_readers.About], hosting: Hosting) -> dict:
-    """Name → what conf.py says of a lesson's page."""
-    pages = {}
+    """Name → what conf.py says of a page; a table is looked up, not read, so its words say nothing of its minutes."""
+    pages: dict[str, dict] = {which_masks.TABLE.stem: {"read": 2}}
     for name, lesson in about.items():
         downloads = [
             ("Notebook", f"downloads/{name}.ipynb"),

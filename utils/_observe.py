@@ -283,6 +283,7 @@ class _Texts:
                 hidden = torch.rand(length, length, generator=generator) < 0.4
                 hidden[:, length // 2] = True  # is changed, and moves nobody but itself
                 self.visible[text : text + 2] = ~hidden | torch.eye(length, dtype=torch.bool)
+            self.visible[6:8] &= masks.causal(length)  # what then moves earlier tokens is no attention
             self.changed[[5, 7], length // 2] = True
         self.ids = torch.where(self.changed, second, first).to(model.device)
         rows = self.visible[:, 0] if form.ndim == 2 else self.visible[:, None] if form.ndim == 4 else self.visible
@@ -343,7 +344,9 @@ def _text_config(model: Any) -> Any:
 def _left_alone(model: nn.Module) -> Iterator[None]:
     """A run that leaves no trace: without dropout, gradients, warnings, or numbers drawn from torch's generator."""
     modules = list(model.modules())
-    before = [(module.training, module.__dict__.get("forward")) for module in modules]
+    # Modules change on the way: BigBird is dense for good after a short text, transformers 4 replaces forward for a
+    # while and forgets it after an error. What they hold goes back as it was.
+    before = [(dict(vars(module)), dict(module._modules), dict(module._buffers)) for module in modules]
     for module in modules:
         module.training = False
     try:
@@ -351,13 +354,14 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        for module, (training, forward) in zip(modules, before, strict=True):
-            module.training = training
-            module.__dict__.pop(
-                "forward", None
-            )  # transformers 4 replaces it for a while, and forgets it after an error
-            if forward is not None:
-                module.__dict__["forward"] = forward
+        for module, (attributes, children, buffers) in zip(modules, before, strict=True):
+            for mapping, contents in (
+                (vars(module), attributes),
+                (module._modules, children),
+                (module._buffers, buffers),
+            ):
+                mapping.clear()
+                mapping.update(contents)
 
 
 class _Watch(TorchDispatchMode):
@@ -366,6 +370,7 @@ class _Watch(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.maps: list[Tensor] = []
+        self.sorts = False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -375,6 +380,8 @@ class _Watch(TorchDispatchMode):
         elif name.startswith("_scaled_dot_product") and "backward" not in name:
             values = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
             self._note(self._fused(values))
+        elif name == "sort" and args[0].ndim >= 3:  # experts of a mixture sort a flat list
+            self.sorts = True
         return func(*args, **kwargs)
 
     def _fused(self, values: dict) -> Tensor:
@@ -387,6 +394,8 @@ class _Watch(TorchDispatchMode):
         return visible if bias is None else visible & (bias if bias.dtype == torch.bool else bias > LOWEST_SCORE)
 
     def _note(self, visible: Tensor) -> None:
+        if visible.ndim == 3 and len(visible) == 8 and visible.shape[2] not in (visible.shape[1], visible.shape[1] + 1):
+            return  # a choice among experts or words, not among tokens
         if visible.shape[0] != 8 and visible.ndim == 3 and visible.shape[0] % 8 == 0:
             visible = visible.unflatten(0, (8, -1))  # (texts * heads, queries, keys)
         if visible.shape[0] == 8:
@@ -405,13 +414,23 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
         return Observation(unknown=f"{name} computes attention in parts, from which it cannot be read")
     if not all(layer.obeys for layer in layers):
         return Observation(unknown=f"{name} does something else with a {texts.form} mask than to hide keys")
+    if watch.sorts:
+        return Observation(unknown=f"{name} sorts tokens by what they say, and only then lets them see each other")
+    if any(m.shape[1] == length and m.shape[2] > length + 1 for m in watch.maps):
+        return Observation(unknown=f"{name} has layers that see more than the tokens, which cannot be read")
     if output is None:
         return Observation(unknown=f"{name} returns nothing for each token, by which to see what was reached")
     cross = [m for m in watch.maps if m.shape[1:] == (length - 1, length)]
     sees_it = all(torch.equal(m, texts.visible[:, :1].expand_as(m)) for m in cross) if cross else None
     unexplained = _moved(texts, output) & ~_explained(texts, layers)
     later = torch.arange(length) > texts.changed.int().argmax(dim=1, keepdim=True)
-    mixing = "" if not unexplained.any() else "everywhere" if (unexplained & ~later).any() else "causal"
+    if not unexplained.any():
+        mixing = ""
+    else:  # layers that carry on what is earlier, between those that have attention, may explain the rest
+        everywhere = _moved(texts, output) & ~later & ~_explained(texts, layers, carried=True)
+        mixing = "everywhere" if everywhere.any() else "causal"
+    if not layers and not mixing:
+        return Observation(unknown=f"{name} lets no token move another, so it cannot be seen what hides it")
     hidden_reach = bool(unexplained[4:].any())
     sizes = _by_config(texts.model, len(layers), length)
     layers = tuple(layer._replace(by_config=size) for layer, size in zip(layers, sizes, strict=True))
@@ -443,12 +462,14 @@ def _under(visible: Tensor, own: Tensor, obeys: str) -> Tensor:
     return keep
 
 
-def _explained(texts: _Texts, layers: tuple[Layer, ...]) -> Tensor:
-    """bool (8, length): outputs that the attention layers let the changed tokens reach."""
+def _explained(texts: _Texts, layers: tuple[Layer, ...], carried: bool = False) -> Tensor:
+    """bool (8, length): what the attention layers let the changed tokens reach, if others carry tokens on or not."""
     moved = texts.changed.float()
     for layer in layers:
+        moved = moved.cummax(dim=1).values if carried else moved
         rule = _under(texts.visible[:, None], layer.own, layer.obeys)[:, 0].float()
         moved = moved + (rule.expand(8, -1, -1) @ moved[..., None])[..., 0]
+    moved = moved.cummax(dim=1).values if carried else moved
     return moved > 0
 
 
@@ -465,9 +486,10 @@ def _by_config(model: Any, layers: int, length: int) -> list[tuple[str, int] | N
     """For each layer the window or chunk that its config speaks of, if a text of this length cannot show it."""
     config = _text_config(model)
     kinds = getattr(config, "layer_types", None)
+    values = config.to_dict()  # an attribute that differs between layers cannot be asked for
     sizes = {
-        "sliding_attention": ("sliding window", getattr(config, "sliding_window", None)),
-        "chunked_attention": ("chunks", getattr(config, "attention_chunk_size", None)),
+        "sliding_attention": ("sliding window", values.get("sliding_window")),
+        "chunked_attention": ("chunks", values.get("attention_chunk_size")),
     }
     longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
     if kinds is None or len(kinds) != layers:  # nothing is said of single layers

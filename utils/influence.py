@@ -5,35 +5,27 @@ reached. Masks that look right and hide nothing show here.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ._validation import (
-    as_4d,
-    describe_tensor,
-    fits_into,
-    mismatch,
-    require_count,
-    require_float,
-    require_keep,
-    require_tensor,
-)
+from ._probe import TOKENS, Probe, takes_decoder_ids
+from ._validation import as_4d, describe_tensor, fits_into, mismatch, require_count, require_keep, require_tensor
 from .patterns import padding_side, recognise
 
 __all__ = ["Checked", "Leak", "assert_no_leaks", "find_blocked", "find_leaks", "influence", "reach"]
 
 METHODS = ("perturb", "gradient")
 
-#: Modules of torch that are called in their own way, with their own masks.
-TORCH_MODULES = nn.MultiheadAttention | nn.TransformerEncoder | nn.TransformerEncoderLayer
-
-#: About how many tokens run at once if no batch_size is given: 32 copies of 64. More is not faster.
-TOKENS = 2048
 #: Gradients keep every layer's numbers until the end, so fewer tokens run at once.
 TOKENS_WITH_GRADIENTS = TOKENS // 8
+
+#: Equal inputs give equal outputs up to rounding: this part of the largest output, or 8 steps of its dtype.
+ROUNDING = 1e-3
 
 
 class Leak(NamedTuple):
@@ -60,7 +52,8 @@ class Checked(NamedTuple):
 
     Attributes:
         forwards: how many changed copies of the input the model ran on.
-        noise_floor: outputs that moved by no more than this count as not moved.
+        noise_floor: outputs that moved by no more than this count as not moved. For language models these are the
+            hidden states before the last linear layer.
 
     References:
         Lesson 08.
@@ -83,22 +76,25 @@ def influence(
     """How much each input moves each output, measured on the model as it is.
 
     Args:
-        model: a Hugging Face model, ``nn.MultiheadAttention`` (self-attention, or cross-attention if
-            ``query=`` (batch, q_len, dim) comes with it), ``nn.TransformerEncoder`` or one of its layers, or any
-            callable that takes (batch, k_len, dim) and returns (batch, q_len, features).
-        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models.
-        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids; batch first, whatever the
-            module's ``batch_first`` says.
+        model: any callable that takes (batch, k_len, dim) and returns (batch, q_len, features), a Hugging Face model,
+            a module of one's own that looks ids up in an ``nn.Embedding``, or one of torch's: ``nn.TransformerEncoder``
+            or its layer; ``nn.MultiheadAttention`` (cross-attention if ``query=`` (batch, q_len, dim) comes with it);
+            ``nn.TransformerDecoder`` or its layer, with ``memory=`` if inputs_embeds is tgt, or ``tgt=`` if it is
+            memory; ``nn.Transformer``, with ``tgt=`` if inputs_embeds is src, or ``src=`` if it is tgt.
+        input_ids: (k_len,) or (batch, k_len) token ids, for models that take them.
+        inputs_embeds: (k_len, dim) or (batch, k_len, dim) float, instead of ids. This and a second input are batch
+            first, whatever the module's ``batch_first`` says.
         method: ``"perturb"`` adds noise as large as the inputs themselves to one input after the other, and
-            reports the largest change in each output. ``"gradient"`` reports the length of the gradient of
-            each output, projected on one random direction; exact zeros, but blind to what a step hides, and NaN
-            where a hidden row makes the gradient NaN.
+            reports the largest change in each output. Where a model also reads its ids beside the embedding, other ids
+            are tried as well, and the larger change counts. ``"gradient"`` reports the length of the gradient of
+            each output, projected on one random direction; exact zeros, but blind to what a step hides and to ids
+            that are read beside the embedding, and NaN where a hidden row makes the gradient NaN.
         batch_size: how many copies of the input run at once, unchanged ones included; 1 for a callable that takes
             its own batch size only. If not given, as many as make about 2,048 tokens (256 with gradients), but at
             least 4. Memory grows with it: where it runs out, name a smaller one.
         return_floor: also return the noise floor.
-        **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated
-            for the copies.
+        **model_kwargs: passed on, such as attention_mask. Tensors with one entry per sequence are repeated for the
+            copies; attn_mask, mask, src_mask, tgt_mask and memory_mask only if they have more than two dimensions.
 
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
@@ -106,17 +102,30 @@ def influence(
         what unchanged copies in the same batches differ by, times 4 (0 for gradients).
 
     Raises:
-        TypeError: a model that cannot be called, inputs that it cannot take, or max_bytes and max_copies, which
-            batch_size replaces.
-        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features),
-            or active dropout, which would look like reach.
+        TypeError: a model that cannot be called, inputs that it cannot take (pixel_values: the message shows how to
+            wrap the model), or max_bytes and max_copies, which batch_size replaces.
+        ValueError: both or neither of the inputs, an unknown method, an output that is no (batch, q_len, features), a
+            cache; active dropout and whatever else is random; batch statistics and whatever else lets copies in one
+            batch move each other (with batch_size=1 each runs alone).
+
+    Example:
+        A module of one's own, such as nanoGPT, is called with ids; ``targets=`` makes it return all positions::
+
+            measured = influence(gpt, ids, targets=ids)
+            assert_no_leaks(gpt, masks.causal(ids.shape[-1]), ids, targets=ids)
+
+        One that has no ``nn.Embedding`` begins with embeddings::
+
+            measured = influence(lambda x: gpt.head(gpt.blocks(x)), inputs_embeds=gpt.embed(ids))
 
     References:
         Lesson 08; https://arxiv.org/abs/1311.2901 (occlusion) and https://arxiv.org/abs/1312.6034 (gradients)
     """
     if method not in METHODS:
         raise ValueError(f"method: got {method!r}, wanted one of {', '.join(map(repr, METHODS))}.")
-    probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    probe = Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    if method == "perturb":
+        probe.unchanged = probe.alone()
     amounts, floor = (_gradients(probe), 0.0) if method == "gradient" else _perturbations(probe)
     amounts = amounts[0] if len(amounts) == 1 else amounts
     return (amounts, floor) if return_floor else amounts
@@ -180,9 +189,7 @@ def find_leaks(measured: Tensor, keep: Tensor, layers: int = 1) -> list[Leak]:
     References:
         Lesson 08.
     """
-    measured, allowed = _measured_and_allowed(measured, keep, layers)
-    leaking = ((measured > 0) & ~allowed).nonzero().tolist()
-    return [Leak(q, k, measured[b, q, k].item(), b) for b, q, k in leaking]
+    return _leaks(*_measured_and_allowed(measured, keep, layers))
 
 
 def find_blocked(measured: Tensor, keep: Tensor, layers: int = 1) -> list[tuple[int, int, int]]:
@@ -225,17 +232,22 @@ def assert_no_leaks(
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
     For every distinct row of what may be reached, everything outside it is changed at once and the outputs
-    with that row must stay: two packed documents take two changed copies, however long they are. Only if one
-    moves, each input is tried alone, to name the leak. In a batch also the other sequences are changed, and must not
-    matter. A keep that hides nothing leaves nothing to check, and the model does not run.
+    with that row must stay: two packed documents take two changed copies, however long they are. An input is changed
+    by noise and, if it is an ordinary token id, by another id at the same time. At the first output that moves the
+    check stops, and inputs are tried alone to name the leak. In a batch also the other sequences are changed, and must
+    not matter. A language model whose last step is a plain linear layer is compared before that layer, which looks
+    at one position at a time. A keep that hides nothing leaves nothing to check, and the model does not run.
 
     Args:
         model: as for ``influence``.
         keep: bool, True = may attend, broadcastable to (batch, heads, q_len, k_len): what the model should
-            do, causality included, not the mask that it gets.
-        input_ids: (k_len,) or (batch, k_len) token ids, for Hugging Face models; or
+            do, causality included, not the mask that it gets. Here q_len counts outputs and k_len the inputs that are
+            changed. Where these are two sequences (query=, tgt=, or the ids of an encoder-decoder), keep says what an
+            output may depend on in the end.
+        input_ids: (k_len,) or (batch, k_len) token ids, for models that take them; or
         inputs_embeds: (k_len, dim) or (batch, k_len, dim) float.
-        layers: layers that reach grows through; taken from the model if not given, 1 for a plain callable.
+        layers: layers that reach grows through; taken from a model of Hugging Face or torch if not given, else 1.
+            With 1, keep is meant for the model as a whole.
         queries: bool (q_len,) or (batch, q_len): the queries that are read later. Others, such as padding,
             may hold anything and are not looked at; all are if not given.
         tokens: k_len labels for the message; or
@@ -249,263 +261,116 @@ def assert_no_leaks(
     Raises:
         AssertionError: a leak, named with its tokens; or NaN outputs, about which nothing can be said.
         TypeError: keep is no bool tensor, and what ``influence`` refuses.
-        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, and what
-            ``influence`` refuses.
+        ValueError: a model that does not react to its input at all, a keep or queries that do not fit, an
+            encoder-decoder without layers=1, and what ``influence`` refuses.
+
+    Warns:
+        UserWarning: the layers let everything through that keep hides from some output, so that nothing is proved
+            about it; or the noise floor is high, as in half precision, so that a leak could be below it.
 
     References:
         Lesson 08.
     """
-    probe = _Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
+    probe = Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
     keep = _keep_for(probe, keep)
-    layers = _layers(model) if layers is None else layers
-    allowed = reach(keep[:, None], layers)
+    through = (_own_layers(probe) or 1) if layers is None else layers
+    allowed = _allowed(probe, keep, through)
+    judged = _judged(queries, allowed[..., 0])
+    _warn_of_what_layers_wash_out(keep, allowed, judged, through)
     closed, row_of = _distinct_rows(allowed)
-    between, floor_between = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
-    if not len(closed):
-        return Checked(between, floor_between)
-    # First without a twin to show the noise: what stays within rounding needs none. What does not is asked again.
-    for twin in (False, True):
-        moved, floor = _moved_together(probe, closed, row_of, twin)
-        judged = _judged(queries, moved)
-        bad = (moved != 0) & judged  # NaN too
-        if not bad.any():
-            return Checked(len(closed) + between, max(floor, floor_between))
+    if not len(closed) and probe.batch == 1:
+        return Checked(0, 0.0)
+    unchanged = probe.unchanged = probe.alone(before_head=True)
+    between, floor = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
+    movement = None
+    if len(closed):
+        movement, floor_within = _first_movement(probe, closed, row_of, judged)
+        floor = max(floor, floor_within)
+    if movement is None:
+        _warn_of_a_high_floor(unchanged, floor)
+        return Checked(len(closed) + between, floor)
     if tokens is None and tokenizer is not None and input_ids is not None:
         from . import text
 
-        tokens = text.labels(tokenizer, probe.input_ids[bad.nonzero()[0, 0]])  # of the first sequence that leaks
-    if (moved.isnan() & judged).any():
-        b, q = (moved.isnan() & judged).nonzero()[0].tolist()
+        tokens = text.labels(tokenizer, probe.input_ids[movement.sequence])
+    name = _name("query", movement.query, tokens, movement.sequence, probe.batch)
+    if math.isnan(movement.amount):
         raise AssertionError(
-            f"{_name('query', q, tokens, b, probe.batch)}: the output is NaN, so nothing can be said about what "
-            "reaches it. Is everything hidden from it? Queries that nobody reads can be left out with queries=."
+            f"{name}: the output is NaN, so nothing can be said about what reaches it. Is everything hidden from it? "
+            "Queries that nobody reads can be left out with queries=."
         )
-    amounts, _ = _perturbations(probe)
-    leaks = find_leaks(amounts.masked_fill(~judged[..., None], 0.0), keep[:, None], layers)
+    leaks, are_all, floor = _leaks_behind(probe, movement, allowed, judged)
     if not leaks:
-        b, q = bad.nonzero()[0].tolist()
         raise AssertionError(
-            f"{_name('query', q, tokens, b, probe.batch)} moves if everything that it should not reach"
-            f"{_through(layers)} is changed together, though no single input moves it by more than the noise floor "
-            f"{floor:.2g}."
+            f"{name} moves if everything that it should not reach{_through(through)} is changed together, though no "
+            f"single input moves it by more than the noise floor {floor:.2g}."
         )
-    raise AssertionError(_message(leaks, keep, allowed, layers, tokens, floor))
-
-
-# --- running a model on changed copies of its input --------------------------------------------------
-
-
-class _Probe:
-    """Runs one model on changed copies of one input, whatever kind of model it is."""
-
-    def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
-        if not callable(model):
-            raise TypeError(mismatch("model", model, "a model or a callable"))
-        for name in {"max_bytes", "max_copies"} & set(model_kwargs):
-            raise TypeError(f"{name}: it is gone; batch_size= says how many copies of the input run at once.")
-        if batch_size is not None:
-            require_count(batch_size, "batch_size")
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError(
-                "input_ids, inputs_embeds: got both or neither, wanted exactly one of them. For cross-attention give "
-                "what is attended to as inputs_embeds, and query=."
-            )
-        if model_kwargs.get("past_key_values") is not None:
-            raise ValueError(
-                "past_key_values: a cache belongs to one batch and is changed by running. Wrap the step in a function "
-                "that takes the embeddings of all tokens, fills a new cache and returns the last outputs."
-            )
-        _refuse_dropout(model)
-        self.model, self.kwargs, self.batch_size = model, model_kwargs, batch_size
-        self.by_ids = inputs_embeds is None
-        self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
-        if self.by_ids:
-            self.input_ids = self._checked_ids(input_ids)
-            with torch.no_grad():
-                self.embeds = model.get_input_embeddings()(self.input_ids)
-        else:
-            wanted = "a float tensor (k_len, dim) or (batch, k_len, dim)"
-            require_float(inputs_embeds, "inputs_embeds", (2, 3), wanted, "Token ids go to input_ids.")
-            self.embeds = inputs_embeds.detach().reshape(-1, *inputs_embeds.shape[-2:])
-        self.batch, self.k_len, dim = self.embeds.shape
-        query = model_kwargs.get("query")
-        if isinstance(model, nn.MultiheadAttention) and query is not None:
-            wanted = f"(batch, q_len, dim) with a batch of {self.batch}, first, whatever batch_first says"
-            if require_tensor(query, "query", (3,), wanted).shape[0] != self.batch:
-                raise ValueError(mismatch("query", query, wanted))
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
-        size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
-        self.noise = noise * size.masked_fill(size == 0, 1.0)  # (batch, k_len, dim)
-
-    def _checked_ids(self, input_ids: Any) -> Tensor:
-        wanted = "an integer tensor (k_len,) or (batch, k_len)"
-        require_tensor(input_ids, "input_ids", (1, 2), wanted)
-        if input_ids.is_floating_point() or input_ids.dtype == torch.bool:
-            raise TypeError(mismatch("input_ids", input_ids, wanted, "Floats go to inputs_embeds."))
-        if not self.is_hf:
-            raise TypeError(
-                f"input_ids: got them for {describe_tensor(self.model)}, which has no input embeddings of its own; "
-                "wanted inputs_embeds=(batch, k_len, dim)."
-            )
-        return input_ids.reshape(-1, input_ids.shape[-1])
-
-    def copies(self, tokens: int = TOKENS) -> int:
-        """How many copies run at once: what was asked for, else as many as make about ``tokens``, but 4 at least."""
-        return self.batch_size or max(4, tokens // (self.batch * self.k_len))
-
-    def run(self, delta: Tensor) -> Tensor:
-        """Outputs (copies, batch, q_len, features) for ``delta`` (copies, batch, k_len, dim) added to the input."""
-        copies = len(delta)
-        kwargs = {name: self._tile(name, value, copies) for name, value in self.kwargs.items()}
-        if self.by_ids:
-            output = self._run_ids(delta.flatten(0, 1), copies, kwargs)
-        else:
-            output = self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs)
-        output = _first_tensor(output)
-        if output.ndim != 3 or len(output) != copies * self.batch:
-            raise ValueError(
-                f"model: its output is {describe_tensor(output)}, wanted (batch, q_len, features) with a batch of "
-                f"{copies * self.batch}. Of a classifier measure the encoder (model.base_model); a callable that takes "
-                "its own batch size only needs batch_size=1."
-            )
-        return output.unflatten(0, (copies, self.batch))
-
-    def _run_ids(self, delta: Tensor, copies: int, kwargs: dict) -> Any:
-        """The ids go in as they are, so positions and padding are what they would be; a hook adds delta."""
-        calls = []
-
-        def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-            calls.append(output.shape)
-            return output + delta if len(calls) == 1 else None  # a decoder embeds its own ids with the same weight
-
-        embedding = self.model.get_input_embeddings()
-        tied = [m for m in self.model.modules() if type(m) is type(embedding) and m.weight is embedding.weight]
-        handles = [module.register_forward_hook(add) for module in tied]
-        try:
-            output = self.model(input_ids=self.input_ids.repeat(copies, 1), **kwargs)
-        finally:
-            for handle in handles:
-                handle.remove()
-        if not calls:
-            raise ValueError(
-                f"model: {type(self.model).__name__} did not use its input embeddings; wanted inputs_embeds instead of "
-                "input_ids, or a callable."
-            )
-        return output
-
-    def _run_embeds(self, embeds: Tensor, kwargs: dict) -> Any:
-        if self.is_hf:
-            return self.model(inputs_embeds=embeds, **kwargs)
-        if not isinstance(self.model, TORCH_MODULES):
-            return self.model(embeds, **kwargs)
-        attention = next(m for m in self.model.modules() if isinstance(m, nn.MultiheadAttention))
-        turn = (lambda x: x) if attention.batch_first else (lambda x: x.transpose(0, 1))
-        embeds = turn(embeds)
-        if isinstance(self.model, nn.MultiheadAttention):
-            query = kwargs.pop("query", None)
-            output = self.model(embeds if query is None else turn(query), embeds, embeds, **kwargs)[0]
-        else:
-            output = self.model(embeds, **kwargs)
-        return turn(output)
-
-    def _tile(self, name: str, value: Any, copies: int) -> Any:
-        """A tensor with one entry per sequence, repeated for the copies; anything else as it is."""
-        if not isinstance(value, Tensor) or value.ndim == 0:
-            return value
-        per_sequence = value.shape[0] == self.batch
-        if name in ("attn_mask", "mask", "src_mask"):  # torch's names: 2D is (q_len, k_len), 3D (batch * heads, …)
-            is_3d = value.ndim == 3 and isinstance(self.model, TORCH_MODULES)
-            per_sequence = value.shape[0] % self.batch == 0 if is_3d else per_sequence and value.ndim > 2
-        return value.repeat(copies, *[1] * (value.ndim - 1)) if per_sequence else value
-
-
-def _first_tensor(output: Any) -> Tensor:
-    first = output[0] if isinstance(output, tuple | list) and output else output
-    for candidate in (getattr(output, "logits", None), getattr(output, "last_hidden_state", None), first):
-        if isinstance(candidate, Tensor):
-            return candidate
-    raise TypeError(f"model: it returned {describe_tensor(first)}, wanted a tensor (batch, q_len, features).")
-
-
-def _refuse_dropout(model: Any) -> None:
-    modules = model.modules() if isinstance(model, nn.Module) else ()
-    for module in modules:
-        rate = module.dropout if isinstance(module, nn.MultiheadAttention) else getattr(module, "p", 0)
-        if module.training and isinstance(module, nn.MultiheadAttention | nn.modules.dropout._DropoutNd) and rate > 0:
-            raise ValueError(
-                f"model: it is in train mode with dropout {rate}, so outputs move by themselves. Call model.eval()."
-            )
+    lines = [*_message(leaks, are_all, keep, allowed, through, tokens, floor)]
+    if not probe.across:
+        lines += _layers_in_words(keep, leaks[0], through, _own_layers(probe), assumed=layers is None)
+    raise AssertionError("\n".join(lines))
 
 
 # --- the two measurements ----------------------------------------------------------------------------
 
 
-def _perturbations(probe: _Probe) -> tuple[Tensor, float]:
+def _perturbations(probe: Probe) -> tuple[Tensor, float]:
     """(batch, q_len, k_len) largest changes, 0 below the floor, and the floor."""
     one_at_a_time = torch.eye(probe.k_len, dtype=torch.bool, device=probe.embeds.device)
-    amounts, floor = _changes(probe, one_at_a_time[:, None].expand(-1, probe.batch, -1), probe.copies())
+    where = one_at_a_time[:, None].expand(-1, probe.batch, -1)
+    amounts, floor = _changes(probe, where, probe.copies())
+    if probe.by_ids and _reads_ids_elsewhere(probe, floor):
+        by_ids, floor_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True)
+        amounts, floor = torch.maximum(amounts, by_ids), max(floor, floor_by_ids)
     return amounts.permute(1, 2, 0).contiguous(), floor
 
 
-def _moved_together(probe: _Probe, closed: Tensor, row_of: Tensor, twin: bool) -> tuple[Tensor, float]:
-    """(batch, q_len) how much each query moves if all that it may not see is changed, and the floor."""
-    changes, floor = _changes(probe, ~closed, probe.copies(), twin)  # (copies, batch, q_len)
-    if changes.shape[-1] != row_of.shape[-1]:
-        raise ValueError(f"keep: got {row_of.shape[-1]} queries, but the model returns {changes.shape[-1]} outputs.")
-    if not (changes != 0).any() and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
-        raise ValueError(
-            f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
-            "If that is much, the model is random (functional dropout?); if little, it ignores its input."
-        )
-    # A query whose row hides nothing has no copy of its own.
-    own = changes.gather(0, row_of.clamp(min=0)[None])[0]
-    return own.masked_fill(row_of < 0, 0.0), floor
+@torch.no_grad()
+def _reads_ids_elsewhere(probe: Probe, floor: float) -> bool:
+    """Whether outputs depend on the ids in another way than through their embedding, which is held as it was."""
+    pair = torch.stack([probe.input_ids, probe.other_ids])
+    delta = torch.zeros_like(probe.embeds)[None]
+    runs = [pair] if probe.copies() > 1 else pair[:, None]
+    same, other = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
+    return bool((_largest_change(other, same).nan_to_num(0) > max(floor, _rounding_step(same))).any())
 
 
-def _check_between_sequences(probe: _Probe) -> tuple[int, float]:
-    """Sequences of a batch must not move each other. Halving the batch by each bit of their numbers tries all pairs."""
-    numbers = torch.arange(probe.batch, device=probe.embeds.device)
-    halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
-    changed = torch.stack(halves)  # (copies, batch)
-    # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
-    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1)
-    wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
-    if wrong.any():
-        copy, sequence, query = wrong.nonzero()[0].tolist()
-        others = ", ".join(map(str, changed[copy].nonzero().flatten().tolist()[:8]))
-        raise AssertionError(
-            f"query {query} of sequence {sequence} is moved by other sequences of the batch (changed: {others}), by "
-            f"{moved[copy, sequence, query]:.3g}. Sequences never see each other: is batch_first missing, or are two "
-            "dimensions swapped?"
-        )
-    return len(changed), floor
+def _changes(probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False) -> tuple[Tensor, float]:
+    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 up to the noise floor; and the floor."""
+    batches = [*_batches(probe, where, copies, noise=noise, ids=ids)]
+    floor = max(floor for _, floor in batches)
+    amounts = torch.cat([changes for changes, _ in batches])
+    return amounts.masked_fill(amounts <= floor, 0.0), floor
 
 
-def _changes(probe: _Probe, where: Tensor, copies: int, twin: bool = True) -> tuple[Tensor, float]:
-    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 up to the noise floor; and the floor.
+@torch.no_grad()
+def _batches(
+    probe: Probe, where: Tensor, copies: int, twin: bool = True, noise: bool = True, ids: bool = False
+) -> Iterator[tuple[Tensor, float]]:
+    """(copies of this batch, batch, q_len) how much outputs move, and the noise floor, batch after batch of copies.
 
     ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Each batch of
     copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows what
-    equal copies differ by. Where there is no room for these, each changed copy runs alone.
+    equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
     """
     room = copies - 1 - twin
-    zero = torch.zeros_like(probe.embeds)[None]
-    changes, floor = [], 0.0
-    with torch.no_grad():
-        alone = [] if room > 0 else [*probe.run(zero)]
-        for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
-            delta = part[..., None] * probe.noise
-            outputs = probe.run(torch.cat([zero, delta] + [zero] * twin) if room > 0 else delta)
-            reference, *changed = [*alone, *outputs]
-            change = torch.stack([_largest_change(output, reference) for output in changed])
-            if twin and room > 0:
-                floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
-            # Arithmetic cannot resolve less than this, whatever the unchanged copies show.
-            floor = max(floor, torch.finfo(reference.dtype).eps * reference.abs().nan_to_num(0, 0).max().item())
-            changes.append(change[: len(delta)])
-    amounts = torch.cat(changes)
-    return amounts.masked_fill(amounts <= floor, 0.0), floor
+    if room <= 0:
+        alone = probe.unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
+    same = torch.zeros_like(where[:1])
+    for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
+        if room > 0:
+            outputs = probe.run_changed(torch.cat([same, part] + [same] * twin), noise=noise, ids=ids)
+            reference, changed = _require_steady(probe, outputs[0]), outputs[1:]
+        else:
+            reference, changed = alone, probe.run_changed(part, noise=noise, ids=ids)
+        change = torch.stack([_largest_change(output, reference) for output in changed])
+        floor = _rounding_step(reference)
+        if twin and room > 0:
+            _require_steady(probe, changed[-1])
+            floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
+        yield change[: len(part)], floor
+    if twin and room <= 0:
+        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
 
 
 def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
@@ -519,7 +384,52 @@ def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
     return change.amax(dim=-1)
 
 
-def _gradients(probe: _Probe) -> Tensor:
+def _size(outputs: Tensor) -> float:
+    return outputs.abs().nan_to_num(0, 0).max().item()
+
+
+def _rounding_step(outputs: Tensor) -> float:
+    """Arithmetic cannot resolve less than this, whatever unchanged copies show."""
+    return torch.finfo(outputs.dtype).eps * _size(outputs)
+
+
+def _tolerance(outputs: Tensor) -> float:
+    return max(ROUNDING, 8 * torch.finfo(outputs.dtype).eps) * _size(outputs)
+
+
+def _random(difference: float, tolerance: float) -> str:
+    return (
+        f"model: run twice on the same input it gives outputs that differ by {difference:.2g}, where rounding explains "
+        f"{tolerance:.1g}. It is random (functional dropout?), so outputs move by themselves: call model.eval(), or "
+        "set the rate of its config to 0."
+    )
+
+
+@torch.no_grad()
+def _require_steady(probe: Probe, outputs: Tensor) -> Tensor:
+    """These outputs of the unchanged input, if they are those that it gave before, up to rounding."""
+    if probe.unchanged is None:
+        probe.unchanged = outputs
+    tolerance = _tolerance(probe.unchanged)
+
+    def drift(one: Tensor, other: Tensor) -> float:
+        return _largest_change(one, other).nan_to_num(0).max().item()
+
+    if (together := drift(outputs, probe.unchanged)) <= tolerance:
+        return outputs
+    zero = torch.zeros_like(probe.embeds)[None]
+    apart = drift(probe.run(zero)[0], probe.run(zero)[0])
+    if apart > tolerance:
+        raise ValueError(_random(apart, tolerance))
+    raise ValueError(
+        f"model: the same input gives outputs that differ by {together:.2g} when other copies run beside it, where "
+        f"rounding explains {tolerance:.1g}. Something couples the sequences of a batch: batch statistics "
+        "(call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 each copy "
+        "runs alone."
+    )
+
+
+def _gradients(probe: Probe) -> Tensor:
     """(batch, q_len, k_len) lengths of gradients: copy q is asked for the gradient of output q."""
     zero = torch.zeros_like(probe.embeds)[None]
     with torch.no_grad():
@@ -539,10 +449,107 @@ def _gradients(probe: _Probe) -> Tensor:
 
 
 def _bar(batches: Sequence[Tensor]) -> Iterable[Tensor]:
-    """The same batches, with a bar that shows if they take longer than two seconds."""
-    from tqdm.auto import tqdm
+    """The same batches, with a bar if they take longer than two seconds and somebody watches: never in a log."""
+    from tqdm import auto
 
-    return tqdm(batches, desc="influence", unit="batch", delay=2, leave=False)
+    in_notebook = auto.notebook_tqdm is not auto.std_tqdm
+    silent = not (in_notebook or sys.stderr.isatty())
+    return auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, disable=silent)
+
+
+# --- the check ---------------------------------------------------------------------------------------
+
+
+class _Movement(NamedTuple):
+    """An output that moves with everything that it should not reach; the amount is NaN where it is."""
+
+    sequence: int
+    query: int
+    amount: float
+
+
+def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor) -> tuple[_Movement | None, float]:
+    """The first judged output that moves if all that it may not reach is changed, and the noise floor."""
+    floor, any_moved, start = 0.0, False, 0
+    for changes, rounding in _batches(probe, ~closed, probe.copies(), twin=False, ids=True):
+        if changes.shape[-1] != row_of.shape[-1]:
+            raise ValueError(_other_queries(changes.shape[-1], row_of.shape[-1]))
+        floor = max(floor, rounding)
+        any_moved = any_moved or bool((changes > floor).any())
+        for copy, change in enumerate(changes, start):
+            own = (row_of == copy) & judged  # a query whose row hides nothing has no copy of its own
+            if not (own & ~(change <= floor)).any():  # NaN is no proof either
+                continue
+            # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
+            ((again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
+            floor = max(floor, noise)
+            # What moved once and not again, by more than rounding, is no leak and no proof.
+            difference = (change - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
+            if probe.unchanged is not None and difference > (tolerance := _tolerance(probe.unchanged)):
+                raise ValueError(_random(difference, tolerance))
+            moved = own & ~(again[0] <= floor)
+            if moved.any():
+                moved = moved & again[0].isnan() if (moved & again[0].isnan()).any() else moved
+                sequence, query = moved.nonzero()[0].tolist()
+                return _Movement(sequence, query, again[0, sequence, query].item()), floor
+        start += len(changes)
+    if not any_moved and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
+        raise ValueError(
+            f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
+            "It ignores its input."
+        )
+    return None, floor
+
+
+def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Tensor) -> tuple[list[Leak], bool, float]:
+    """Which inputs are behind a movement, whether these are all leaks that there are, and the noise floor.
+
+    Where one batch has room for every input the whole map is measured. Elsewhere groups of inputs are, until one input
+    is left, so that the first leak is named soon.
+    """
+    with probe.with_head():
+        if probe.k_len + 2 <= probe.copies():
+            amounts, floor = _perturbations(probe)
+            if leaks := _leaks(amounts.masked_fill(~judged[..., None], 0.0), allowed):
+                return leaks, True, floor
+    sequence, query, _ = movement
+    keys = (~allowed[sequence, query]).nonzero().flatten()
+    amount = 0.0
+    while amount == 0 or len(keys) > 1:
+        groups = keys.chunk(max(2, probe.copies() - 2))
+        where = torch.zeros(len(groups), probe.batch, probe.k_len, dtype=torch.bool, device=keys.device)
+        for copy, group in enumerate(groups):
+            where[copy, sequence, group] = True
+        changes, floor = _changes(probe, where, probe.copies(), ids=True)
+        moving = changes[:, sequence, query].nonzero().flatten().tolist()
+        if not moving:
+            return [], False, floor
+        keys, amount = groups[moving[0]], changes[moving[0], sequence, query].item()
+        where = where[moving[0]][None]
+    with probe.with_head():  # as influence measures it
+        changes, floor_with_head = _changes(probe, where, probe.copies())
+    if measured := changes[0, sequence, query].item():
+        amount, floor = measured, floor_with_head
+    return [Leak(query, int(keys), amount, sequence)], False, floor
+
+
+def _check_between_sequences(probe: Probe) -> tuple[int, float]:
+    """Sequences of a batch must not move each other. Halving the batch by each bit of their numbers tries all pairs."""
+    numbers = torch.arange(probe.batch, device=probe.embeds.device)
+    halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
+    changed = torch.stack(halves)  # (copies, batch)
+    # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
+    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
+    wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
+    if wrong.any():
+        copy, sequence, query = wrong.nonzero()[0].tolist()
+        others = ", ".join(map(str, changed[copy].nonzero().flatten().tolist()[:8]))
+        raise AssertionError(
+            f"query {query} of sequence {sequence} is moved by other sequences of the batch (changed: {others}), by "
+            f"{moved[copy, sequence, query]:.3g}. Sequences never see each other: is batch_first missing, or are two "
+            "dimensions swapped?"
+        )
+    return len(changed), floor
 
 
 # --- small parts of the checks -----------------------------------------------------------------------
@@ -553,13 +560,25 @@ def _joined(keep: Tensor) -> Tensor:
     return as_4d(keep).any(dim=1)
 
 
-def _keep_for(probe: _Probe, keep: Tensor) -> Tensor:
+def _leaks(measured: Tensor, allowed: Tensor) -> list[Leak]:
+    leaking = ((measured > 0) & ~allowed).nonzero().tolist()
+    return [Leak(q, k, measured[b, q, k].item(), b) for b, q, k in leaking]
+
+
+def _keep_for(probe: Probe, keep: Tensor) -> Tensor:
     """keep as (batch, q_len, k_len), heads joined, if it fits the input of the probe."""
     as_batch = require_keep(keep).ndim == 2 and keep.shape == (probe.batch, probe.k_len)
-    if as_batch and padding_side(keep) and recognise(keep)[0].name == "irregular":
+    # Tokens that see each other inside a causal text: each query sees itself, and no fewer keys than the one before.
+    grows = as_batch and bool(keep.diagonal().all()) and bool((keep.sum(dim=1).diff() >= 0).all())
+    if as_batch and not grows and padding_side(keep) and recognise(keep)[0].name == "irregular":
         raise ValueError(
             f"keep: got {describe_tensor(keep)}, which looks like (batch, k_len) padding but would be read as "
             "(q_len, k_len). Write keep[:, None, None, :]; if each row is meant for a query, keep[None, None]."
+        )
+    if keep.ndim == 3 and len(keep) == probe.batch > 1 and not torch.equal(keep, keep[:1].expand_as(keep)):
+        raise ValueError(
+            f"keep: got {describe_tensor(keep)}, whose first size is the batch; 3D is read as (heads, q_len, k_len). "
+            "For a mask of each sequence write keep[:, None]; if they are heads, keep[None]."
         )
     keep = _joined(keep).to(probe.embeds.device)
     if len(keep) not in (1, probe.batch) or keep.shape[-1] != probe.k_len:
@@ -594,7 +613,7 @@ def _measured_and_allowed(measured: Tensor, keep: Tensor, layers: int) -> tuple[
 
 
 def _distinct_rows(allowed: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct rows that hide something, and which of them each query has (-1: it hides nothing).
+    """The distinct rows that hide something, in the order of their queries, and which each query has (-1: none).
 
     Returns:
         bool (copies, batch, k_len), with rows of True where a sequence has fewer, and int64 (batch, q_len).
@@ -603,8 +622,12 @@ def _distinct_rows(allowed: Tensor) -> tuple[Tensor, Tensor]:
     for rows in allowed:
         unique, inverse = torch.unique(rows, dim=0, return_inverse=True)
         hiding = ~unique.all(dim=1)
-        number = torch.where(hiding, hiding.cumsum(0) - 1, -1)
-        per_sequence.append(unique[hiding])
+        first = torch.full_like(hiding, len(rows), dtype=torch.long).scatter_reduce(
+            0, inverse, torch.arange(len(rows), device=rows.device), "amin"
+        )
+        order = first.masked_fill(~hiding, len(rows)).argsort()  # those that hide nothing come last
+        number = torch.where(hiding, order.argsort(), -1)
+        per_sequence.append(unique[order][: int(hiding.sum())])
         row_of.append(number[inverse])
     copies = max(map(len, per_sequence))
     padded = [nn.functional.pad(rows, (0, 0, 0, copies - len(rows)), value=True) for rows in per_sequence]
@@ -623,13 +646,98 @@ def _judged(queries: Tensor | None, moved: Tensor) -> Tensor:
     return queries.to(moved.device).expand_as(moved)
 
 
-def _layers(model: Any) -> int:
+def _own_layers(probe: Probe) -> int | None:
+    """How many layers reach grows through, if the model tells."""
+    model = probe.model
+    if probe.across:
+        if takes_decoder_ids(model):
+            raise ValueError(
+                "layers: an encoder-decoder has several stacks; wanted layers=1 with a keep (decoder length, encoder "
+                "length) that says what each output may depend on in the end. To check its encoder alone, give "
+                "model.get_encoder(), with layers=. To check its decoder, wrap the model: lambda x: "
+                "model(inputs_embeds=source.expand(len(x), -1, -1), decoder_inputs_embeds=x).last_hidden_state."
+            )
+        return 1
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
-        raise ValueError("layers: an encoder-decoder has several stacks; wanted the number that reach grows through.")
+        return len(model.layers) if isinstance(getattr(model, "layers", None), nn.ModuleList) else None
     if config is not None and hasattr(config, "num_hidden_layers"):
         return config.num_hidden_layers
-    return len(model.layers) if isinstance(model, nn.TransformerEncoder) else 1
+    model = model.decoder if isinstance(model, nn.Transformer) else model
+    return len(model.layers) if isinstance(model, nn.TransformerEncoder | nn.TransformerDecoder) else None
+
+
+def _allowed(probe: Probe, keep: Tensor, layers: int) -> Tensor:
+    """(batch, q_len, k_len) which inputs may reach which outputs."""
+    if not probe.across:
+        return reach(keep[:, None], layers)
+    require_count(layers, "layers")
+    if layers > 1:
+        raise ValueError(
+            f"layers: got {layers} where outputs and changed inputs are two sequences; wanted 1 (or nothing), since "
+            "keep then says what each output may depend on in the end."
+        )
+    return keep
+
+
+def _other_queries(outputs: int, queries: int) -> str:
+    hint = ""
+    if outputs == 1:
+        hint = (
+            " It returns the last position only, as nanoGPT does without targets: ask it for all positions (targets=), "
+            "or give keep[-1:]."
+        )
+    return f"keep: got {queries} queries, but the model returns {outputs} outputs.{hint}"
+
+
+def _closure(joined: Tensor) -> Tensor:
+    """(batch, length, length) what may be reached through any number of layers; ``joined`` holds the diagonal."""
+    while True:
+        further = (joined.float() @ joined.float()) > 0
+        if torch.equal(further, joined):
+            return joined
+        joined = further
+
+
+def _warn_of_what_layers_wash_out(keep: Tensor, allowed: Tensor, judged: Tensor, layers: int) -> None:
+    """Warns of hidden pairs where the layers let as much through as any number of them would.
+
+    A text that is longer than what a window reaches through all layers has outputs that not everything reaches; that
+    is where a missing window shows. Tokens that are connected, such as those of a document, are looked at together.
+    """
+    if layers == 1:
+        return
+    one = keep | torch.eye(keep.shape[-1], dtype=torch.bool, device=keep.device)
+    washed_out = allowed & ~one & judged[..., None]
+    if not washed_out.any():
+        return
+    closure = _closure(one)
+    unlimited = (allowed == closure).all(dim=-1)  # (batch, q_len)
+    connected = _closure(closure | closure.transpose(1, 2))
+    unproved = washed_out & ~(connected & ~unlimited[:, None]).any(dim=-1, keepdim=True)
+    if not unproved.any():
+        return
+    sequence, query, key = unproved.nonzero()[0].tolist()
+    warnings.warn(
+        f"keep hides key {key} from {_name('query', query, None, sequence, len(keep))}, but through layers={layers} "
+        f"other tokens may carry it there, so this check proves nothing about this pair and {int(unproved.sum()) - 1} "
+        "others: a model without this mask passes, too. For a sliding window check a model of one layer, or a text "
+        "longer than (window - 1) * layers + 1 tokens. If keep is meant for the model as a whole, give layers=1.",
+        stacklevel=3,
+    )
+
+
+def _warn_of_a_high_floor(outputs: Tensor, floor: float) -> None:
+    """Warns if a leak of ordinary size could be below the floor, as half precision and noise make it."""
+    dtype, size = outputs.dtype, _size(outputs)
+    if torch.finfo(dtype).eps < 1e-4 and floor <= 2 * ROUNDING * size:
+        return
+    warnings.warn(
+        f"Nothing moved by more than the noise floor of {floor:.2g}, but that is high for outputs of up to "
+        f"{size:.2g} ({str(dtype).removeprefix('torch.')}): a smaller leak would not be seen. Check the model in "
+        'float32 (model.float()), or find_leaks(influence(…, method="gradient"), keep, layers), which has no floor.',
+        stacklevel=3,
+    )
 
 
 def _name(kind: str, index: int, tokens: Sequence[str] | None, sequence: int, batch: int) -> str:
@@ -641,21 +749,40 @@ def _through(layers: int) -> str:
     return f" through {layers} layers" if layers > 1 else ""
 
 
-def _message(leaks: list[Leak], keep: Tensor, allowed: Tensor, layers: int, tokens: Any, floor: float) -> str:
+def _message(
+    leaks: list[Leak], are_all: bool, keep: Tensor, allowed: Tensor, layers: int, tokens: Any, floor: float
+) -> Iterator[str]:
     first = leaks[0]
     sees = allowed[first.sequence, first.query].nonzero().flatten().tolist()
     names = ", ".join(repr(tokens[k]) if tokens is not None else str(k) for k in sees[:12])
-    lines = [
+    yield (
         f"{_name('query', first.query, tokens, first.sequence, len(keep))} is moved by "
-        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{_through(layers)}.",
-        f"It may be reached by {'' if tokens is not None else 'keys '}{names}{', …' if len(sees) > 12 else ''} only.",
-        f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}.",
-    ]
+        f"{_name('key', first.key, tokens, 0, 1)}, by {first.amount:.3g}, which keep hides from it{_through(layers)}."
+    )
+    yield f"It may be reached by {'' if tokens is not None else 'keys '}{names}{', …' if len(sees) > 12 else ''} only."
+    if are_all:
+        yield f"{len(leaks)} leak{'s' if len(leaks) > 1 else ''} in all; noise floor {floor:.2g}."
+    else:
+        yield f"The check stopped here; find_leaks(influence(…), keep, layers) lists all. Noise floor {floor:.2g}."
     empty = ~keep.any(dim=-1)
     if all(empty[leak.sequence, leak.query] for leak in leaks):
-        lines.append(
+        yield (
             "All of them are queries without any key, whose weights are uniform or NaN. If nobody reads them: queries=."
         )
     else:
-        lines.append("conventions.describe(mask, api) says how the mask is read.")
-    return "\n".join(lines)
+        yield "conventions.describe(mask, api) says how the mask is read."
+
+
+def _layers_in_words(keep: Tensor, leak: Leak, layers: int, own: int | None, assumed: bool) -> Iterator[str]:
+    """Whether more layers than were counted with would let a leak through."""
+    one = keep[leak.sequence] | torch.eye(keep.shape[-1], dtype=torch.bool, device=keep.device)
+    row, needed = one[leak.query], 1
+    while not row[leak.key] and needed < (own or len(one)):
+        row, needed = one[row].any(dim=0), needed + 1
+    if needed > layers and row[leak.key]:
+        yield (
+            f"layers={layers} was {'assumed' if assumed else 'given'}. {needed} layers of keep let this through, by "
+            "way of other tokens: if keep is what each layer does, give the number of layers as layers=."
+        )
+    elif assumed and own is None:
+        yield "layers=1 was assumed; more layers of keep would not let this through either."

@@ -42,7 +42,13 @@ templates_path = ["_templates"]
 html_copy_source = False
 html_show_sourcelink = False
 html_domain_indices = False
-html_sidebars: dict[str, list] = {"index": [], "404": [], "what_tutorials_get_wrong": [], "10_cheat_sheet": []}
+html_sidebars: dict[str, list] = {
+    "index": [],
+    "404": [],
+    "what_tutorials_get_wrong": [],
+    "10_cheat_sheet": [],
+    "which_masks": [],
+}
 html_theme_options = {
     "logo": {"text": "Attention masks"},
     "navbar_end": ["theme-switcher"],
@@ -64,6 +70,8 @@ DESCRIPTIONS = {
     "a mask that looks right can hide nothing.",
     "lessons": "All lessons on attention masks in their order, with the time that each takes.",
     "what_tutorials_get_wrong": "Claims about attention masks, what a run shows of each, and the cell that proves it.",
+    "which_masks": "Every text model class of transformers: which attention masks it takes, in which form, and what it "
+    "hides by itself. Measured.",
     "reference": "The helpers behind the lessons: masks, what torch and transformers make of them, and measuring them.",
     "404": "There is no such page.",
     "search": "Search the lessons and the reference.",

@@ -101,6 +101,38 @@ def measure_describe() -> None:
     print(f"\n  {'describe a BlockMask of 16,384 tokens':45} {took:7.3f} s, {used:.0f} MB")
 
 
+def measure_leak_check() -> None:
+    """A causal mask has a distinct row for each token, so nothing is saved by sharing copies: the dearest case."""
+    model, _ = models.load("story-gpt2")
+    length, at_once = 128, 16
+    ids, causal = torch.arange(1000, 1000 + length)[None], masks.causal(length)
+    embeds = model.get_input_embeddings()(ids).detach()
+    noise = torch.randn_like(embeds) * embeds.std()
+
+    def by_hand():
+        """All logits for a copy per row, with what lies after it changed."""
+        with torch.no_grad():
+            for rows in causal[:-1].split(at_once - 1):
+                copies = torch.cat([embeds, embeds + noise * ~rows[..., None]])
+                logits = model(inputs_embeds=copies).logits
+                (logits[1:] - logits[:1]).abs().amax(-1)
+
+    def failing():
+        """The model has no window."""
+        try:
+            influence.assert_no_leaks(model, masks.sliding_window(length, 3), ids, layers=1)
+        except AssertionError:
+            return
+        raise RuntimeError("a model without a window passed")
+
+    runs = {
+        "all logits of a copy per row, by hand": by_hand,
+        "the check, passing": lambda: influence.assert_no_leaks(model, causal, ids),
+        "the check, failing": failing,
+    }
+    report(f"Check for leaks, story-gpt2, causal, {length} tokens", interleaved(runs, 3), next(iter(runs)))
+
+
 TOGGLES = """async () => {
   const root = document.querySelector(".masklab"), grid = root.querySelector("[role=grid]"), times = [];
   for (let n = 0; n < 40; n++) {
@@ -256,6 +288,7 @@ def main() -> None:
     report("In a running kernel", interleaved(first, 5), "load minilm-bert again")
     measure_describe()
     measure_influence()
+    measure_leak_check()
     measure_redraw()
     measure_headgrid()
     measure_site()

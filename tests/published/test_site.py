@@ -23,11 +23,11 @@ from tests.support.tiers import sweep
 from tests.support.widget_page import settle
 
 LESSONS = [lesson.stem for lesson in source.files()]
-OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "reference", "404", "search", "genindex"]
+OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "which_masks", "reference", "404", "search", "genindex"]
 REFERENCE = [f"reference/{module}" for module in sphinx_source.MODULES]
 PAGES = LESSONS + OTHERS + REFERENCE
 #: One of each kind.
-KINDS = ["index", "04_minus_infinity", "what_tutorials_get_wrong", "reference/masks", "search", "404"]
+KINDS = ["index", "04_minus_infinity", "what_tutorials_get_wrong", "which_masks", "reference/masks", "search", "404"]
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +82,21 @@ def test_search_finds_lessons_and_helpers(opened):
     assert any("03_left_or_right" in link.get_attribute("href") for link in results.all())
     shown = opened("search", "?q=assert_no_leaks")
     expect(shown.locator('#search-results a[href*="influence"]').first).to_be_visible()
+
+
+def test_the_table_of_models_shows_what_is_asked_for(opened):
+    shown = opened("which_masks")
+    rows = shown.locator("article table").first.locator("tbody tr")
+    total = rows.count()
+    assert total > 280
+    expect(shown.locator(".which-masks output")).to_have_text(f"{total} of {total}")
+    shown.get_by_role("searchbox", name="Show only").fill("mistral window")
+    expect(shown.locator(".which-masks output")).to_have_text(f"1 of {total}")
+    cells = rows.locator("visible=true").first.locator("td").all_inner_texts()
+    assert cells[:2] == ["MistralForCausalLM\nmistral", "causality and window of 4 keys"]
+    assert cells[2:4] == ["read", "read; replaces causality and window"]
+    shown.get_by_role("searchbox", name="Show only").fill("")
+    expect(shown.locator(".which-masks output")).to_have_text(f"{total} of {total}")
 
 
 def test_the_search_button_leads_to_the_results(opened):

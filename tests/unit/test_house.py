@@ -28,15 +28,18 @@ EDGES = {
     "text": {"_validation"},
     "models": set(),
     "_observe": {"_transformers", "masks", "patterns"},
+    "_takes": {"_observe"},
     "describe": {"_block_masks", "_observe", "_transformers", "_validation", "patterns"},
     "conventions": {"_block_masks", "_observe", "_transformers", "_validation", "describe", "patterns"},
     "attention": {"_validation", "conventions"},
-    "influence": {"_validation", "patterns", "text"},
+    "_probe": {"_validation"},
+    "influence": {"_probe", "_validation", "patterns", "text"},
     "checks": {"masks"},
     "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
     "widgets": {"_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
     "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
+    "__main__": {"_takes", "models"},
     "utils": set(),
 }
 #: What a module may import at its top; the rest waits until it is used.

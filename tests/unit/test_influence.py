@@ -1,16 +1,21 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
+import subprocess
+import sys
 import warnings
 
+import hypothesis
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention.bias import causal_lower_right
 
 from tests.support import tiny
 from tests.support.memory import peak_bytes
 from utils import conventions, masks, models
+from utils._probe import Probe
 from utils.influence import Checked, Leak, assert_no_leaks, find_blocked, find_leaks, influence, reach
 
 BATCH, HEADS, T, DIM = 3, 2, 6, 8
@@ -300,6 +305,553 @@ def test_F19_finds_nan_that_a_weight_of_zero_lets_through():
     assert len(find_leaks(measured, keep)) == 6
 
 
+# --- decoders and nn.Transformer: two inputs, three attentions -----------------------------------------
+
+SRC, TGT = 7, 5
+SRC_KEEP = masks.sliding_window(SRC, 2)
+TGT_KEEP = masks.causal(TGT)
+MEMORY_KEEP = torch.arange(SRC) <= torch.arange(TGT)[:, None] + 1
+
+
+def dependence(tgt, memory, src=None, layers=1, encoder_layers=1):
+    """(tgt, src) what outputs depend on in the end, one attention after the other; memory itself if src is None."""
+    encoded = [{k} for k in range(memory.shape[1])]
+    for _ in range(encoder_layers if src is not None else 0):
+        encoded = [encoded[q].union(*(encoded[k] for k in src[q].nonzero().flatten())) for q in range(len(src))]
+    state = [set() for _ in range(len(tgt))]
+    for _ in range(layers):
+        state = [state[q].union(*(state[k] for k in tgt[q].nonzero().flatten())) for q in range(len(tgt))]
+        state = [state[q].union(*(encoded[k] for k in memory[q].nonzero().flatten())) for q in range(len(tgt))]
+    return torch.tensor([[k in row for k in range(memory.shape[1])] for row in state])
+
+
+def opened(keep, query, key):
+    keep = keep.clone()
+    assert not keep[query, key]
+    keep[query, key] = True
+    return keep
+
+
+def transformer(batch_first, layers=1):
+    torch.manual_seed(1)
+    sizes = {"d_model": DIM, "nhead": HEADS, "dim_feedforward": 16, "dropout": 0.0, "batch_first": batch_first}
+    module = nn.Transformer(num_encoder_layers=layers, num_decoder_layers=layers, **sizes).eval()
+    for parameter in module.parameters():  # large enough that everything allowed shows, after a layer norm, too
+        parameter.data.normal_(std=0.5) if parameter.ndim > 1 else None
+    return module
+
+
+def as_3d(keep, batch):
+    """torch's (batch * heads, q_len, k_len)."""
+    return keep.expand(batch * HEADS, -1, -1)
+
+
+torch_talks = pytest.mark.filterwarnings("ignore:.*nested:UserWarning")  # of what its encoder does inside
+
+
+def two_inputs(test):
+    test = torch_talks(test)
+    test = pytest.mark.parametrize("batch_first", [True, False])(test)
+    test = pytest.mark.parametrize("rank", [2, 3])(test)
+    return pytest.mark.parametrize("batch", [1, HEADS, 3, TGT])(test)
+
+
+@two_inputs
+def test_D_a_decoder_layer_finds_leaks_of_both_its_attentions(batch, rank, batch_first):
+    layer = transformer(batch_first).decoder.layers[0]
+    tgt, memory = torch.randn(batch, TGT, DIM), torch.randn(batch, SRC, DIM)
+    form = (lambda keep: ~keep) if rank == 2 else (lambda keep: ~as_3d(keep, batch))
+    right = {"tgt_mask": form(TGT_KEEP), "memory_mask": form(MEMORY_KEEP)}
+    measured = influence(layer, inputs_embeds=tgt, memory=memory, **right)
+    assert torch.equal(measured > 0, TGT_KEEP.expand_as(measured))
+    measured = influence(layer, inputs_embeds=memory, tgt=tgt, **right)
+    assert torch.equal(measured > 0, MEMORY_KEEP.expand_as(measured))
+    assert assert_no_leaks(layer, TGT_KEEP, inputs_embeds=tgt, memory=memory, **right).forwards >= TGT - 1
+    assert_no_leaks(layer, MEMORY_KEEP, inputs_embeds=memory, tgt=tgt, **right)
+    wrong = right | {"tgt_mask": form(opened(TGT_KEEP, 1, 4))}
+    with pytest.raises(AssertionError, match=r"query 1.* is moved by key 4"):
+        assert_no_leaks(layer, TGT_KEEP, inputs_embeds=tgt, memory=memory, **wrong)
+    wrong = right | {"memory_mask": form(opened(MEMORY_KEEP, 2, 6))}
+    with pytest.raises(AssertionError, match=r"query 2.* is moved by key 6"):
+        assert_no_leaks(layer, MEMORY_KEEP, inputs_embeds=memory, tgt=tgt, **wrong)
+
+
+@two_inputs
+def test_D_a_transformer_finds_leaks_of_all_three_attentions(batch, rank, batch_first):
+    module = transformer(batch_first)
+    src, tgt = torch.randn(batch, SRC, DIM), torch.randn(batch, TGT, DIM)
+    form = (lambda keep: ~keep) if rank == 2 else (lambda keep: ~as_3d(keep, batch))
+    right = {"src_mask": form(SRC_KEEP), "tgt_mask": form(TGT_KEEP), "memory_mask": form(MEMORY_KEEP)}
+    across = dependence(TGT_KEEP, MEMORY_KEEP, SRC_KEEP)
+    measured = influence(module, inputs_embeds=src, tgt=tgt, **right)
+    assert torch.equal(measured > 0, across.expand_as(measured))
+    assert_no_leaks(module, across, inputs_embeds=src, tgt=tgt, **right)
+    assert_no_leaks(module, TGT_KEEP, inputs_embeds=tgt, src=src, **right)
+    leaky = {"src_mask": opened(SRC_KEEP, 0, 6), "memory_mask": opened(MEMORY_KEEP, 0, 6)}
+    keys = {"src_mask": 6, "memory_mask": 5}  # of the source, position 6 has taken in 5
+    for name, keep in leaky.items():
+        wrong = right | {name: form(keep)}
+        opened_to = dependence(TGT_KEEP, leaky["memory_mask"] if name == "memory_mask" else MEMORY_KEEP,
+                               leaky["src_mask"] if name == "src_mask" else SRC_KEEP)  # fmt: skip
+        measured = influence(module, inputs_embeds=src, tgt=tgt, **wrong)
+        assert torch.equal(measured > 0, opened_to.expand_as(measured))
+        with pytest.raises(AssertionError, match=rf"query 0.* is moved by key {keys[name]}"):
+            assert_no_leaks(module, across, inputs_embeds=src, tgt=tgt, **wrong)
+    wrong = right | {"tgt_mask": form(opened(TGT_KEEP, 0, 3))}
+    with pytest.raises(AssertionError, match=r"query 0.* is moved by key 3"):
+        assert_no_leaks(module, TGT_KEEP, inputs_embeds=tgt, src=src, **wrong)
+
+
+@torch_talks
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_D_keep_across_memory_says_what_outputs_depend_on_in_the_end(batch_first):
+    """In two layers the second one's tgt_mask carries what the first one's queries took from the memory."""
+    decoder = transformer(batch_first, layers=2).decoder
+    tgt, memory = torch.randn(2, TGT, DIM), torch.randn(2, SRC, DIM)
+    window = masks.sliding_window(TGT, 2)
+    only_own = torch.eye(TGT, SRC, dtype=torch.bool)
+    given = {"tgt_mask": ~window, "memory_mask": ~only_own}
+    in_the_end = dependence(window, only_own, layers=2)
+    assert in_the_end.int().tolist()[3] == [0, 0, 1, 1, 0, 0, 0]
+    assert_no_leaks(decoder, in_the_end, inputs_embeds=memory, tgt=tgt, **given)
+    with pytest.raises(AssertionError, match=r"query 1 of sequence 0 is moved by key 0") as caught:
+        assert_no_leaks(decoder, only_own, inputs_embeds=memory, tgt=tgt, **given)
+    assert "layers" not in str(caught.value)
+    with pytest.raises(ValueError, match="layers: got 2 where outputs and changed inputs are two sequences"):
+        assert_no_leaks(decoder, only_own, inputs_embeds=memory, tgt=tgt, layers=2, **given)
+    with pytest.warns(UserWarning, match="through layers=2"):  # those of the decoder, for its own tokens
+        assert_no_leaks(decoder, masks.sliding_window(TGT, 3), inputs_embeds=tgt, memory=memory, **given)
+
+
+@torch_talks
+def test_D_padding_masks_of_two_inputs():
+    module = transformer(True)
+    src, tgt = torch.randn(3, SRC, DIM), torch.randn(3, TGT, DIM)
+    src_real, tgt_real = masks.lengths([7, 4, 2], SRC), masks.lengths([5, 3, 1], TGT)
+    given = {
+        "src_key_padding_mask": ~src_real[:, 0, 0],
+        "memory_key_padding_mask": ~src_real[:, 0, 0],
+        "tgt_key_padding_mask": ~tgt_real[:, 0, 0],
+        "tgt_mask": ~masks.causal(TGT),
+    }
+    assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **given)
+    assert_no_leaks(module, masks.causal(TGT) & tgt_real, inputs_embeds=tgt, src=src, **given)
+    forgotten = given | {"memory_key_padding_mask": None}
+    assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **forgotten)  # a fast path has set pads to 0
+    module.encoder.use_nested_tensor = False
+    with pytest.raises(AssertionError, match="query 0 of sequence 1 is moved by key 4"):
+        assert_no_leaks(module, src_real, inputs_embeds=src, tgt=tgt, **forgotten)
+    one = {name: value[1] if "padding" in name else value for name, value in given.items()}  # without a batch
+    assert_no_leaks(module, src_real[1], inputs_embeds=src[1], tgt=tgt[1], **one)
+
+
+def test_D_outputs_of_another_sequence_are_not_reached_by_the_input_at_their_place():
+    """As many outputs as keys: what several layers of self-attention carry to itself is a leak here."""
+    layer, attention = transformer(True).decoder.layers[0], nn.MultiheadAttention(DIM, HEADS, batch_first=True).eval()
+    others = ~torch.eye(TGT, dtype=torch.bool)
+    tgt, memory = torch.randn(1, TGT, DIM), torch.randn(1, TGT, DIM)
+    assert_no_leaks(layer, others, inputs_embeds=memory, tgt=tgt, memory_mask=~others)
+    assert_no_leaks(attention, others, inputs_embeds=memory, query=tgt, attn_mask=~others)
+    with pytest.raises(AssertionError, match="query 2 is moved by key 2"):
+        assert_no_leaks(layer, others, inputs_embeds=memory, tgt=tgt, memory_mask=~opened(others, 2, 2))
+    with pytest.raises(AssertionError, match="query 2 is moved by key 2"):
+        assert_no_leaks(attention, others, inputs_embeds=memory, query=tgt, attn_mask=~opened(others, 2, 2))
+
+
+def test_an_encoder_and_a_decoder_of_hugging_face_across():
+    import transformers
+
+    sizes = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 1, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "init_std": 0.4}
+    torch.manual_seed(0)
+    model = transformers.BartModel(transformers.BartConfig(vocab_size=50, dropout=0.0, **sizes, **heads)).eval()
+    ids, decoder_ids = torch.tensor([[5, 6, 7, 8, 9]]), torch.tensor([[2, 10, 11, 12, 13]])
+    attention_mask = torch.tensor([[1, 1, 1, 0, 0]])
+    given = {"decoder_input_ids": decoder_ids, "attention_mask": attention_mask}
+    keep = attention_mask[:, None, None].bool()
+    with pytest.raises(
+        ValueError, match=r"layers: an encoder-decoder has several stacks; wanted layers=1.*get_encoder"
+    ):
+        assert_no_leaks(model, keep, ids, **given)
+    assert_no_leaks(model, keep, ids, layers=1, **given)
+    with pytest.raises(AssertionError, match="query 0 is moved by key 3"):
+        assert_no_leaks(model, keep, ids, layers=1, decoder_input_ids=decoder_ids)
+    only_others = (torch.arange(5) != 1)[None, None, None]
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(model, only_others, ids, layers=1, **given)
+    real = attention_mask.bool()
+    assert_no_leaks(model.get_encoder(), keep, ids, attention_mask=attention_mask, queries=real)
+    assert_no_leaks(
+        lambda x: model(inputs_embeds=torch.ones(len(x), 4, 16), decoder_inputs_embeds=x).last_hidden_state,
+        masks.causal(5), inputs_embeds=torch.randn(5, 16),
+    )  # fmt: skip
+
+
+# --- proofs that must not pass silently ----------------------------------------------------------------
+
+
+def planted(keep, leak, size):
+    """A model whose outputs are sums of the inputs that keep lets through, and of ``size`` times one that it hides."""
+    factors = torch.rand(keep.shape) * keep + 0.5 * keep
+    if leak is not None:
+        factors[leak] = size
+
+    def model(x):
+        return torch.einsum("bqk,cbkd->cbqd", factors, x.unflatten(0, (-1, len(keep)))).flatten(0, 1)
+
+    return model
+
+
+@hypothesis.given(st.data())
+def test_a_single_planted_leak_is_found_whatever_the_mask(data):
+    """Of random masks and every number of copies at once; and its twin without the leak passes."""
+    batch, length = data.draw(st.integers(1, 3)), data.draw(st.integers(2, 9))
+    bits = data.draw(st.lists(st.booleans(), min_size=batch * length**2, max_size=batch * length**2))
+    keep = torch.tensor(bits).reshape(batch, length, length)
+    hidden = (~(keep | torch.eye(length, dtype=torch.bool))).nonzero().tolist()
+    batch_size = data.draw(st.sampled_from([None, 1, 2, 3, 5]))
+    given = {"inputs_embeds": torch.randn(batch, length, 3), "batch_size": batch_size}
+    allowed = keep | torch.eye(length, dtype=torch.bool)
+    if keep.any():
+        rows = max(len({tuple(row) for row in one.tolist() if not all(row)}) for one in allowed)
+        between = 2 * (batch - 1).bit_length()
+        checked = assert_no_leaks(planted(keep, None, 0), keep[:, None], **given)
+        assert checked.forwards == rows + between
+    if hidden:
+        b, q, k = data.draw(st.sampled_from(hidden))
+        name = f"query {q} of sequence {b}" if batch > 1 else f"query {q}"
+        with pytest.raises(AssertionError, match=f"^{name} is moved by key {k}, by "):
+            assert_no_leaks(planted(keep, (b, q, k), 1e-3), keep[:, None], **given)
+
+
+@pytest.mark.parametrize("kind", ["causal", "window", "documents"])
+def test_a_single_planted_leak_is_found_in_a_long_text(kind):
+    """Where no batch has room for every input, groups of them are tried until one is left."""
+    keep = {
+        "causal": masks.causal(90),
+        "window": masks.sliding_window(90, 7),
+        "documents": masks.documents([0] * 50 + [1] * 40),
+    }[kind]
+    x = torch.randn(90, 3)
+    assert_no_leaks(planted(keep[None], None, 0), keep, inputs_embeds=x)
+    for q, k in (~keep).nonzero()[::997].tolist():
+        calls, model = [], planted(keep[None], (0, q, k), 1e-3)
+
+        def counted(x, model=model, calls=calls):
+            calls.append(len(x))
+            return model(x)
+
+        with pytest.raises(AssertionError, match=f"^query {q} is moved by key {k}, by ") as caught:
+            assert_no_leaks(counted, keep, inputs_embeds=x)
+        assert "The check stopped here" in str(caught.value)
+        assert sum(calls) < 90 + 22 + 22  # once for each row at most, and a few groups
+
+
+def test_H_functional_dropout_is_refused_as_randomness():
+    """attention_dropout of Llama: a function, no module that could be looked for."""
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = transformers.LlamaModel(transformers.LlamaConfig(vocab_size=50, attention_dropout=0.1, **sizes)).train()
+    ids = torch.arange(5, 13)
+    for batch_size in (None, 1, 2, 3):
+        for call in (assert_no_leaks, lambda model, keep, ids, **more: influence(model, ids, **more)):
+            with pytest.raises(ValueError, match=r"run twice on the same input.*functional dropout.*model.eval\(\)"):
+                call(model, masks.causal(8), ids, batch_size=batch_size)
+    assert_no_leaks(model.eval(), masks.causal(8), ids)
+
+
+def test_H_what_moves_once_and_not_again_is_randomness():
+    """Dropout of a small rate drops nothing in most runs."""
+    calls = []
+
+    def glitching(x):
+        calls.append(len(x))
+        output = sdpa(x, attn_mask=masks.causal(T))
+        if len(calls) == 2:
+            output[1, 0] += 1
+        return output
+
+    with pytest.raises(ValueError, match=r"run twice on the same input it gives outputs that differ by 1, .*random"):
+        assert_no_leaks(glitching, masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+    assert calls == [1, T, 3]
+
+
+def test_H_batch_statistics_are_refused_and_measured_one_copy_at_a_time():
+    norm = nn.BatchNorm1d(DIM).train()
+    embeds, keep = torch.randn(T, DIM), torch.eye(T, dtype=torch.bool)
+
+    def positions(x):  # each feature is normalised over all positions, so every input reaches every output
+        return norm(x.transpose(1, 2)).transpose(1, 2)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, x):
+            return positions(x)
+
+    with pytest.raises(ValueError, match=r"its BatchNorm1d normalises by the statistics of the batch.*model.eval\(\)"):
+        assert_no_leaks(Model(), keep, inputs_embeds=embeds)
+    for call in (assert_no_leaks, lambda model, keep, **more: influence(model, **more)):
+        with pytest.raises(ValueError, match=r"when other copies run beside it.*batch statistics.*batch_size=1"):
+            call(positions, keep, inputs_embeds=embeds)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    for method in ("perturb", "gradient"):
+        measured = influence(Model(), inputs_embeds=embeds, method=method, batch_size=1)
+        assert (measured > 0).all()
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(Model(), keep, inputs_embeds=embeds, batch_size=1)
+    assert all(torch.equal(value, state[name]) for name, value in norm.state_dict().items()), "measuring is no training"
+    assert_no_leaks(Model().eval(), keep, inputs_embeds=embeds)
+
+
+def test_H_copies_that_mean_over_the_batch_are_refused():
+    """A coupling that no module gives away."""
+    with pytest.raises(ValueError, match="couples the sequences of a batch"):
+        assert_no_leaks(lambda x: x - x.mean(0), masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16).eval()
+    with pytest.raises(ValueError, match="is batch_first missing"):
+        assert_no_leaks(lambda x: layer(x), masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+
+
+def test_H_a_window_that_layers_wash_out_is_said():
+    model, _ = models.load("story-gpt2")  # it has no window
+    layers, window = model.config.n_layer, 3
+    washed_out = (window - 1) * layers + 1
+    ids = torch.arange(1000, 1000 + washed_out + 1)
+    with pytest.warns(
+        UserWarning, match=r"hides key 0 from query 3, but through layers=8.*\(window - 1\) \* layers \+ 1"
+    ):
+        assert_no_leaks(model, masks.sliding_window(13, window), ids[:13])
+    with pytest.warns(UserWarning, match="layers=8"):
+        assert_no_leaks(model, masks.sliding_window(washed_out, window), ids[:washed_out])
+    with pytest.raises(AssertionError, match=rf"query {washed_out} is moved by key 0"):  # one more is enough
+        assert_no_leaks(model, masks.sliding_window(washed_out + 1, window), ids)
+    with pytest.raises(AssertionError, match="query 3 is moved by key 0"):
+        assert_no_leaks(model, masks.sliding_window(13, window), ids[:13], layers=1)
+    for keep in (masks.causal(13), masks.prefix(13, 4), masks.documents([0] * 6 + [1] * 7) & masks.causal(13)):
+        given = {"attention_mask": conventions.to_hf(keep, model=model)}
+        assert_no_leaks(model, keep, ids[:13], **given)  # layers add nothing to these, and nothing is said
+
+
+def windowed(layers, window, length):
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False).eval()
+    return lambda x: encoder(x, mask=~masks.sliding_window(length, window))
+
+
+def test_H_only_the_documents_that_layers_wash_out_are_said():
+    """The second document is long enough to show a missing window; in the first nothing could."""
+    window = masks.sliding_window(17, 2)
+    keep = window & masks.documents([0] * 4 + [1] * 13)
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, dropout=0.0, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False).eval()
+    with pytest.warns(UserWarning, match="key 0 from query 2.*this pair and 2 others"):
+        assert_no_leaks(encoder, keep, inputs_embeds=torch.randn(17, DIM), mask=~keep)
+    later = torch.arange(17) >= 4
+    assert_no_leaks(encoder, keep, inputs_embeds=torch.randn(17, DIM), mask=~keep, queries=later)
+
+
+def test_H_a_right_model_of_three_windowed_layers_is_told_of_layers():
+    keep, embeds = masks.sliding_window(12, 2), torch.randn(12, DIM)
+    with pytest.raises(
+        AssertionError, match=r"query 2 is moved by key 0(?s:.*)layers=1 was assumed. 2 layers of keep let"
+    ):
+        assert_no_leaks(windowed(3, 2, 12), keep, inputs_embeds=embeds)
+    assert_no_leaks(windowed(3, 2, 12), keep, inputs_embeds=embeds, layers=3)
+    with pytest.raises(
+        AssertionError, match=r"query 4 is moved by key 0(?s:.*)layers=3 was given. 4 layers of keep let"
+    ):
+        assert_no_leaks(windowed(4, 2, 12), keep, inputs_embeds=embeds, layers=3)
+    with pytest.raises(AssertionError, match=r"layers=1 was assumed; more layers of keep would not let this through"):
+        assert_no_leaks(windowed(1, 12, 12), masks.documents([0] * 6 + [1] * 6), inputs_embeds=embeds)
+
+
+@pytest.mark.parametrize(("dtype", "floor"), [(torch.float16, "0.00"), (torch.bfloat16, "0.0")])
+def test_H_a_floor_that_could_hide_a_leak_is_said(dtype, floor):
+    model, ids = tiny.model("llama").to(dtype), torch.arange(5, 13)
+    with pytest.warns(UserWarning, match=rf"noise floor of {floor}.*{str(dtype)[6:]}.*model.float\(\).*gradient"):
+        checked = assert_no_leaks(model, masks.causal(8), ids)
+    assert checked.noise_floor > 1e-3
+    assert assert_no_leaks(model.float(), masks.causal(8), ids).noise_floor < 1e-5
+    slope = influence(model.to(dtype), ids, method="gradient")
+    assert find_leaks(slope, masks.causal(8), layers=2) == []
+
+
+class LooksAhead(nn.Module):
+    """Looks ids up twice; the second time those of the next token, or of the token itself."""
+
+    def __init__(self, shift):
+        super().__init__()
+        self.first, self.second, self.shift = nn.Embedding(50, DIM), nn.Embedding(50, DIM), shift
+
+    def forward(self, idx):
+        return self.first(idx) + self.second(idx.roll(self.shift, -1))
+
+
+def test_H_ids_that_are_read_beside_the_embedding_are_tried_too():
+    ids, keep = torch.arange(5, 12), torch.eye(7, dtype=torch.bool)
+    with pytest.raises(AssertionError, match=r"query 0 is moved by key 1(?s:.*)7 leaks in all"):
+        assert_no_leaks(LooksAhead(-1), keep, ids)
+    assert torch.equal(influence(LooksAhead(-1), ids) > 0, keep | keep.roll(1, 1))
+    assert_no_leaks(LooksAhead(0), keep, ids)
+    assert_no_leaks(LooksAhead(-1), keep | keep.roll(1, 1), ids)
+
+
+def test_H_padding_and_special_ids_are_neither_replaced_nor_drawn():
+    """RoBERTa counts positions from what is no padding: a pad in the place of a token would move all later ones."""
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.RobertaConfig(vocab_size=8, type_vocab_size=1, **sizes)  # 5 ids that mean nothing special
+    model = transformers.RobertaModel(config, add_pooling_layer=False).eval()
+    ids = torch.tensor([[0, 3, 4, 5, 6, 7, 2, 1, 1]])
+    probe = Probe(model, ids, None, None, {})
+    special = torch.isin(ids, torch.tensor([0, 1, 2]))
+    assert torch.equal(probe.other_ids == ids, special)
+    assert not torch.isin(probe.other_ids[~special], torch.tensor([0, 1, 2])).any()
+    keep = masks.documents([0] * 4 + [1] * 5)
+    assert_no_leaks(model, keep, ids, attention_mask=conventions.to_hf(keep, model=model))
+
+
+def test_H_a_check_that_has_to_fail_stops_at_the_first_leak():
+    calls = []
+
+    def attention(x):
+        calls.append(len(x))
+        return sdpa(x)
+
+    with pytest.raises(AssertionError, match=r"query 0 is moved by key 1,(?s:.*)The check stopped here"):
+        assert_no_leaks(attention, masks.causal(200), inputs_embeds=torch.randn(200, DIM))
+    assert sum(calls) < 50, "of 199 copies that a model without leaks takes"
+
+
+def test_H_no_bar_in_a_log():
+    code = (
+        "import torch, time; from utils import influence, masks\n"
+        "def slow(x):\n    time.sleep(1.1)\n    return x\n"
+        "influence.influence(slow, inputs_embeds=torch.randn(4, 8), batch_size=3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_a_head_changes_nothing_about_what_is_found():
+    """A language model is compared before its last layer; where something follows that layer, after it."""
+    import transformers
+
+    ids, keep = torch.arange(5, 13), masks.causal(8)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.Gemma2Config(vocab_size=50, num_key_value_heads=1, head_dim=8, **sizes)
+    for model in (tiny.model("gpt2", head=True), transformers.Gemma2ForCausalLM(config).eval()):
+        head, shapes = model.get_output_embeddings(), []
+        weight = nn.Parameter(head.weight.detach().clone())  # of its own, so that only the head is counted
+        head.weight = weight
+        genuine = F.linear
+
+        def linear(x, used, *bias, genuine=genuine, weight=weight, shapes=shapes):
+            shapes.append(x.shape) if used is weight else None
+            return genuine(x, used, *bias)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(F, "linear", linear)
+            assert_no_leaks(model, keep, ids)
+        assert len(shapes) == (1 if model.config.model_type == "gpt2" else 2), "Gemma 2 caps its logits"
+        assert "forward" not in vars(head)
+        hides_key_0 = keep & (torch.arange(8) > 0)
+        with pytest.raises(AssertionError, match="query 1 is moved by key 0") as caught:
+            assert_no_leaks(model, hides_key_0, ids, layers=1)
+        assert f"by {influence(model, ids)[1, 0]:.3g}," in str(caught.value)
+
+
+# --- modules of one's own, and models that take no ids -------------------------------------------------
+
+
+class NanoGPT(nn.Module):
+    """The shape of karpathy/nanoGPT: ids in; logits and a loss out, without targets the last logits only."""
+
+    def __init__(self, is_causal=True):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(50, 16), nn.Embedding(32, 16)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.lm_head = nn.Linear(16, 50, bias=False)
+        self.wte.weight = self.lm_head.weight
+        self.is_causal = is_causal
+
+    def forward(self, idx, targets=None):
+        x = self.wpe(torch.arange(idx.shape[1])) + self.wte(idx)
+        keep = masks.causal(idx.shape[1]) if self.is_causal else masks.full(idx.shape[1])
+        x = x + self.attention(x, x, x, attn_mask=~keep)[0]
+        if targets is None:
+            return self.lm_head(x[:, [-1]]), None
+        logits = self.lm_head(x)
+        return logits, F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+@both_methods
+@pytest.mark.parametrize("first", [0, 5], ids=["ids like positions", "other ids"])
+def test_H_a_module_of_ones_own_takes_ids(first, method):
+    ids = torch.arange(first, first + 6)[None].expand(2, 6)
+    model = NanoGPT().eval()
+    measured = influence(model, ids, targets=ids, method=method)
+    assert torch.equal(measured > 0, masks.causal(6).expand(2, 6, 6))
+    assert_no_leaks(model, masks.causal(6), ids, targets=ids)
+    with pytest.raises(AssertionError, match="query 0 of sequence 0 is moved by key 1"):
+        assert_no_leaks(NanoGPT(is_causal=False).eval(), masks.causal(6), ids, targets=ids)
+    assert influence(model, ids).shape == (2, 1, 6)
+    with pytest.raises(ValueError, match=r"keep: got 6 queries, but the model returns 1 outputs.*nanoGPT.*targets="):
+        assert_no_leaks(model, masks.causal(6), ids)
+
+
+def test_a_model_that_turns_its_ids_before_it_looks_them_up():
+    """XLNet's batch comes second; batch == length, so that a shape alone does not tell."""
+    import transformers
+
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "n_layer": 1, "n_head": 2, "d_inner": 32, "initializer_range": 0.4}
+    model = transformers.XLNetLMHeadModel(transformers.XLNetConfig(vocab_size=50, dropout=0.0, **sizes)).eval()
+    ids, kept = torch.arange(5, 30).reshape(5, 5), torch.tensor([[1, 1, 1, 1, 0]] * 5)
+    for batch in (1, 5):
+        given = {"input_ids": ids[:batch], "attention_mask": kept[:batch]}
+        wanted = kept[:batch, None].bool() | torch.eye(5, dtype=torch.bool)
+        assert torch.equal(influence(model, **given).reshape(batch, 5, 5) > 0, wanted)
+        assert_no_leaks(model, masks.padding(kept[:batch]), **given)
+
+
+def test_a_model_without_embeddings_is_named():
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = transformers.CanineModel(transformers.CanineConfig(num_hash_buckets=8, **sizes)).eval()
+    with pytest.raises(TypeError, match="input_ids: got them for a CanineModel, which has no input embeddings"):
+        influence(model, torch.arange(5, 9))
+
+
+def test_D_a_model_of_pictures_is_told_how_to_be_wrapped():
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = transformers.ViTConfig(image_size=16, patch_size=4, initializer_range=0.4, **sizes)
+    model = transformers.ViTModel(config, add_pooling_layer=False).eval()
+    pixel_values = torch.randn(2, 3, 16, 16)
+    for inputs in ({"input_ids": torch.arange(4)}, {"inputs_embeds": torch.randn(4, 16)}):
+        with pytest.raises(TypeError, match="ViTModel takes pixel_values, neither token ids nor") as caught:
+            influence(model, **inputs)
+    recipe = "\n".join(line[4:] for line in str(caught.value).splitlines() if line.startswith("    "))
+    recipe = recipe.replace("influence(", "measured = influence(")
+    names = {"model": model, "pixel_values": pixel_values, "torch": torch, "influence": influence}
+    exec(recipe, names)
+    assert names["measured"].shape == (2, 17, 16)
+    assert (names["measured"] > 0).all()
+    with pytest.raises(TypeError, match=r"WhisperModel takes input_features.*function of \(batch, k_len, dim\)"):
+        influence(transformers.WhisperModel(transformers.WhisperConfig(
+            d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2,
+            encoder_ffn_dim=16, decoder_ffn_dim=16, vocab_size=60, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            decoder_start_token_id=1)), torch.arange(4))  # fmt: skip
+
+
 # --- to_hf never leaks -------------------------------------------------------------------------------
 
 
@@ -401,11 +953,11 @@ def test_as_many_copies_run_at_once_as_the_batch_size_says():
         influence(attention, inputs_embeds=torch.randn(length, DIM), **options)
         return list(sizes)
 
-    assert runs(6, batch_size=8) == [8], "six changed copies, an unchanged one and its twin"
-    assert runs(6, batch_size=5) == [5, 5]
-    assert runs(3, batch_size=1) == [1, 1, 1, 1], "the unchanged one first, then one at a time"
-    assert runs(64) == [24, 24, 22], "three batches of at most 2048 tokens"
-    assert runs(520) == [4] * 260, "but never fewer than four copies"
+    assert runs(6, batch_size=8) == [1, 8], "an unchanged one alone; six changed copies, an unchanged one and its twin"
+    assert runs(6, batch_size=5) == [1, 5, 5]
+    assert runs(3, batch_size=1) == [1, 1, 1, 1, 1], "the unchanged one first and last, the others one at a time"
+    assert runs(64) == [1, 24, 24, 22], "three batches of at most 2048 tokens"
+    assert runs(520) == [1] + [4] * 260, "but never fewer than four copies"
 
 
 def test_the_check_runs_once_per_distinct_row():
@@ -417,7 +969,7 @@ def test_the_check_runs_once_per_distinct_row():
         return sdpa(x, attn_mask=keep)
 
     assert assert_no_leaks(attention, keep, inputs_embeds=torch.randn(12, DIM)).forwards == 3
-    assert calls == [4], "three changed copies and one unchanged, at once"
+    assert calls == [1, 4], "an unchanged one alone, then three changed copies beside an unchanged one"
     calls.clear()
     assert assert_no_leaks(attention, masks.full(12), inputs_embeds=torch.randn(12, DIM)) == Checked(0, 0.0)
     assert calls == [], "where nothing is hidden nothing can leak"
@@ -497,7 +1049,7 @@ def test_sequences_of_a_batch_must_not_move_each_other(embeds):
                     assert_no_leaks(mixed, masks.full(2), inputs_embeds=torch.randn(batch, 2, 3))
 
 
-def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
+def test_a_bar_shows_when_it_takes_long_and_somebody_watches(capsys, monkeypatch):
     seconds = [0.0]  # on a clock of our own, so that the machine may be as slow as it likes
     monkeypatch.setattr("tqdm.std.time", lambda: seconds[0])
 
@@ -505,6 +1057,9 @@ def test_a_bar_shows_when_it_takes_long_and_only_then(capsys, monkeypatch):
         seconds[0] += 0.6
         return x
 
+    influence(slow, inputs_embeds=torch.randn(5, DIM), batch_size=3)
+    assert capsys.readouterr().err.strip() == "", "a log is no terminal"
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     influence(lambda x: x, inputs_embeds=torch.randn(4, DIM), batch_size=3)
     assert capsys.readouterr().err.strip() == ""
     influence(slow, inputs_embeds=torch.randn(5, DIM), batch_size=3)
@@ -594,6 +1149,7 @@ def other_embeddings():
 
 
 X = torch.randn(3, DIM)
+DECODER = nn.TransformerDecoderLayer(DIM, HEADS, 16).eval()
 ONE = masks.full(3)
 
 
@@ -621,7 +1177,16 @@ ONE = masks.full(3)
         (lambda: influence(nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True), inputs_embeds=X), ValueError,
          r"dropout 0.1.*Call model.eval\(\)"),
         (lambda: influence(tiny.model("bert").train(), BERT_IDS), ValueError, "train mode with dropout 0.1"),
-        (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "belongs to one batch"),
+        (lambda: influence(tiny.model("gpt2"), BERT_IDS, past_key_values=1), ValueError, "^past_key_values: a cache"),
+        (lambda: influence(tiny.model("llama"), BERT_IDS, cache=1), ValueError, "^cache: a cache belongs to one batch"),
+        (lambda: influence(sdpa, inputs_embeds=X, cache=1), ValueError, "^cache: a cache belongs to one batch"),
+        (lambda: influence(nn.Linear(3, 3), BERT_IDS), TypeError, r"no input embeddings of its own.*lambda x: model"),
+        (lambda: influence(DECODER, inputs_embeds=X), ValueError,
+         r"tgt, memory: got neither of them.*inputs_embeds=tgt, memory=… or inputs_embeds=memory, tgt=…"),
+        (lambda: influence(DECODER, inputs_embeds=X, tgt=X, memory=X), ValueError, "tgt, memory: got both of them"),
+        (lambda: influence(DECODER, inputs_embeds=X, tgt=X.expand(2, 3, DIM)), ValueError,
+         r"tgt: got a float32 tensor of shape \(2, 3, 8\), wanted \(batch, q_len, dim\) with a batch of 1"),
+        (lambda: influence(DECODER, inputs_embeds=X, memory=[X]), TypeError, "memory: got a list"),
         (lambda: influence(other_embeddings(), BERT_IDS), ValueError, "BertModel did not use its input embeddings"),
         (lambda: reach(ONE, 0), ValueError, "layers: got 0"),
         (lambda: reach(masks.causal(2, 5), 2), ValueError, r"keep: got shape \(2, 5\) with layers=2"),
@@ -651,3 +1216,23 @@ ONE = masks.full(3)
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_D_a_mask_of_each_sequence_is_not_taken_for_heads():
+    """espnet#6116: of two heads, one that sees a key is enough, so swapped masks of two texts passed."""
+    bert = tiny.model("bert")
+    ids = torch.arange(5, 17).reshape(2, 6)
+    keep = torch.stack([masks.documents([0, 0, 0, 1, 1, 1]), masks.documents([0, 0, 1, 1, 1, 1])])
+    attention_mask = conventions.to_hf(keep[:, None])
+    with pytest.raises(ValueError, match=r"whose first size is the batch.*write keep\[:, None\]"):
+        assert_no_leaks(bert, keep, ids, attention_mask=attention_mask)
+    assert assert_no_leaks(bert, keep[:, None], ids, attention_mask=attention_mask).forwards > 0
+    with pytest.raises(AssertionError, match="which keep hides from it"):
+        assert_no_leaks(bert, keep.flip(0)[:, None], ids, attention_mask=attention_mask)
+
+
+def test_C_tokens_that_see_each_other_are_no_padding_in_a_proof():
+    image = torch.tensor([0, 0, 1, 1, 1, 0]).bool()
+    keep = masks.causal(6) | (image[:, None] & image)
+    llama, ids = tiny.model("llama"), torch.arange(5, 11).repeat(6, 1)  # as many texts as tokens
+    assert assert_no_leaks(llama, keep, ids, attention_mask=conventions.to_hf(keep, model=llama)).forwards > 0

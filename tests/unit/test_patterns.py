@@ -51,7 +51,7 @@ def candidates(keep):
     if q_len == k_len:
         first = torch.where(keep.any(dim=2), keep.int().argmax(dim=2), k_len + torch.arange(q_len))
         sizes = [torch.unique(row[row < k_len], return_counts=True)[1].tolist() for row in first]
-        same = masks.documents(first)[:, 0]
+        same = first[:, :, None] == first[:, None]
         yield Pattern("documents", {"sizes": sizes, "causal": False}), same
         yield Pattern("documents", {"sizes": sizes, "causal": True}), same.tril()
 
@@ -86,7 +86,8 @@ def documents(batch, q_len, k_len):
     if q_len != k_len:
         return masks.full(q_len, k_len)
     ids = torch.randint(number(1, 4), (batch, q_len))
-    return masks.documents(ids if one_in(2) else ids.sort(dim=1).values)
+    ids = ids if one_in(2) else ids.sort(dim=1).values
+    return (ids[:, :, None] == ids[:, None])[:, None]
 
 
 def band(batch, q_len, k_len):
@@ -145,7 +146,7 @@ def random_mask():
     return keep
 
 
-@pytest.mark.parametrize("seeds", [range(1500), pytest.param(range(1500, 40_000), marks=pytest.mark.gate)], ids=len)
+@pytest.mark.parametrize("seeds", [range(1500), pytest.param(range(1500, 30_000), marks=pytest.mark.gate)], ids=len)
 def test_random_masks_are_recognised_as_by_comparing(seeds):
     names = set()
     for seed in seeds:
@@ -153,7 +154,10 @@ def test_random_masks_are_recognised_as_by_comparing(seeds):
         keep = random_mask()
         parts = recognise(keep)
         assert repr(parts) == repr(compared(keep)), (seed, keep.int())  # repr: plain numbers in the parameters, too
-        assert recognise(keep, inverted=True) == compared(~keep), (seed, keep.int())
+        bits = patterns.pack(keep[(None,) * (4 - keep.ndim)])
+        assert patterns.recognise_packed(bits, keep.shape[-1]) == parts
+        if seed % 8 == 0:
+            assert recognise(keep, inverted=True) == compared(~keep), (seed, keep.int())
         names |= {part.name for part in parts}
     everything = {"full", "nothing", "causal", "sliding window", "prefix", "banded", "future only", "documents"}
     assert names >= everything | {"padding", "hidden keys", "hidden queries", "per head", "irregular"}

@@ -241,8 +241,8 @@ def test_hf_with_a_cache(kind, past, q_len, seed, implementation, dtype):
         warnings.filterwarnings("ignore", message=".*lets queries see later keys")
         attention_mask = conventions.to_hf(keep, model=loaded, ndim=4)
         name = models.cache_argument(loaded)
-        given = {name: loaded(ids[:, :past], use_cache=True)[name], "attention_mask": attention_mask}
-        found = loaded(ids[:, past:], **given).last_hidden_state
+        step = {name: loaded(ids[:, :past], use_cache=True)[name], "attention_mask": attention_mask}
+        found = loaded(ids[:, past:], **step).last_hidden_state
         whole = torch.cat([torch.ones(2, 1, past, past + q_len, dtype=torch.bool), keep], dim=2)
         wanted = reference(kind, dtype, ids, whole)[:, past:]
     agree(found, wanted, dtype)

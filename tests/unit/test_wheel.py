@@ -1,5 +1,6 @@
 """The wheel, as other people's projects get it: built, installed where nothing else is, and used."""
 
+import json
 import os
 import re
 import subprocess
@@ -77,6 +78,17 @@ def test_the_model_that_comes_with_it_loads(python):
         "print(type(model).__name__, tokenizer('Once upon a time')['input_ids'])"
     )
     assert python(code) == "GPT2LMHeadModel [7454, 2402, 257, 640]\n"
+
+
+def test_the_command_says_which_masks_a_model_takes(python):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['attention_masks', 'story-gpt2', '--json']\n"
+        "runpy.run_module('attention_masks', run_name='__main__')"
+    )
+    row = json.loads(python(code))
+    assert (row["class"], row["adds"], row["replaces"]) == ("GPT2LMHeadModel", "causality", ["causality"])
+    assert row["masks"]["2D"] == {"reads": "read", "why": ""}
 
 
 def test_widgets_find_their_files(python):

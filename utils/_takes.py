@@ -1,0 +1,152 @@
+"""Which masks a Hugging Face model takes, in which form, and what it adds: one row of facts, all of them observed.
+
+The table of all classes and the command ``python -m attention_masks MODEL`` are made of these rows.
+"""
+
+from typing import Any
+
+import torch
+
+from ._observe import LONGEST, PADDING, Form, Observation, _reach, observe, own_in_words
+
+#: Tokens of the texts that are tried, if no window of the model asks for more.
+LENGTH = 16
+#: Longer than any window.
+ANY_LENGTH = 10**9
+
+
+def forms(model: Any) -> dict[str, Form]:
+    """What the forms of masks are called, and what they look like to this model."""
+    return {
+        "2D": PADDING,
+        "3D": Form(3, torch.int64),
+        "4D additive": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
+        "4D bool": Form(4, torch.bool, True, False),
+    }
+
+
+def takes(model: Any, length: int | None = None) -> dict[str, Any]:
+    """The row of one model: facts that JSON can hold.
+
+    Args:
+        model: a Hugging Face model; it is run on a few random ids, and not changed.
+        length: tokens of these texts; 16, or more where the config has a window that would not show, if not given.
+
+    Returns:
+        ``class``, ``family``, ``attn_implementation``, ``tokens``, and what was seen: ``masks``, form → ``reads``
+        ("read", "partly read", "ignored", "refused" or "not known") and ``why``; what it ``adds`` by itself, in words,
+        None if not known; ``causal``: True, False, "partly" or None; the smallest ``window`` and ``chunks``, in keys;
+        what a 4D mask ``replaces``; ``cross``: whether cross-attention sees the mask; ``padding_reaches``: whether what
+        a 2D mask hides reaches real tokens.
+    """
+    length = length or _length(model)
+    seen = {name: observe(model, form, length) for name, form in forms(model).items()}
+    usual = seen["2D"]
+    return {
+        "class": type(model).__name__,
+        "family": model.config.model_type,
+        "attn_implementation": model.config._attn_implementation,
+        "tokens": length,
+        "masks": {name: dict(zip(("reads", "why"), _verdict(one), strict=True)) for name, one in seen.items()},
+        "adds": _adds(usual) if usual.known else None,
+        "causal": _causal(usual) if usual.known else None,
+        **_narrowest(usual),
+        "replaces": _replaced(usual, seen["4D additive"]),
+        "cross": usual.cross if usual.known else None,
+        "padding_reaches": None if usual.unknown else bool(usual.refusal) or not usual.hides,
+    }
+
+
+def in_words(row: dict[str, Any]) -> str:
+    """A row of ``takes`` as people read it, a line for each fact."""
+    name, own = row["class"], row["adds"]
+    lines = [f"{name} ({row['family']}, {row['attn_implementation']}), tried on texts of {row['tokens']} tokens"]
+    facts = {"adds by itself": "not known" if own is None else own}
+    facts |= {f"{form} mask": mask_in_words(row, form) for form in row["masks"]}
+    facts["padding"] = padding_in_words(row)
+    return "\n".join(lines + [f"  {heading:<17} {text}" for heading, text in facts.items()])
+
+
+def mask_in_words(row: dict[str, Any], form: str) -> str:
+    """What becomes of a mask of one form."""
+    reads, why = row["masks"][form].values()
+    words = reads + (f": {why}" if why else "")
+    if form == "4D additive" and row["replaces"]:
+        words += f"; it replaces the model's own {' and '.join(row['replaces'])}"
+    if form == "2D" and row["cross"] is not None:
+        words += "; it is the encoder's, and the decoder's cross-attention " + (
+            "sees it too" if row["cross"] else "does not see it"
+        )
+    return words
+
+
+def padding_in_words(row: dict[str, Any]) -> str:
+    """Whether what a 2D mask hides reaches real tokens."""
+    reaches = row["padding_reaches"]
+    if reaches is None:
+        return "it is not known whether it reaches real tokens"
+    return "it reaches real tokens, whatever the mask" if reaches else "with a 2D mask it reaches no real token"
+
+
+def _length(model: Any) -> int:
+    """Enough tokens that windows and chunks of the config show, if that is possible."""
+    config = model.config.get_text_config().to_dict()
+    sizes = [config.get(name) for name in ("sliding_window", "attention_chunk_size", "window_size", "local_attention")]
+    fitting = [size for size in sizes if isinstance(size, int) and LENGTH <= size + 2 <= LONGEST]
+    return max(fitting, default=LENGTH - 2) + 2
+
+
+def _verdict(seen: Observation) -> tuple[str, str]:
+    """("read", "partly read", "ignored", "refused" or "not known", why)."""
+    if seen.unknown:
+        return "not known", seen.unknown
+    if seen.refusal:
+        return "refused", seen.refusal
+    ignoring = [names for names, layer in seen.kinds() if layer.obeys == "nothing"]
+    if len(ignoring) == len(seen.kinds()) and (ignoring or seen.hidden_reach):
+        return "ignored", ""
+    if ignoring:
+        return "partly read", f"{', '.join(ignoring)} ignore it"
+    if seen.hidden_reach:
+        what = "all" if seen.mixing == "everywhere" else "earlier"
+        return "partly read", f"layers without attention carry {what} tokens on, hidden ones too"
+    return "read", ""
+
+
+def _adds(usual: Observation) -> str:
+    """What a model adds by itself to a padding mask, in words."""
+    words = own_in_words(usual, ANY_LENGTH).removeprefix(", beside the model's own ")
+    if not usual.layers:
+        return "causality, without attention" if usual.mixing == "causal" else "nothing, and has no attention"
+    if usual.mixing:
+        what = "all" if usual.mixing == "everywhere" else "earlier"
+        words = f"{words or 'nothing'}; layers without attention carry {what} tokens on"
+    return words or "nothing"
+
+
+def _causal(usual: Observation) -> bool | str:
+    """Whether every layer, some or none hides later tokens."""
+    causal = [not layer.own.triu(1).any() for layer in usual.layers]
+    causal += [usual.mixing == "causal"] if usual.mixing else []
+    return all(causal) or ("partly" if any(causal) else False)
+
+
+def _narrowest(usual: Observation) -> dict[str, int | None]:
+    """The smallest window and the smallest chunk, in keys, measured or by the config; None where there is none."""
+    sizes: dict[str, list[int]] = {"window": [], "chunks": []}
+    for _, layer in usual.kinds():
+        name, size = _reach(layer)
+        if size:
+            sizes["window" if "window" in name else "chunks"].append(size)
+    return {name: min(values, default=None) for name, values in sizes.items()}
+
+
+def _replaced(usual: Observation, seen: Observation) -> list[str]:
+    """What a model hides under a padding mask, and no longer under a 4D mask that hides nothing."""
+    if not (usual.known and seen.known) or len(usual.layers) != len(seen.layers):
+        return []
+    shown = [after.own & ~before.own for before, after in zip(usual.layers, seen.layers, strict=True)]
+    later = any(keys.triu(1).any() for keys in shown)
+    farther = any(keys.tril().any() for keys in shown)
+    narrow = [name for name, size in _narrowest(usual).items() if size]
+    return ["causality"] * later + ([" and ".join(narrow) or "pattern"] if farther else [])
