@@ -468,21 +468,21 @@ def test_04_an_empty_row_in_mha_is_nan_with_weights_and_on_the_fast_path_only(fo
     assert {setting for setting, nan in answers.items() if nan} == {s for s in answers if s[0]} | {fast}
 
 
-SETTINGS = [
-    ({}, "cut"),
-    ({"activation": "gelu"}, "cut"),
-    ({"norm_first": True}, "fast"),
-    ({"nhead": 3}, "slow"),
-    ({"bias": False}, "slow"),
-    ({"batch_first": False}, "slow"),
-    ({"activation": F.silu}, "slow"),
-]
+SETTINGS = {  # what a layer is made with → (setting, the path that the encoder takes)
+    "defaults": ({}, "cut"),
+    "gelu": ({"activation": "gelu"}, "cut"),
+    "norm_first": ({"norm_first": True}, "fast"),
+    "odd heads": ({"nhead": 3}, "slow"),
+    "no bias": ({"bias": False}, "slow"),
+    "batch second": ({"batch_first": False}, "slow"),
+    "silu": ({"activation": F.silu}, "slow"),
+}
 
 
 @torch.no_grad()
 @nested_prototype
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor is True")
-@pytest.mark.parametrize(("setting", "path"), SETTINGS, ids=str)
+@pytest.mark.parametrize(("setting", "path"), SETTINGS.values(), ids=SETTINGS)
 def test_F21_layers_decide_whether_pads_are_cut_off_and_what_an_empty_text_gets(setting, path):
     given = {"d_model": 12, "nhead": 2, "dim_feedforward": 16, "batch_first": True, **setting}
     encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(**given), 2).eval()
@@ -734,6 +734,8 @@ def test_sheet_5_labels_of_a_decoder_leave_out_what_a_pad_predicts(side):
 def test_08_a_large_number_in_an_empty_slot_is_safe_in_values_and_not_in_keys(part):
     from transformers import StaticCache
 
+    if part == "keys" and not tiny.V5:
+        pytest.skip("4.57 takes a slot for empty while its key is 0")
     decoder = tiny.model("llama", head=True)
     after = {}
     for number in (0.0, 1e4, 3e38):
