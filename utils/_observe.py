@@ -129,7 +129,8 @@ class Observation(NamedTuple):
                 same[0].append(number)
             else:
                 kinds.append(([number], layer))
-        return [(_names(numbers), layer) for numbers, layer in kinds]
+        kind = "attention layer" if self.mixing else "layer"  # with others between them, they are counted apart
+        return [(_names(kind, numbers), layer) for numbers, layer in kinds]
 
     def keeps(self, visible: Tensor) -> list[tuple[str, Tensor]]:
         """What each kind of layer lets through under a mask; where there is no attention, what reaches what.
@@ -157,9 +158,9 @@ class Observation(NamedTuple):
         return keeps
 
 
-def _names(numbers: list[int]) -> str:
+def _names(kind: str, numbers: list[int]) -> str:
     few = ", ".join(map(str, numbers[:6])) + (", …" if len(numbers) > 6 else "")
-    return f"layer {few}" if len(numbers) == 1 else f"layers {few}"
+    return f"{kind} {few}" if len(numbers) == 1 else f"{kind}s {few}"
 
 
 def form_of(attention_mask: Tensor) -> Form:
@@ -229,7 +230,10 @@ def _observe(model: Any, form: Form, length: int) -> Observation:
     if error_without := _error_without_a_mask(model, length):
         return Observation(unknown=f"{type(model).__name__} does not run on input_ids alone: {error_without}")
     if "decoder_input_ids" in parameters:
-        refusal += f" (encoder of {length} tokens, decoder of {length - 1})"
+        with suppress(Exception):
+            texts.run(texts.attention_mask, decoder_input_ids=texts.ids)
+            name = type(model).__name__
+            return Observation(unknown=f"{name} takes a {form} mask only where both texts have the same length")
     if form.ndim == 4 and form.dtype.is_floating_point and "position_ids" in parameters:
         with suppress(Exception):  # the first error says more
             texts.run(texts.attention_mask, position_ids=torch.arange(length, device=model.device)[None])
@@ -307,7 +311,8 @@ class _Texts:
         if attention_mask is not None:
             kwargs["attention_mask"] = attention_mask
         if "decoder_input_ids" in parameters:
-            kwargs["decoder_input_ids"] = self.ids[:1, :-1].repeat(8, 1)  # of another length, to tell the two apart
+            # Of another length, to tell the two texts apart.
+            kwargs.setdefault("decoder_input_ids", self.ids[:1, :-1].repeat(8, 1))
         watch, outputs = _Watch(), []
 
         def stop(module: nn.Module, args: Any, output: Any) -> None:
@@ -354,15 +359,18 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        for module, (attributes, children, buffers) in zip(modules, before, strict=True):
-            pairs: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
-                (vars(module), attributes),
-                (module._modules, children),
-                (module._buffers, buffers),
-            )
-            for holder, contents in pairs:
-                holder.clear()
-                holder.update(contents)
+        for module, contents in zip(modules, before, strict=True):
+            for holder, content in zip((vars(module), module._modules, module._buffers), contents, strict=True):
+                _put_back(holder, content)
+
+
+def _put_back(holder: dict[str, Any], contents: dict[str, Any]) -> None:
+    """Makes a dict what it was, and touches nothing that did not change."""
+    for name in holder.keys() - contents.keys():
+        del holder[name]
+    for name, value in contents.items():
+        if name not in holder or holder[name] is not value:
+            holder[name] = value
 
 
 class _Watch(TorchDispatchMode):
