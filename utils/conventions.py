@@ -4,7 +4,7 @@
 (batch, heads, q_len, k_len). Rows are queries, columns are keys. Every other mask is built from it here,
 at the edge, or read back into it. What cannot be read without guessing is refused.
 
-Stated for torch 2.13, and for transformers 4.57 and 5.23. Taught in lesson 00 (the table) and 02 (padding).
+Stated for torch 2.13, and for transformers 4.57 and 5.24. Taught in lesson 00 (the table) and 02 (padding).
 """
 
 import warnings

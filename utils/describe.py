@@ -1,7 +1,7 @@
 """Says what a mask will do in a given API: ``conventions.describe``.
 
 A mask is read exactly as the API reads it, not as it was meant. What that hides is described, and where the
-reading is a known trap a warning says so. Stated for torch 2.13 and transformers 4.57 and 5.23.
+reading is a known trap a warning says so. Stated for torch 2.13 and transformers 4.57 and 5.24.
 
 A new API is one function that returns a ``_Reading``, and its row in ``_READERS``. A new warning is a row in
 ``_TRAPS``, and its condition in the function that looks at the same thing: values, shape, or what stays visible.
