@@ -7,7 +7,7 @@ reached. Masks that look right and hide nothing show here.
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -357,18 +357,19 @@ def _batches(
     if room <= 0:
         alone = probe.unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
     same = torch.zeros_like(where[:1])
-    for part in _bar(where.chunk(math.ceil(len(where) / max(room, 1)))):  # of equal size
-        if room > 0:
-            outputs = probe.run_changed(torch.cat([same, part] + [same] * twin), noise=noise, ids=ids)
-            reference, changed = _require_steady(probe, outputs[0]), outputs[1:]
-        else:
-            reference, changed = alone, probe.run_changed(part, noise=noise, ids=ids)
-        change = torch.stack([_largest_change(output, reference) for output in changed])
-        floor = _rounding_step(reference)
-        if twin and room > 0:
-            _require_steady(probe, changed[-1])
-            floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
-        yield change[: len(part)], floor
+    with _bar(where.chunk(math.ceil(len(where) / max(room, 1)))) as parts:  # of equal size
+        for part in parts:
+            if room > 0:
+                outputs = probe.run_changed(torch.cat([same, part] + [same] * twin), noise=noise, ids=ids)
+                reference, changed = _require_steady(probe, outputs[0]), outputs[1:]
+            else:
+                reference, changed = alone, probe.run_changed(part, noise=noise, ids=ids)
+            change = torch.stack([_largest_change(output, reference) for output in changed])
+            floor = _rounding_step(reference)
+            if twin and room > 0:
+                _require_steady(probe, changed[-1])
+                floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
+            yield change[: len(part)], floor
     if twin and room <= 0:
         _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
 
@@ -436,8 +437,8 @@ def _gradients(probe: Probe) -> Tensor:
         _, _, q_len, features = probe.run(zero).shape
     direction = torch.randn(features, generator=torch.Generator().manual_seed(1)).to(probe.embeds.device)
     rows = []
-    with torch.enable_grad():
-        for queries in _bar(torch.arange(q_len).split(probe.copies(TOKENS_WITH_GRADIENTS))):
+    with torch.enable_grad(), _bar(torch.arange(q_len).split(probe.copies(TOKENS_WITH_GRADIENTS))) as parts:
+        for queries in parts:
             delta = zero.repeat(len(queries), 1, 1, 1).requires_grad_()
             outputs = probe.run(delta)[torch.arange(len(queries)), :, queries]  # (copies, batch, features)
             gradient = None
@@ -448,8 +449,11 @@ def _gradients(probe: Probe) -> Tensor:
     return torch.cat(rows).transpose(0, 1)
 
 
-def _bar(batches: Sequence[Tensor]) -> Iterable[Tensor]:
-    """The same batches, with a bar if they take longer than two seconds and somebody watches: never in a log."""
+def _bar(batches: Sequence[Tensor]):
+    """The same batches, with a bar if they take longer than two seconds and somebody watches: never in a log.
+
+    ``with`` closes it, also if a model raises: a notebook would keep half a bar.
+    """
     from tqdm import auto
 
     in_notebook = auto.notebook_tqdm is not auto.std_tqdm
