@@ -360,7 +360,8 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         for module, contents in zip(modules, before, strict=True):
-            for holder, content in zip((vars(module), module._modules, module._buffers), contents, strict=True):
+            holders: tuple[dict[str, Any], ...] = (vars(module), module._modules, module._buffers)
+            for holder, content in zip(holders, contents, strict=True):
                 _put_back(holder, content)
 
 
