@@ -351,7 +351,9 @@ def _left_alone(model: nn.Module) -> Iterator[None]:
     modules = list(model.modules())
     # Modules change on the way: BigBird is dense for good after a short text, transformers 4 replaces forward for a
     # while and forgets it after an error. What they hold goes back as it was.
-    before = [(dict(vars(module)), dict(module._modules), dict(module._buffers)) for module in modules]
+    before: list[tuple[dict[str, Any], ...]] = [
+        (dict(vars(module)), dict(module._modules), dict(module._buffers)) for module in modules
+    ]
     for module in modules:
         module.training = False
     try:
