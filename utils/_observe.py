@@ -8,6 +8,7 @@ attention explains: state-space layers, Fourier transforms and convolutions take
 import inspect
 import json
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,24 +31,36 @@ SHORTEST = 8
 
 
 class Form(NamedTuple):
-    """What a mask looks like to a model: how many dimensions, which dtype, and which two values."""
+    """What a mask looks like to a model: its dimensions, dtype and values."""
 
     ndim: int
     dtype: torch.dtype
-    visible: float = 1
-    """The value of what is to be seen."""
+    visible: tuple[float, ...] = (1,)
+    """The values of what is to be seen; mostly one."""
     hidden: float = 0
     """The value of what is to be hidden."""
+    hides: bool = True
+    """Whether anything is hidden: models leave out a mask that hides nothing, and are then causal or not by a flag."""
+    heads: int = 1
+    """Of a 4D mask."""
+    per_query: bool = True
+    """Whether a 4D mask has a row for each query, or one for all."""
 
     def __str__(self) -> str:
         kind = (
             "additive" if self.dtype.is_floating_point and self.hidden < 0 else str(self.dtype).removeprefix("torch.")
         )
-        return f"{self.ndim}D {kind}"
+        heads = f" of {self.heads} heads" if self.heads > 1 else ""
+        return f"{self.ndim}D {kind}" + heads + ("" if self.per_query else " (batch, 1, 1, k_len)")
 
 
 #: The mask of a tokenizer.
 PADDING = Form(2, torch.int64)
+
+
+def additive(dtype: torch.dtype, **shape: Any) -> Form:
+    """The form of what ``to_additive`` makes."""
+    return Form(4, dtype, (0.0,), torch.finfo(dtype).min, **shape)
 
 
 class Layer(NamedTuple):
@@ -57,8 +70,8 @@ class Layer(NamedTuple):
         own: bool (length, length), True = may attend: what it hides by itself, under a mask that hides nothing.
         obeys: what it hides of a mask: "keys", which is what the mask says; "queries" too, where the same positions are
             hidden as keys; "nothing"; or "" if it does something else.
-        by_config: ("sliding window" or "chunks", keys) if the config says so of this layer, and a text of this length
-            could not show it. Else None.
+        by_config: ("sliding window" or "chunks", keys) if the config says so of this causal layer, and a text of this
+            length could not show it; (what else the config says, the length from which it may count). Else None.
     """
 
     own: Tensor
@@ -85,8 +98,11 @@ class Layer(NamedTuple):
         rule = _RULES[pattern.name](length, **pattern.parameters)
         if self.by_config and self.by_config[1] < length:
             name, size = self.by_config
-            narrow = masks.sliding_window(length, size) if name == "sliding window" else _chunks(length, [[size]], True)
-            rule = rule & (narrow if pattern.name == "causal" else narrow | narrow.T)
+            if name not in ("sliding window", "chunks"):
+                raise ValueError(f"its config speaks of {name}, which a text of {len(self.own)} tokens cannot show")
+            rule = rule & (
+                masks.sliding_window(length, size) if name == "sliding window" else _chunks(length, [[size]])
+            )
         return rule
 
 
@@ -166,17 +182,21 @@ def _names(kind: str, numbers: list[int]) -> str:
 def form_of(attention_mask: Tensor) -> Form:
     """The form of a mask: what its values are, and which of them hides."""
     dtype, ndim = attention_mask.dtype, attention_mask.ndim
+    shape: dict[str, Any] = {}
+    if ndim == 4:
+        _, heads, q_len, k_len = attention_mask.shape
+        shape = {"heads": heads, "per_query": q_len > 1 or k_len == 1}
     if dtype == torch.bool:
-        return Form(ndim, dtype, True, False)
+        return Form(ndim, dtype, (True,), False, not bool(attention_mask.all()), **shape)
     low, high = (value.item() for value in attention_mask.aminmax())
     if math.isnan(low):
         low, high = (value.item() for value in attention_mask.nan_to_num(0.0, -1.0, -torch.inf).aminmax())
     if ndim == 4 and dtype.is_floating_point:  # added to the scores, as 0 and a fill, or by mistake as 1 and 0
-        usual = torch.finfo(dtype).min  # mild fills are added just so, but are harder to tell from a score
-        return Form(4, dtype, max(high, 0.0), low if low < LOWEST_SCORE else 0.0 if low == 0 < high else usual)
-    if high > 0:  # of several values that should keep, the smallest is the one to doubt
-        return Form(ndim, dtype, attention_mask[attention_mask > 0].min().item(), 0)
-    return Form(ndim, dtype, max(low, torch.finfo(torch.float16).min) if low < 0 else 1, 0)
+        fill = low if low < LOWEST_SCORE else torch.finfo(dtype).min  # milder ones are harder to tell from a score
+        return Form(4, dtype, (max(high, 0.0),), 0.0 if low == 0 < high else fill, low < high or low < 0, **shape)
+    values = attention_mask[attention_mask != 0].unique().tolist() or [1]
+    some = tuple(dict.fromkeys([values[-1], values[0], *values[1:3]]))
+    return Form(ndim, dtype, some, 0, bool((attention_mask == 0).any()), **shape)
 
 
 def observe(model: Any, form: Form, length: int) -> Observation:
@@ -191,12 +211,23 @@ def observe(model: Any, form: Form, length: int) -> Observation:
     Returns:
         What was seen, or why nothing was.
     """
+    length = _length(model, length)
+    with _LOCK:  # of two threads, the second finds what the first saw
+        known = _KNOWN.setdefault(model, {})
+        key = (form, length, _fingerprint(model))
+        if key not in known:
+            known[key] = _observe(model, form, length)
+        return known[key]
+
+
+def _length(model: Any, length: int) -> int:
+    """Tokens of a text, other than the number of experts: a choice among these would look like attention."""
     length = min(max(length, SHORTEST), _longest(model))
-    known = _KNOWN.setdefault(model, {})
-    key = (form, length, _fingerprint(model))
-    if key not in known:
-        known[key] = _observe(model, form, length)
-    return known[key]
+    config = _text_config(model).to_dict()
+    experts = {value for name, value in config.items() if "expert" in name and isinstance(value, int)}
+    while {length, length - 1, length + 1} & experts:
+        length += 1 if length < LONGEST // 2 else -1
+    return length
 
 
 def _longest(model: Any) -> int:
@@ -205,13 +236,17 @@ def _longest(model: Any) -> int:
     return min(LONGEST, positions - 2) if isinstance(positions, int) and positions >= SHORTEST + 2 else LONGEST
 
 
+_LOCK = threading.RLock()
 #: What was seen of each model that is still in use.
 _KNOWN: WeakKeyDictionary[Any, dict] = WeakKeyDictionary()
 
 
 def _fingerprint(model: Any) -> tuple:
     """What may be changed on a model after it was loaded, and changes what it does with a mask."""
-    flags = tuple(getattr(module, "is_causal", None) for module in model.modules())
+    flags = tuple(
+        (getattr(m, "is_causal", None), *m._forward_hooks, *m._forward_pre_hooks, id(vars(m).get("forward")))
+        for m in model.modules()
+    )
     return json.dumps(model.config.to_dict(), default=str, sort_keys=True), model.config._attn_implementation, flags
 
 
@@ -222,6 +257,8 @@ def _observe(model: Any, form: Form, length: int) -> Observation:
         return Observation(unknown=f"{type(model).__name__} takes {wanted}, not input_ids, so there is no text to try")
     if "attention_mask" not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return Observation(refusal=f"{type(model).__name__} takes no attention_mask")
+    if len(form.visible) > 1:
+        return _observe_values(model, form, length)
     try:
         texts = _Texts(model, form, length)
         return _seen(texts, *texts.run(texts.attention_mask))
@@ -239,6 +276,21 @@ def _observe(model: Any, form: Form, length: int) -> Observation:
             texts.run(texts.attention_mask, position_ids=torch.arange(length, device=model.device)[None])
             refusal = "it counts positions by its attention_mask, so a 4D one needs position_ids= beside it"
     return Observation(refusal=refusal)
+
+
+def _observe_values(model: Any, form: Form, length: int) -> Observation:
+    """A mask of several values that are not 0: known only if the model treats them all alike, side by side too."""
+    alike = observe(model, form._replace(visible=(1,)), length)
+    try:
+        texts = _Texts(model, form, length)
+        mixed = _seen(texts, *texts.run(texts.attention_mask))
+    except Exception as error:
+        return Observation(refusal=_in_a_line(error)) if alike.known else alike
+    same = len(mixed.layers) == len(alike.layers) and all(map(Layer.like, mixed.layers, alike.layers))
+    if alike.known and not (mixed.known and same and mixed[1:] == alike[1:]):
+        name, values = type(model).__name__, ", ".join(f"{value:g}" for value in sorted(form.visible))
+        return Observation(unknown=f"{name} does not read {values} as the same; give a mask of 0 and 1")
+    return alike
 
 
 def _error_without_a_mask(model: Any, length: int) -> str:
@@ -277,7 +329,9 @@ class _Texts:
         for text, token in ((1, -1), (2, 0), (3, length // 2)):
             self.changed[text, token] = True
         self.visible = masks.full(length).repeat(8, 1, 1)
-        if form.ndim == 2:
+        if not form.hides:
+            self.changed[[5, 7], length // 2] = True
+        elif form.ndim == 2 or not form.per_query:
             few = max(1, length // 4)
             self.visible[4:6, :, -few:] = False
             self.visible[6:8, :, :few] = False
@@ -290,9 +344,15 @@ class _Texts:
             self.visible[6:8] &= masks.causal(length)  # what then moves earlier tokens is no attention
             self.changed[[5, 7], length // 2] = True
         self.ids = torch.where(self.changed, second, first).to(model.device)
-        rows = self.visible[:, 0] if form.ndim == 2 else self.visible[:, None] if form.ndim == 4 else self.visible
-        visible, hidden = (torch.tensor(value, dtype=form.dtype) for value in (form.visible, form.hidden))
-        self.attention_mask = torch.where(rows, visible, hidden).to(model.device)
+        values = torch.tensor(form.visible, dtype=form.dtype)
+        visible = values[torch.arange(length) % len(values)].expand_as(self.visible)
+        attention_mask = torch.where(self.visible, visible, torch.tensor(form.hidden, dtype=form.dtype))
+        attention_mask = attention_mask if form.per_query else attention_mask[:, :1]
+        if form.ndim == 2:
+            attention_mask = attention_mask[:, 0]
+        elif form.ndim == 4:
+            attention_mask = attention_mask[:, None].expand(-1, form.heads, -1, -1)
+        self.attention_mask = attention_mask.to(model.device)
 
     def _usual_ids(self, generator: torch.Generator) -> Tensor:
         """Ids in random order, without those that have a meaning of their own."""
@@ -315,15 +375,20 @@ class _Texts:
             kwargs.setdefault("decoder_input_ids", self.ids[:1, :-1].repeat(8, 1))
         watch, outputs = _Watch(), []
 
-        def stop(module: nn.Module, args: Any, output: Any) -> None:
-            outputs.extend(self._by_token(output))
-            if outputs:  # a head would make logits of them, one token at a time, or one answer for the text
-                raise _Enough
+        thread, base = threading.get_ident(), getattr(self.model, "base_model", self.model)
+        # Heads of transformers look at one token at a time, or make one answer for the text; others may do anything.
+        head = base is not self.model and type(self.model).__module__.startswith("transformers.")
 
-        hook = getattr(self.model, "base_model", self.model).register_forward_hook(stop)
+        def note(module: nn.Module, args: Any, output: Any) -> None:
+            if threading.get_ident() == thread:  # and not somebody who uses the model meanwhile
+                outputs.extend(self._by_token(output))
+                if outputs and head:
+                    raise _Enough
+
+        hook = base.register_forward_hook(note)
         try:
             with _left_alone(self.model), watch, suppress(_Enough):
-                outputs.extend(self._by_token(self.model(input_ids=self.ids, **kwargs)))
+                outputs[:0] = self._by_token(self.model(input_ids=self.ids, **kwargs))
         finally:
             hook.remove()
         return watch, outputs[0] if outputs else None
@@ -388,7 +453,7 @@ class _Watch(TorchDispatchMode):
         kwargs = kwargs or {}
         name = func.__name__.split(".")[0]
         if name in ("_softmax", "_safe_softmax") and args[0].ndim >= 3 and args[1] in (-1, args[0].ndim - 1):
-            self._note(args[0] > LOWEST_SCORE)
+            self._note(_weighs(args[0]))
         elif name.startswith("_scaled_dot_product") and "backward" not in name:
             values = dict(zip((argument.name for argument in func._schema.arguments), args, strict=False)) | kwargs
             self._note(self._fused(values))
@@ -403,15 +468,20 @@ class _Watch(TorchDispatchMode):
         visible = torch.ones(shape, dtype=torch.bool, device=query.device)
         if values.get("is_causal"):
             visible = visible.tril()
-        return visible if bias is None else visible & (bias if bias.dtype == torch.bool else bias > LOWEST_SCORE)
+        return visible if bias is None else visible & (bias if bias.dtype == torch.bool else _weighs(bias))
 
     def _note(self, visible: Tensor) -> None:
         if visible.ndim == 3 and len(visible) == 8 and visible.shape[2] not in (visible.shape[1], visible.shape[1] + 1):
-            return  # a choice among experts or words, not among tokens
+            return  # a choice among experts or words, not among tokens; see _length
         if visible.shape[0] != 8 and visible.ndim == 3 and visible.shape[0] % 8 == 0:
             visible = visible.unflatten(0, (8, -1))  # (texts * heads, queries, keys)
         if visible.shape[0] == 8:
             self.maps.append(visible.reshape(8, -1, *visible.shape[-2:]).any(dim=1).cpu())
+
+
+def _weighs(scores: Tensor) -> Tensor:
+    """Which scores were not hidden, by a fill far below scores, or by another key that was lifted as far above them."""
+    return (scores > LOWEST_SCORE) & (scores > scores.amax(dim=-1, keepdim=True) + 5 * LOWEST_SCORE)
 
 
 # --- what they show ----------------------------------------------------------------------------------
@@ -443,10 +513,22 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
         mixing = "everywhere" if everywhere.any() else "causal"
     if not layers and not mixing:
         return Observation(unknown=f"{name} lets no token move another, so it cannot be seen what hides it")
-    hidden_reach = bool(unexplained[4:].any())
-    sizes = _by_config(texts.model, len(layers), length)
+    if not mixing and torch.finfo(texts.model.dtype).eps > 1e-5 and _may_mix(texts.model, len(layers)):
+        dtype = str(texts.model.dtype).removeprefix("torch.")
+        why = (
+            f"has layers without attention; what they carry on may be below the rounding of {dtype}. Try model.float()"
+        )
+        return Observation(unknown=f"{name} {why}")
+    hidden_reach = bool(unexplained[4:].any()) and texts.form.hides
+    sizes = _by_config(texts.model, texts.form, layers, length)
     layers = tuple(layer._replace(by_config=size) for layer, size in zip(layers, sizes, strict=True))
     return Observation(layers, mixing, hidden_reach, sees_it)
+
+
+def _may_mix(model: Any, attention_layers: int) -> bool:
+    """Whether something in a model may carry tokens on beside attention."""
+    layers = getattr(_text_config(model), "num_hidden_layers", attention_layers)
+    return attention_layers < layers or any(isinstance(module, nn.Conv1d) for module in model.modules())
 
 
 def _layer(seen: Tensor, visible: Tensor) -> Layer:
@@ -494,26 +576,50 @@ def _moved(texts: _Texts, output: Tensor) -> Tensor:
     return ((output - reference).abs() > rounding).any(dim=-1)
 
 
-def _by_config(model: Any, layers: int, length: int) -> list[tuple[str, int] | None]:
-    """For each layer the window or chunk that its config speaks of, if a text of this length cannot show it."""
+def _by_config(model: Any, form: Form, layers: tuple[Layer, ...], length: int) -> list[tuple[str, int] | None]:
+    """For each layer what its config speaks of, if a text of this length cannot show it.
+
+    A window or chunk that a causal layer has under the usual names is taken from there. Other words for it may mean
+    other things: then nothing is said of longer texts.
+    """
     config = _text_config(model)
     kinds = getattr(config, "layer_types", None)
-    values = config.to_dict()  # an attribute that differs between layers cannot be asked for
     sizes = {
-        "sliding_attention": ("sliding window", values.get("sliding_window")),
-        "chunked_attention": ("chunks", values.get("attention_chunk_size")),
+        "sliding_attention": ("sliding window", getattr(config, "sliding_window", None)),
+        "chunked_attention": ("chunks", getattr(config, "attention_chunk_size", None)),
     }
     longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
-    if kinds is None or len(kinds) != layers:  # nothing is said of single layers
-        kinds = list(longer)[:1] * layers
-    return [longer.get(kind) for kind in kinds] or [None] * layers
+    if all(not patterns.shows_future(layer.own) for layer in layers):
+        if kinds is None and len(longer) == 1:
+            return [*longer.values()] * len(layers)
+        told = kinds is not None and all(kind not in sizes or isinstance(sizes[kind][1], int) for kind in kinds)
+        if kinds is not None and told and len(kinds) == len(layers):
+            return [longer.get(kind) for kind in kinds]
+    elif form.ndim > 2 and _all_causal(observe(model, PADDING, length)):
+        return [None] * len(layers)  # the mask replaces what the model hides, so its window, too
+    return [_speaks_of(config.to_dict(), length)] * len(layers)
+
+
+def _all_causal(usual: Observation) -> bool:
+    return usual.known and not any(patterns.shows_future(layer.own) for layer in usual.layers)
+
+
+def _speaks_of(config: dict[str, Any], length: int) -> tuple[str, int] | None:
+    """Words of a config about windows, chunks or sparse attention that a text of this length does not show."""
+    for name, value in config.items():
+        if isinstance(value, str) and value in ("block_sparse", "lsh"):
+            return f"{name}={value!r}", length
+        named = any(word in name for word in ("window", "chunk", "local_attention"))
+        if named and isinstance(value, int) and value >= length and "feed_forward" not in name:
+            return f"{name}={value}", max(length, value // 2)  # of a window on both sides, half is behind
+    return None
 
 
 def _banded(length: int, back: int, ahead: int) -> Tensor:
     return masks.full(length).tril(ahead).triu(-back)
 
 
-def _chunks(length: int, sizes: list[list[int]], causal: bool) -> Tensor:
+def _chunks(length: int, sizes: list[list[int]], causal: bool = True) -> Tensor:
     same = masks.documents(torch.arange(length) // sizes[0][0])
     return same.tril() if causal else same
 
@@ -607,7 +713,7 @@ def _reach(layer: Layer) -> tuple[str, int]:
         return "chunks", parameters["sizes"][0][0]
     if name == "banded":
         return "window", parameters["back"] + 1
-    return layer.by_config or ("pattern", 0)
+    return layer.by_config if layer.by_config and "=" not in layer.by_config[0] else ("pattern", 0)
 
 
 def _reach_in_words(layer: Layer) -> str:
@@ -631,8 +737,8 @@ def takes_in_words(model: Any, length: int, refused: int) -> str:
     """Which masks a model takes, and hides what they hide, where it refused one of so many dimensions."""
     forms = {
         "a 2D mask (batch, k_len) of 1 and 0": PADDING,
-        "a 4D additive one": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
-        "a 4D bool one": Form(4, torch.bool, True, False),
+        "a 4D additive one": additive(model.dtype),
+        "a 4D bool one": Form(4, torch.bool, (True,), False),
         "a 3D one (batch, q_len, k_len) of 1 and 0": Form(3, torch.int64),
     }
     ranks = {2, 3, 4} if transformers_major() < 5 else {2, 4}

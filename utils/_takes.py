@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ._observe import LONGEST, PADDING, Form, Observation, _reach, observe, own_in_words
+from ._observe import LONGEST, PADDING, Form, Observation, _reach, additive, observe, own_in_words
 
 #: Tokens of the texts that are tried, if no window of the model asks for more.
 LENGTH = 16
@@ -20,8 +20,8 @@ def forms(model: Any) -> dict[str, Form]:
     return {
         "2D": PADDING,
         "3D": Form(3, torch.int64),
-        "4D additive": Form(4, model.dtype, 0.0, torch.finfo(model.dtype).min),
-        "4D bool": Form(4, torch.bool, True, False),
+        "4D additive": additive(model.dtype),
+        "4D bool": Form(4, torch.bool, (True,), False),
     }
 
 
@@ -41,14 +41,14 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
     """
     length = length or _length(model)
     seen = {name: observe(model, form, length) for name, form in forms(model).items()}
-    usual = seen["2D"]
+    usual, unpadded = seen["2D"], observe(model, PADDING._replace(hides=False), length)
     return {
         "class": type(model).__name__,
         "family": model.config.model_type,
         "attn_implementation": model.config._attn_implementation,
         "tokens": length,
         "masks": {name: dict(zip(("reads", "why"), _verdict(one), strict=True)) for name, one in seen.items()},
-        "adds": _adds(usual) if usual.known else None,
+        "adds": _adds_both(usual, unpadded) if usual.known else None,
         "causal": _causal(usual) if usual.known else None,
         **_narrowest(usual),
         "replaces": _replaced(usual, seen["4D additive"]),
@@ -124,6 +124,14 @@ def _adds(usual: Observation) -> str:
     return words or "nothing"
 
 
+def _adds_both(usual: Observation, unpadded: Observation) -> str:
+    """What a model adds; where nothing is padded, it may leave out the mask and its causality with it."""
+    words = _adds(usual)
+    if unpadded.known and not unpadded.mixing and not usual.mixing and (other := _adds(unpadded)) != words:
+        words += f"; {other} where no token is padded"
+    return words
+
+
 def _causal(usual: Observation) -> bool | str:
     """Whether every layer, some or none hides later tokens."""
     causal = [not layer.own.triu(1).any() for layer in usual.layers]
@@ -147,6 +155,7 @@ def _replaced(usual: Observation, seen: Observation) -> list[str]:
         return []
     shown = [after.own & ~before.own for before, after in zip(usual.layers, seen.layers, strict=True)]
     later = any(keys.triu(1).any() for keys in shown)
-    farther = any(keys.tril().any() for keys in shown)
+    longer = any(before.by_config for before in usual.layers) and not any(after.by_config for after in seen.layers)
+    farther = any(keys.tril().any() for keys in shown) or (later and longer)
     narrow = [name for name, size in _narrowest(usual).items() if size]
     return ["causality"] * later + ([" and ".join(narrow) or "pattern"] if farther else [])

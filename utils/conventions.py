@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _block_masks, patterns
-from ._observe import PADDING, Form, Observation, observe, replaced, takes_in_words
+from ._observe import PADDING, Form, Observation, additive, observe, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
 from ._validation import (
     HIDDEN_BELOW,
@@ -268,7 +268,9 @@ def _ndim_for(model, keep: Tensor, dtype: torch.dtype, ndim: int | None, probe: 
         if ndim is None:
             raise ValueError(f"model: with probe=False it is not known which masks {name} takes. {ways_on}")
         return ndim
-    forms = {2: PADDING, 3: Form(3, torch.int64), 4: Form(4, dtype, 0.0, torch.finfo(dtype).min)}
+    hides = not bool(keep.all())
+    four = additive(dtype, hides=hides, heads=keep.shape[1], per_query=keep.shape[2] > 1 or k_len == 1)
+    forms = {2: PADDING._replace(hides=hides), 3: Form(3, torch.int64, hides=hides), 4: four}
     wanted = ndim or (2 if keep.shape[1:3] == (1, 1) else 4)
     seen = observe(model, forms[wanted], k_len)
     if seen.refusal and wanted == 4 and ndim is None and observe(model, forms[3], k_len).known:

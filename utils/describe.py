@@ -154,7 +154,7 @@ def describe(
 
     Raises:
         TypeError: mask is no tensor (no BlockMask or tensor for ``"flex"``), is nested, or holds complex numbers;
-            num_heads is no int.
+            num_heads is no int; model is no Hugging Face model.
         ValueError: mask is empty or has a number of dimensions for which the API has no meaning, the two masks of a
             dict do not fit together, or api, attn_implementation or num_heads is unknown.
 
@@ -169,6 +169,8 @@ def describe(
     if num_heads is not None:
         require_count(num_heads, "num_heads")
     if model is not None:
+        if not hasattr(model, "config"):
+            raise TypeError(f"model: got {describe_tensor(model)}, wanted a Hugging Face model, with a config.")
         attn_implementation = model.config._attn_implementation
     require_attn_implementation(attn_implementation)
     if api == "mha" and isinstance(mask, dict):

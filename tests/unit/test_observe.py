@@ -1,7 +1,9 @@
 """What is said of a mask in a model is what the model does: it was run. Compared with what influence measures."""
 
 import copy
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -55,6 +57,15 @@ MODELS = {
         {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 48, "word_embed_proj_dim": 32},
     ),
     "Mamba": ("MambaModel", {"hidden_size": 32, "num_hidden_layers": 2}),
+    "Jamba": (
+        "JambaModel",
+        {**SIZES, "num_key_value_heads": 1, "attn_layer_period": 2, "attn_layer_offset": 1, "use_mamba_kernels": False,
+         "num_experts": 2, "mamba_dt_rank": 4},
+    ),
+    "Switch": (
+        "SwitchTransformersEncoderModel",
+        {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_sparse_encoder_layers": 1, "num_heads": 2},
+    ),
     "FNet": ("FNetModel", {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}),
     "BERT classifier": ("BertForSequenceClassification", SIZES),
     "BERT answers": ("BertForQuestionAnswering", SIZES),
@@ -252,6 +263,145 @@ def test_a_4d_mask_of_zeros_and_ones_is_tried_too(name, implementation, dtype):
         assert "F10" in warnings_of(description)
 
 
+# --- what a flag, a length, a value or another thread must not hide ---------------------------------------
+
+
+def test_a_mask_that_hides_nothing_is_left_out_by_sdpa():
+    """Then the flag of each layer counts, as in PaliGemma; beside a pad it does not."""
+    llama = copy.deepcopy(model("Llama", "sdpa"))
+    for layer in llama.layers:
+        layer.self_attn.is_causal = False
+    ids = torch.arange(20, 28)
+    shown = masks.full(8) if tiny.V5 else CAUSAL  # 4.57 does not ask the flag of a layer
+    for attention_mask, own in ((ONES, shown), (PADDED, CAUSAL)):
+        description = describe(attention_mask, "hf", model=llama)
+        keep = description.keep.expand(1, 1, 8, 8)
+        assert torch.equal(keep[0, 0], own & masks.padding(attention_mask)[0, 0])
+        measured = influence(llama, ids, attention_mask=attention_mask)
+        assert torch.equal((measured > 0)[:6], reach(keep)[0][:6])
+
+
+def test_a_long_4d_mask_replaces_a_long_window_too():
+    mistral = model("Mistral 200")
+    with pytest.warns(UserWarning, match=r"window of 150 keys, by its config.*masks.sliding_window\(200, 150\)"):
+        attention_mask = to_hf(masks.causal(200), model=mistral)
+    description = describe(attention_mask, "hf", model=mistral)
+    assert torch.equal(description.keep[0, 0], masks.causal(200))
+    assert warnings_of(description) == ["G10"]
+
+
+def test_a_long_window_under_another_name_is_not_known():
+    """GPT-Neo calls it window_size, and ModernBERT counts both sides."""
+    neo = model("GPT-Neo", "eager", window_size=256, max_position_embeddings=512)
+    bert = model("ModernBERT", local_attention=300, max_position_embeddings=512)
+    for subject, length, says in ((neo, 400, "window_size=256"), (bert, 300, "local_attention=300")):
+        description = describe(torch.ones(1, length, dtype=torch.long), "hf", model=subject)
+        assert (description.known, description.keep) == (False, None)
+        assert says in description.unknown
+        assert describe(torch.ones(1, 100, dtype=torch.long), "hf", model=subject).known
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_what_half_precision_could_hide_is_not_known(dtype):
+    """State-space layers carry a little of what is hidden, and 8 steps of bfloat16 are 6 %."""
+    mamba = model("Mamba")
+    assert describe(PADDED, "hf", model=mamba).known
+    jamba = model("Jamba")
+    with pytest.raises(ValueError, match="hides nothing of what a 4D mask hides" if tiny.V5 else "refuses a 4D mask"):
+        to_hf(DOCUMENTS & CAUSAL, model=jamba)
+    with pytest.raises(
+        ValueError, match=r"refuses a 4D mask|hides nothing|below the rounding of b?float16. Try model.float\(\)"
+    ):
+        to_hf(DOCUMENTS & CAUSAL, model=copy.deepcopy(jamba).to(dtype))
+
+
+def test_layers_of_ones_own_above_a_model_are_run():
+    import transformers
+
+    class Tagger(transformers.BertPreTrainedModel):
+        def __init__(self, config):
+            super().__init__(config)
+            self.bert = transformers.BertModel(config)
+            self.lstm = torch.nn.LSTM(32, 16, batch_first=True, bidirectional=True)
+            self.post_init()
+
+        def forward(self, input_ids=None, attention_mask=None):
+            return (self.lstm(self.bert(input_ids, attention_mask=attention_mask).last_hidden_state)[0],)
+
+    description = describe(PADDED, "hf", model=Tagger(model("BERT").config).eval())
+    assert description.keep.all()
+    assert warnings_of(description) == ["S1.7"]
+
+
+def test_values_that_a_model_tells_apart_are_not_known():
+    """GPT's 2 lies above its 1, and BERT's 2 is a 1."""
+    several = torch.tensor([[1, 1, 1, 1, 2, 2, 0, 0]])
+    gpt = describe(several, "hf", model=model("OpenAI-GPT"))
+    assert (gpt.known, gpt.keep) == (False, None)
+    assert "does not read 1, 2 as the same" in gpt.unknown
+    if tiny.V5:
+        assert torch.equal(describe(several, "hf", model=model("BERT")).keep[0, 0, 0], several[0] > 0)
+
+
+@pytest.mark.parametrize("length", [6, 7, 8, 9, 16])
+def test_a_choice_among_experts_is_no_attention(length):
+    ones = torch.ones(1, length, dtype=torch.long)
+    ones[0, -2:] = 0
+    description = describe(ones, "hf", model=model("Switch"))
+    assert torch.equal(description.keep, masks.padding(ones))
+    assert description.layers == []
+    assert description.warnings == []
+
+
+def test_a_mask_per_head_is_tried_per_head():
+    per_head = torch.stack([CAUSAL, masks.sliding_window(8, 2)])
+    llama = model("Llama")
+    assert torch.equal(describe(to_hf(per_head, model=llama), "hf", model=llama).keep[0], per_head)
+    with pytest.raises(ValueError, match="LlamaModel refuses a 4D mask"):
+        to_hf(torch.cat([per_head, per_head[:1]]), model=llama)
+    keys = to_hf(masks.padding(PADDED), model=llama, ndim=4)  # (1, 1, 1, 8)
+    description = describe(keys, "hf", model=llama)
+    assert torch.equal(description.keep.expand(1, 1, 8, 8), masks.padding(PADDED).expand(1, 1, 8, 8))
+
+
+def test_a_hook_on_a_layer_is_seen():
+    llama = copy.deepcopy(model("Llama"))
+    assert torch.equal(describe(ONES, "hf", model=llama).keep[0, 0], CAUSAL)
+    llama.layers[0].register_forward_hook(lambda module, args, output: output + output.mean(dim=1, keepdim=True))
+    assert describe(ONES, "hf", model=llama).keep.all()
+
+
+def test_others_may_use_the_model_meanwhile():
+    """A class is served while one of it is described, and several ask at once."""
+    llama, ids, failures, answers = copy.deepcopy(model("Llama")), torch.arange(20, 28)[None], [], []
+    done = threading.Event()
+
+    def serve():
+        while not done.is_set():
+            try:
+                llama(ids)
+            except Exception as error:
+                failures.append(error)
+
+    def ask(length):
+        answers.append(describe(torch.ones(1, length, dtype=torch.long), "hf", model=llama))
+
+    server = threading.Thread(target=serve)
+    server.start()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(ask, [9, 10, 11, 9, 10, 11, 12, 13]))
+    done.set()
+    server.join()
+    assert failures == []
+    assert all(answer.known and str(answer.patterns[0]) == "causal, aligned lower right" for answer in answers)
+
+
+def test_what_is_no_model_is_named():
+    for call in (lambda m: describe(PADDED, "hf", model=m), lambda m: to_hf(DOCUMENTS, model=m)):
+        with pytest.raises(TypeError, match="model: got a DataParallel, wanted a Hugging Face model"):
+            call(torch.nn.DataParallel(model("BERT")))
+
+
 # --- what is meant is not warned of ------------------------------------------------------------------
 
 
@@ -359,13 +509,13 @@ def test_a_form_is_what_its_values_are():
     from utils._observe import form_of
 
     assert form_of(PADDED) == PADDING
-    assert form_of(DOCUMENTS[None, None]) == Form(4, torch.bool, True, False)
-    assert form_of(to_hf(DOCUMENTS)) == Form(4, torch.float32, 0.0, minimum)
-    assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, 0.0, minimum)
-    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, 0.0, minimum)
-    assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, 1.0, 0.0)
-    assert form_of(torch.tensor([[0, 0.5, 1]])) == Form(2, torch.float32, 0.5, 0)
-    assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, 3, 0)
+    assert form_of(DOCUMENTS[None, None]) == Form(4, torch.bool, (True,), False)
+    assert form_of(to_hf(DOCUMENTS)) == Form(4, torch.float32, (0.0,), minimum)
+    assert form_of(torch.zeros(1, 1, 2, 2)) == Form(4, torch.float32, (0.0,), minimum, hides=False)
+    assert form_of(torch.tensor([[[[0.0, -100.0], [torch.nan, 0.0]]]])) == Form(4, torch.float32, (0.0,), minimum)
+    assert form_of(DOCUMENTS[None, None].float()) == Form(4, torch.float32, (1.0,), 0.0)
+    assert form_of(torch.tensor([[0, 0.5, 1]])) == Form(2, torch.float32, (1.0, 0.5), 0)
+    assert form_of(torch.tensor([[0, 3]])) == Form(2, torch.int64, (3,), 0)
 
 
 def test_a_mask_may_be_longer_than_a_model_has_positions():
