@@ -582,11 +582,11 @@ def _by_config(model: Any, form: Form, layers: tuple[Layer, ...], length: int) -
     A window or chunk that a causal layer has under the usual names is taken from there. Other words for it may mean
     other things: then nothing is said of longer texts.
     """
-    config = _text_config(model)
-    kinds = getattr(config, "layer_types", None)
+    config = _text_config(model).to_dict()  # an attribute that differs between layers may raise
+    kinds = config.get("layer_types")
     sizes = {
-        "sliding_attention": ("sliding window", getattr(config, "sliding_window", None)),
-        "chunked_attention": ("chunks", getattr(config, "attention_chunk_size", None)),
+        "sliding_attention": ("sliding window", config.get("sliding_window")),
+        "chunked_attention": ("chunks", config.get("attention_chunk_size")),
     }
     longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
     if all(not patterns.shows_future(layer.own) for layer in layers):
@@ -597,7 +597,7 @@ def _by_config(model: Any, form: Form, layers: tuple[Layer, ...], length: int) -
             return [longer.get(kind) for kind in kinds]
     elif form.ndim > 2 and _all_causal(observe(model, PADDING, length)):
         return [None] * len(layers)  # the mask replaces what the model hides, so its window, too
-    return [_speaks_of(config.to_dict(), length)] * len(layers)
+    return [_speaks_of(config, length)] * len(layers)
 
 
 def _all_causal(usual: Observation) -> bool:
@@ -610,7 +610,8 @@ def _speaks_of(config: dict[str, Any], length: int) -> tuple[str, int] | None:
         if isinstance(value, str) and value in ("block_sparse", "lsh"):
             return f"{name}={value!r}", length
         named = any(word in name for word in ("window", "chunk", "local_attention"))
-        if named and isinstance(value, int) and value >= length and "feed_forward" not in name:
+        other = any(word in name for word in ("feed_forward", "speech", "audio", "vision"))
+        if named and not other and isinstance(value, int) and value >= length:
             return f"{name}={value}", max(length, value // 2)  # of a window on both sides, half is behind
     return None
 
@@ -656,9 +657,9 @@ def _layer_in_words(layer: Layer, k_len: int) -> str:
     if pattern.name == "documents" and pattern.parameters["causal"]:
         rule = f"causality and {rule}"
     if layer.by_config and layer.by_config[1] < k_len:
-        rule += (
-            f"{' and ' if rule else ''}{layer.by_config[0]} of {layer.by_config[1]} keys (by its config, not measured)"
-        )
+        name, size = layer.by_config
+        said = f"what its config calls {name} (not" if "=" in name else f"{name} of {size} keys (by its config, not"
+        rule += f"{' and ' if rule else ''}{said} measured)"
     return rule
 
 

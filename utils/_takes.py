@@ -155,7 +155,9 @@ def _replaced(usual: Observation, seen: Observation) -> list[str]:
         return []
     shown = [after.own & ~before.own for before, after in zip(usual.layers, seen.layers, strict=True)]
     later = any(keys.triu(1).any() for keys in shown)
-    longer = any(before.by_config for before in usual.layers) and not any(after.by_config for after in seen.layers)
+    longer = bool(_narrowest(usual)["window"] or _narrowest(usual)["chunks"]) and not any(
+        after.by_config for after in seen.layers
+    )
     farther = any(keys.tril().any() for keys in shown) or (later and longer)
     narrow = [name for name, size in _narrowest(usual).items() if size]
     return ["causality"] * later + ([" and ".join(narrow) or "pattern"] if farther else [])

@@ -272,8 +272,7 @@ def test_a_mask_that_hides_nothing_is_left_out_by_sdpa():
     for layer in llama.layers:
         layer.self_attn.is_causal = False
     ids = torch.arange(20, 28)
-    shown = masks.full(8) if tiny.V5 else CAUSAL  # 4.57 does not ask the flag of a layer
-    for attention_mask, own in ((ONES, shown), (PADDED, CAUSAL)):
+    for attention_mask, own in ((ONES, masks.full(8)), (PADDED, CAUSAL)):
         description = describe(attention_mask, "hf", model=llama)
         keep = description.keep.expand(1, 1, 8, 8)
         assert torch.equal(keep[0, 0], own & masks.padding(attention_mask)[0, 0])
