@@ -211,6 +211,7 @@ def observe(model: Any, form: Form, length: int) -> Observation:
     Returns:
         What was seen, or why nothing was.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile compiles
     length = _length(model, length)
     with _LOCK:  # of two threads, the second finds what the first saw
         known = _KNOWN.setdefault(model, {})

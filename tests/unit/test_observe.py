@@ -395,6 +395,11 @@ def test_others_may_use_the_model_meanwhile():
     assert all(answer.known and str(answer.patterns[0]) == "causal, aligned lower right" for answer in answers)
 
 
+def test_a_compiled_model_is_looked_at_uncompiled():
+    compiled = torch.compile(model("Mistral"))
+    assert torch.equal(describe(ONES, "hf", model=compiled).keep[0, 0], masks.sliding_window(8, 3))
+
+
 def test_what_is_no_model_is_named():
     for call in (lambda m: describe(PADDED, "hf", model=m), lambda m: to_hf(DOCUMENTS, model=m)):
         with pytest.raises(TypeError, match="model: got a DataParallel, wanted a Hugging Face model"):
