@@ -395,6 +395,7 @@ def test_others_may_use_the_model_meanwhile():
     assert all(answer.known and str(answer.patterns[0]) == "causal, aligned lower right" for answer in answers)
 
 
+@pytest.mark.gate
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile itself
 def test_a_compiled_model_is_looked_at_uncompiled():
     compiled = torch.compile(model("Mistral"))
