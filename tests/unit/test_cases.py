@@ -107,13 +107,68 @@ def test_B_a_fill_without_its_minus_hides_the_rest(fill, dtype):
     bias = torch.zeros(2, 1, 1, 5, dtype=dtype)
     bias[1, ..., ~REAL] = fill
     description = describe(bias, "additive")
-    assert description.keep[:, 0, 0].tolist() == [[True] * 5, (~REAL).tolist()]
-    assert ids_of(description) == ["F1"]
+    assert description.keep[:, 0, 0].tolist() == [[True] * 5, [False] * 5 if fill == math.inf else (~REAL).tolist()]
+    assert ids_of(description) == (["F1", "F2"] if fill == math.inf else ["F1"])
     assert f"Was -{bias.max().item():g} meant?" in words(description, "F1")
     if fill < math.inf:
         assert torch.equal(bias.double().softmax(-1) > 1e-9, description.keep)
     with pytest.raises(ValueError, match="Is its minus missing"):
         from_additive(bias)
+
+
+def test_B_a_lifted_row_beside_rows_of_0_is_neither_a_fill_of_0_nor_padding():
+    description = describe(torch.tensor([[0.0, 100.0], [0.0, 0.0]]), "sdpa")
+    assert description.keep[0, 0].tolist() == [[False, True], [True, True]]
+    assert ids_of(description) == ["F1"]
+    assert "0 hides" not in description.polarity
+    assert "below the largest value of its row" in description.polarity
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("rows", [[[50.0, 50.0], [50.0, 50.0]], [[50.0, 50.0], [0.0, 0.0]]])
+def test_B_the_same_large_number_at_every_key_hides_nothing(rows, api):
+    description = describe(torch.tensor(rows), api)
+    assert description.keep.all()
+    assert ids_of(description) == ["F6"]
+    assert "50 is added to all keys of a row alike: that changes no weight" in words(description, "F6")
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_B_one_inf_or_nan_makes_its_whole_row_nan(value, api):
+    bias = torch.tensor([[0.0, value], [0.0, 0.0]])
+    query = torch.randn(1, 1, 2, 4)
+    output = F.scaled_dot_product_attention(query, query, query, attn_mask=bias)[0, 0]
+    assert output.isnan().any(-1).tolist() == bias.softmax(-1).isnan().any(-1).tolist() == [True, False]
+    description = describe(bias, api)
+    assert description.keep[0, 0].tolist() == [[False, False], [True, True]]
+    assert ids_of(description) == ["F1" if value == math.inf else "F18", "F2"]
+    assert "its whole row NaN" in str(description)
+    assert "1 query without any key: NaN" in words(description, "F2")
+    other = describe(bias.index_fill(0, torch.tensor(1), -math.inf), api)
+    assert "in other rows: " in words(other, "F2")
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("fill", [-1e4, -100.0, -1e9, "min"])
+def test_B_a_row_that_has_two_fills_added_up_is_described_as_softmax_sees_it(fill, api):
+    once = to_additive(masks.causal(4), fill=fill)
+    bias = once + once.min() * (torch.arange(4) == 2)[:, None]
+    assert torch.equal(bias.softmax(-1) > 1e-9, masks.causal(4))
+    description = describe(bias, api)
+    assert torch.equal(description.keep[0, 0], masks.causal(4))
+    assert set(ids_of(description)) == {"F17"}
+    assert f"the keys with {once.min():g} are seen" in words(description, "F17")
+    assert ("about equal weights" in words(description, "F17")) == (fill in (-1e9, "min"))
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+def test_B_a_last_row_at_the_fill_is_no_padding(api):
+    bias = to_additive(masks.causal(4), fill=-1e4)
+    bias[3] -= 1e4
+    description = describe(bias, api)
+    assert ids_of(description) == ["F2"]
+    assert "as if nothing were hidden" in words(description, "F2")
 
 
 def test_B_relative_positions_beside_a_fill():
