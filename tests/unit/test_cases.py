@@ -171,6 +171,30 @@ def test_B_a_last_row_at_the_fill_is_no_padding(api):
     assert "as if nothing were hidden" in words(description, "F2")
 
 
+def test_B_from_additive_names_nan():
+    for fill in (None, -5.0):
+        with pytest.raises(ValueError, match=r"with the value nan.*is NaN at kept places") as error:
+            from_additive(torch.tensor([[0.0, -math.inf, math.nan]]), fill=fill)
+        assert "ALiBi" not in str(error.value)
+
+
+@pytest.mark.parametrize(("fill", "other"), [(-5.0, -math.inf), (-100.0, -math.inf), (-5.0, -1e4)])
+def test_B_from_additive_with_a_fill_beside_another_fill_does_not_speak_of_alibi(fill, other):
+    with pytest.raises(ValueError, match=rf"value {other:g}, .*Were two masks added") as error:
+        from_additive(torch.tensor([[0.0, fill, other]]), fill=fill)
+    assert "ALiBi" not in str(error.value)
+
+
+@pytest.mark.parametrize("fill", [-100.0, -1e4, -1e9, "min"])
+def test_B_from_additive_refuses_a_row_of_two_fills_of_which_softmax_shows_some(fill):
+    once = to_additive(masks.causal(4), fill=fill)
+    bias = once + once.min() * (torch.arange(4) == 2)[:, None]
+    assert torch.equal(bias.softmax(-1) > 1e-9, masks.causal(4))
+    for read in (from_additive, conventions.from_sdpa, conventions.from_mha):
+        with pytest.raises(ValueError, match=r"fill at every key, and more at some.*Were two masks added"):
+            read(bias)
+
+
 def test_B_relative_positions_beside_a_fill():
     """Swin adds a learned bias and -100 in one tensor: what is near -100 is hidden, the rest is soft."""
     torch.manual_seed(0)
