@@ -276,11 +276,13 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
         hidden = hidden_by(biases)
         words = _BY_DIFFERENCES if by_row.any() else _fill_words(mask, hidden)
         traps = list(_float_traps(mask, biases, by_row, hidden, zero_one, soft))
-        return _Reading(shape, words, ~(hidden | _without_number(mask)), traps)
+        keep = ~(hidden | _without_number(mask))
+        return _Reading(shape, words, keep, traps + ([] if ranks == (1, 2) else _cached_step_traps(keep)))
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
-        return _Reading(shape, bools, mask if bools == _KEEPS else ~mask, [])
+        keep = mask if bools == _KEEPS else ~mask
+        return _Reading(shape, bools, keep, [] if ranks == (1, 2) else _cached_step_traps(keep))
     remedy = "mask.bool()" if bools == _KEEPS else "mask == 0"
     return _refused(_trap("integers refused", remedy=remedy), *_negative_traps(mask))
 
@@ -422,12 +424,12 @@ def _read_flex(mask, **_) -> _Reading:
     keep, same = _block_masks.read(mask)
     (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
+    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", _cached_step_traps(keep)
     if not same:
         read_as += "; compiled, as its tables and its mask_mod say together"
         readings = patterns.recognise(keep), _block_masks.recognise_mask_mod(mask)
         compiled, rule = ("; ".join(map(str, parts)) for parts in readings)
-        traps = [_trap("two readings", compiled=compiled, rule=rule)]
+        traps = [*traps, _trap("two readings", compiled=compiled, rule=rule)]
     return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
 
@@ -547,6 +549,8 @@ _TRAPS = {
     "Use conventions.to_hf(keep), which is 4D.",
     "upper left": "F20: Aligned upper left: query 0 is at key 0. With a cache the last of {q_len} queries is at the "
     "last of {k_len} keys. Use masks.causal({q_len}, {k_len}) or masks.sliding_window, aligned lower right.",
+    "cached step": "F20: The only query sees key 0 alone, as a triangle that is aligned upper left has it. With a "
+    "cache it is at the last of {k_len} keys and sees them all: leave the mask out, or use masks.causal(1, {k_len}).",
     "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
 }
 
@@ -623,10 +627,20 @@ def _shape_traps(reading: _Reading, remedy: str) -> Iterator[Trap]:
         return
     if reading.polarity == _BY_DIFFERENCES or not keep.any(dim=-1).all():
         return  # other warnings say what these values do
-    if keep.shape[0] == keep.shape[1] and keep.diagonal().all():
+    rows, k_len = keep.shape
+    prefixes = rows == k_len or (rows < k_len and patterns.padding_side(keep) == "right")
+    if prefixes and keep.diagonal(k_len - rows).all():
         return  # every query sees itself: a mask of queries, as image tokens that see each other in a text
     if patterns.recognise(keep)[0].name in ("irregular", "documents"):
         yield _trap("padding as 2D", remedy=remedy)
+
+
+def _cached_step_traps(keep: Tensor) -> list[Trap]:
+    """One query that sees key 0 only: an upper-left triangle, in a step with a cache."""
+    one_of_many = keep.ndim > 1 and keep.shape[-2] == 1 < keep.shape[-1]
+    if one_of_many and keep[..., 0].all() and not keep[..., 1:].any():
+        return [_trap("cached step", k_len=keep.shape[-1])]
+    return []
 
 
 def _padding_traps(mask: Tensor) -> Iterator[Trap]:
@@ -680,7 +694,7 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")
-    elif shifted := _shifted(parts, q_len, k_len):
+    elif shifted := _shifted(parts, q_len, k_len) or (square and _documents_ahead(keep, parts)):
         yield _trap(shifted, q_len=q_len, k_len=k_len)
     elif q_len == 1 < batch and some_empty:
         ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
@@ -726,6 +740,14 @@ def _shifted(parts: dict[str, dict], q_len: int, k_len: int) -> str | None:
         return "one ahead"
     upper_left = parts.get("causal") == {"align": "upper_left"} or band.get("ahead") == q_len - k_len
     return "upper left" if upper_left and q_len < k_len else None
+
+
+def _documents_ahead(keep: Tensor, parts: dict[str, dict]) -> str | None:
+    """The warning for tril(1) in packed documents: all tokens but the last of each see the next one too."""
+    nexts, backs = keep.diagonal(1, -2, -1), keep.diagonal(-1, -2, -1)
+    if parts.keys() != {"irregular"} or not torch.equal(nexts, backs) or keep.triu(2).any():
+        return None  # triu copies the mask: last
+    return "one ahead" if patterns.recognise(keep.tril())[0].parameters.get("causal") is True else None
 
 
 def _outcome(empty_row: str | None) -> str:

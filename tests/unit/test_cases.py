@@ -341,9 +341,21 @@ def test_C_image_tokens_that_see_each_other_are_no_padding(keep):
         assert torch.equal(description.keep[0, 0], keep)
 
 
+@pytest.mark.parametrize("start", [2, 3, 4])
+def test_C_image_tokens_in_a_chunk_of_a_prefill_are_no_padding(start):
+    keep = (masks.causal(8) | IMAGE[:, None] & IMAGE)[start:]
+    for mask, api in ((keep, "sdpa"), (~keep, "mha"), (to_additive(keep), "sdpa")):
+        assert ids_of(describe(mask, api)) == []
+
+
 def test_C_padding_as_2d_is_still_seen():
-    for lengths, k_len in (([5, 3, 1], 5), ([3, 1, 2], 3)):
-        assert ids_of(describe(masks.lengths(lengths, k_len)[:, 0, 0], "sdpa")) == ["F6"]
+    for lengths, k_len, side in (
+        ([5, 3, 1], 5, "right"),
+        ([3, 1, 2], 3, "right"),
+        ([5, 3], 5, "right"),
+        ([3, 5, 4], 5, "left"),
+    ):
+        assert ids_of(describe(masks.lengths(lengths, k_len, side)[:, 0, 0], "sdpa")) == ["F6"]
 
 
 def test_C_queries_hidden_as_well_give_0_under_sdpa():
@@ -587,6 +599,39 @@ def test_H_an_upper_left_triangle_with_a_cache(q_len, k_len):
     assert ids_of(describe(masks.causal(q_len, k_len), "sdpa")) == []
 
 
+@pytest.mark.parametrize("k_len", [2, 4, 300])
+def test_H_one_cached_query_that_sees_key_0_only(k_len):
+    keep = masks.causal(1, k_len, "upper_left")
+    for mask, api in (
+        (keep, "sdpa"),
+        (~keep, "mha"),
+        (to_additive(keep), "additive"),
+        (keep.expand(2, 1, 1, k_len), "sdpa"),
+        (to_additive(keep[None, None]), "hf"),
+        (conventions.to_flex(keep), "flex"),
+    ):
+        description = describe(mask, api)
+        assert ids_of(description) == ["F20"], str(description)
+        assert f"use masks.causal(1, {k_len})" in words(description, "F20")
+        assert description.keep.sum(-1).eq(1).all()
+    assert ids_of(describe(masks.causal(1, k_len), "sdpa")) == []
+    lengths = masks.lengths([1, 2], 2)
+    for padding, api in ((keep.int(), "hf"), (~keep, "mha-key-padding"), (lengths, "sdpa")):
+        assert ids_of(describe(padding, api)) == []
+
+
+@pytest.mark.parametrize("ids", [[0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 1, 2], [0, 1, 1, 1]])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_H_tril_1_in_packed_documents_is_off_by_one(ids, batch):
+    documents = masks.documents([ids] * batch)
+    keep = documents & masks.full(len(ids)).tril(1)
+    assert ids_of(describe(keep, "sdpa")) == ["S3.6"]
+    for right in (documents, documents & masks.causal(len(ids)), documents & masks.full(len(ids)).tril(2)):
+        assert ids_of(describe(right if batch > 1 else right[0, 0], "sdpa")) == (
+            ["S3.6"] if torch.equal(right, keep) and not torch.equal(right, documents) else []
+        )
+
+
 def test_H_an_upper_left_window_with_a_cache():
     keep = masks.causal(4, 9, "upper_left") & masks.full(4, 9).triu(-1)
     assert ids_of(describe(keep, "sdpa")) == ["F20"]
@@ -601,7 +646,6 @@ def test_H_an_upper_left_window_with_a_cache():
         masks.full(6).tril(2),
         masks.full(2).tril(1),
         masks.causal(5, 3, "upper_left"),
-        masks.causal(1, 4, "upper_left"),
         masks.prefix(5, 2),
         masks.lengths([2, 3], 3) & masks.full(3),
     ],
