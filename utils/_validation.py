@@ -48,6 +48,9 @@ def require_tensor(value: Any, name: str, dims: tuple[int, ...], wanted: str, hi
             f"{name}: got a nested tensor, whose rows differ in length; wanted {wanted}. A mask is rectangular: "
             "masks.lengths(...) says the same of a padded batch."
         )
+    if value.is_floating_point() and value.element_size() == 1:
+        hint = "torch computes next to nothing in float8. Write .to(torch.float16) first, or a wider dtype."
+        raise TypeError(mismatch(name, value, wanted, hint))
     if value.ndim not in dims:
         raise ValueError(mismatch(name, value, wanted, hint))
     if value.numel() == 0:

@@ -68,6 +68,8 @@ def fill_value(fill, dtype: torch.dtype) -> float:
             f"dtype: got {dtype!r}, wanted a float dtype such as torch.float32. "
             "An additive mask is added to scores, so it has their dtype."
         )
+    if dtype.itemsize == 1:
+        raise TypeError(f"dtype: got {dtype!r}, wanted a float dtype of 16 bits or more. No scores are in float8.")
     if fill == "min":
         return torch.finfo(dtype).min
     if fill == "-inf":

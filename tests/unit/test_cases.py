@@ -402,8 +402,50 @@ def test_D_cu_seqlens_are_no_document_ids(borders, as_tensor):
     assert torch.equal(keep, torch.eye(keep.shape[-1]).bool().expand(keep.shape))
 
 
+@pytest.mark.parametrize("borders", [[0, 3, 5, 8, 8, 8], [0, 3, 5, 5, 5, 5, 5], [0, 3, 3, 8], [0, 0, 3, 8], [0, 8, 8]])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.uint8, None])
+def test_D_cu_seqlens_with_an_empty_document_or_a_repeated_end_are_no_document_ids(borders, dtype):
+    with pytest.warns(UserWarning, match=r"begin at 0, never fall and leave gaps.*document_ids\(cu_seqlens=…\)"):
+        masks.documents(torch.tensor(borders, dtype=dtype) if dtype else borders)
+    ids = masks.document_ids(cu_seqlens=borders)
+    assert len(ids) == borders[-1]
+    masks.documents(ids)  # without a warning
+
+
+def test_D_an_id_that_int64_cannot_hold_is_named():
+    for value in (2**70, 2**63, -(2**70)):
+        with pytest.raises(ValueError, match=rf"document_ids: got {value} among them, which int64 cannot hold"):
+            masks.documents([value, 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_D_float8_is_refused_by_name(dtype):
+    bias = torch.tensor([[0.0, -20.0]]).to(dtype)
+    for api in ("sdpa", "mha", "mha-key-padding", "additive", "hf"):
+        with pytest.raises(TypeError, match=r"mask: got a float8.*Write \.to\(torch\.float16\) first"):
+            describe(bias, api)
+    for read in (from_additive, conventions.from_sdpa, conventions.from_mha, conventions.from_hf):
+        with pytest.raises(TypeError, match=r"float8.*Write \.to\(torch\.float16\) first"):
+            read(bias)
+    with pytest.raises(TypeError, match=r"dtype: got torch\.float8.*16 bits or more"):
+        to_additive(DOCUMENTS, dtype)
+
+
 @pytest.mark.parametrize(
-    "ids", [[0, 1, 2], [0], [1, 3, 5], [0, 0, 2, 2], [0, 2, 1], [5, 3, 0], [[0, 1, 2], [0, 3, 5]], [[0, 0], [0, 2]]]
+    "ids",
+    [
+        [0, 1, 2],
+        [0],
+        [1, 3, 5],
+        [0, 0, 2, 2],
+        [0, 0, 1, 1, 2],
+        [0, 2, 2, 2],
+        [0, 0, 0, 5, 5, 5, 9, 9],
+        [0, 2, 1],
+        [5, 3, 0],
+        [[0, 1, 2], [0, 3, 5]],
+        [[0, 0], [0, 2]],
+    ],
 )
 def test_D_other_ids_draw_no_warning(ids):
     masks.documents(ids)  # any warning is an error here
