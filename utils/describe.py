@@ -581,9 +581,9 @@ def _float_traps(
         yield _trap("filled rows", rows=f"{count} row{'s' * (count > 1)}", fill=fill, equal=equal)
     numbers = mask.masked_fill(mask.isnan(), 0.0)
     if numbers.min() == -torch.inf:
-        fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
-        if fill * 2 == -torch.inf:
-            yield _trap("two fills", fill=fill.item())
+        lowest = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
+        if lowest * 2 == -torch.inf:
+            yield _trap("two fills", fill=lowest.item())
 
 
 def _shift_traps(values: Tensor, biases: Tensor, raising: bool, soft: str) -> Iterator[Trap]:
@@ -597,6 +597,8 @@ def _shift_traps(values: Tensor, biases: Tensor, raising: bool, soft: str) -> It
     elif biases.any():
         low, high = biases.min().item(), biases.max().item()
         words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
+        if low <= HIDDEN_BELOW:
+            words = f"The values fall to {low:g} in steps of less than {-HIDDEN_BELOW:g}:"
         yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
 
 
@@ -793,7 +795,7 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
     step = rounding_step(fill, dtype)
     if step <= 1 / 64:
-        text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+        text = f"adding only {fill:g} to every key keeps the weights about as if nothing were hidden"
     elif step < 8:
         text = f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
     else:

@@ -195,6 +195,14 @@ def test_B_from_additive_refuses_a_row_of_two_fills_of_which_softmax_shows_some(
             read(bias)
 
 
+def test_B_a_soft_bias_that_reaches_minus_30_is_not_called_mild():
+    bias = torch.tensor([[0.0, -30.0, -15.0], [-30.0, 0.0, -15.0], [-30.0, -15.0, 0.0]])
+    description = describe(bias, "sdpa")
+    assert description.keep.all()
+    assert "The values fall to -30 in steps of less than 20: a soft bias that shifts" in words(description, "F6")
+    assert "very negative" not in words(description, "F6")
+
+
 def test_B_relative_positions_beside_a_fill():
     """Swin adds a learned bias and -100 in one tensor: what is near -100 is hidden, the rest is soft."""
     torch.manual_seed(0)
