@@ -3,6 +3,7 @@
 The rest of the package calls these; nobody else needs to.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,9 @@ def require_tensor(value: Any, name: str, dims: tuple[int, ...], wanted: str, hi
             f"{name}: got a nested tensor, whose rows differ in length; wanted {wanted}. A mask is rectangular: "
             "masks.lengths(...) says the same of a padded batch."
         )
+    if value.is_floating_point() and value.element_size() == 1:
+        hint = "torch computes next to nothing in float8. Write .to(torch.float16) first, or a wider dtype."
+        raise TypeError(mismatch(name, value, wanted, hint))
     if value.ndim not in dims:
         raise ValueError(mismatch(name, value, wanted, hint))
     if value.numel() == 0:
@@ -142,6 +146,28 @@ def hidden_by(bias: Tensor) -> Tensor:
     values = torch.cat([bias[negative].unique().double(), torch.zeros(1, dtype=torch.float64, device=bias.device)])
     gaps = (values.diff() >= -HIDDEN_BELOW).nonzero()
     return bias <= values[gaps[-1]] if len(gaps) else torch.zeros_like(low)
+
+
+def by_differences(bias: Tensor) -> tuple[Tensor, Tensor]:
+    """bias as softmax sees it where no key of a row is near 0: less the largest value of its row; and in which rows.
+
+    Such a row has a key of +20 or more, which hides the others; or a fill at every key and more at some, as the sum of
+    two masks leaves it, so that the keys nearest to 0 are seen after all. A row of one fill only is left as it is.
+
+    Returns:
+        float of bias's shape, and bool (..., 1), True = a row of differences.
+    """
+    top = bias.amax(dim=-1, keepdim=True)
+    filled = top.isfinite() & (top <= HIDDEN_BELOW)
+    if filled.any():
+        filled &= hidden_by(bias).all(dim=-1, keepdim=True) & (bias.amin(dim=-1, keepdim=True) < top)
+    rows = filled | top.isfinite() & (top >= -HIDDEN_BELOW)
+    return (bias.double() - top.double().where(rows, 0) if rows.any() else bias), rows
+
+
+def rounding_step(value: float, dtype: torch.dtype) -> float:
+    """How far the next number of dtype is from value: scores that are added to it are rounded to such steps."""
+    return math.ulp(value) * torch.finfo(dtype).eps / torch.finfo(torch.float64).eps
 
 
 def weight_words(biases: Tensor | float) -> str:

@@ -68,6 +68,8 @@ def fill_value(fill, dtype: torch.dtype) -> float:
             f"dtype: got {dtype!r}, wanted a float dtype such as torch.float32. "
             "An additive mask is added to scores, so it has their dtype."
         )
+    if dtype.itemsize == 1:
+        raise TypeError(f"dtype: got {dtype!r}, wanted a float dtype of 16 bits or more. No scores are in float8.")
     if fill == "min":
         return torch.finfo(dtype).min
     if fill == "-inf":
@@ -528,12 +530,14 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         name: what the argument is called in errors.
 
     Returns:
-        bool of the same shape, True = may attend.
+        bool of the same shape, True = may attend. A row with one fill at every key is empty, as ``to_additive`` wrote
+        it; softmax gives such a row no zeros: of a small fill such as -1e4 it sees everything. ``describe`` says which.
 
     Raises:
         TypeError: not a float tensor.
-        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask); a tensor that is
-            empty or does not have 1 to 4 dimensions, or an unknown fill.
+        ValueError: NaN, 0/1 values (they hide nothing), or soft values (a bias that is no mask); a row with a fill at
+            every key and more at some, of which softmax shows the keys nearest to 0; a tensor that is empty or does
+            not have 1 to 4 dimensions, or an unknown fill.
 
     References:
         Lesson 04.
@@ -554,8 +558,14 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         hidden = bias == torch.tensor(fill_value(fill, bias.dtype), dtype=bias.dtype)
     others = bias[~(kept | hidden)]
     if not len(others):
+        _require_one_fill_per_row(bias, hidden, name)
         return kept
-    if bool((kept | (bias == 1)).all()):
+    if bool(others.isnan().any()):
+        values, hint = "value nan", "(1 - m) * -inf is NaN at kept places. Use masked_fill or conventions.to_additive."
+    elif fill is not None and bool((others <= HIDDEN_BELOW).any()):
+        values = f"value {others.min().item():g}"
+        hint = "It hides too. Were two masks added? Combine them as bool, and convert once; or leave fill out."
+    elif bool((kept | (bias == 1)).all()):
         values, hint = (
             "values 0 and 1",
             "Added to scores, 0/1 hides nothing. Did you mean conventions.to_additive(keep)?",
@@ -570,6 +580,18 @@ def from_additive(bias: Tensor, *, fill: str | float | None = None, name: str = 
         if bool((others >= -HIDDEN_BELOW).any()):
             hint = "A large positive number raises its key above all others. Is its minus missing?"
     raise ValueError(f"{name}: got {describe_tensor(bias)} with the {values}, wanted {wanted}. {hint}")
+
+
+def _require_one_fill_per_row(bias: Tensor, hidden: Tensor, name: str) -> None:
+    """Refuses a row with a fill at every key and more at some: softmax shows the keys nearest to 0 after all."""
+    top = bias.amax(dim=-1)
+    uneven = hidden.all(dim=-1) & top.isfinite() & (bias.amin(dim=-1) < top)
+    if uneven.any():
+        raise ValueError(
+            f"{name}: got {describe_tensor(bias)} with a row that has a fill at every key, and more at some; wanted a "
+            "float tensor of 0 (kept) and one fill. Softmax sees differences only, so there it shows the keys with "
+            f"{top[uneven][0].item():g}. Were two masks added? Combine them as bool, and convert once."
+        )
 
 
 def _from_bool_or_additive(

@@ -8,7 +8,6 @@ A new API is one function that returns a ``_Reading``, and its row in ``_READERS
 """
 
 import html
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import reduce
@@ -20,7 +19,17 @@ from torch import Tensor
 from . import _block_masks, patterns
 from ._observe import PADDING, Observation, form_of, observe, own_in_words, replaced, takes_in_words
 from ._transformers import require_attn_implementation, transformers_major
-from ._validation import HIDDEN_BELOW, as_4d, describe_tensor, hidden_by, require_count, require_tensor, weight_words
+from ._validation import (
+    HIDDEN_BELOW,
+    as_4d,
+    by_differences,
+    describe_tensor,
+    hidden_by,
+    require_count,
+    require_tensor,
+    rounding_step,
+    weight_words,
+)
 
 
 @dataclass(frozen=True)
@@ -214,6 +223,7 @@ class _Reading(NamedTuple):
 
 
 _KEEPS, _IGNORES = "True = may attend", "True = ignore"
+_BY_DIFFERENCES = "added to the scores: what lies far below the largest value of its row is hidden"
 _SHAPES = {
     1: "(k_len), the same for every query",
     2: "(q_len, k_len), the same for every sequence and head",
@@ -264,22 +274,24 @@ def _by_dtype(mask, ranks, bools: str, leak: Trap | None = None, *, zero_one="F6
     if mask.ndim == 3 and len(mask) > 1:
         shape += "; if the first size is a batch, write mask[:, None]"
     if mask.is_floating_point():
-        # A large positive number hides all else in its row.
-        lifted = mask.amax(dim=-1, keepdim=True).clamp(0, torch.finfo(mask.dtype).max)
-        hidden = hidden_by(mask.double() - lifted if (lifted >= -HIDDEN_BELOW).any() else mask)
-        traps = list(_float_traps(mask, hidden, zero_one, soft))
-        return _Reading(shape, _fill_words(mask, hidden), ~(hidden | mask.isnan()), traps)
+        biases, by_row = by_differences(mask)
+        hidden = hidden_by(biases)
+        words = _BY_DIFFERENCES if by_row.any() else _fill_words(mask, hidden)
+        traps = list(_float_traps(mask, biases, by_row, hidden, zero_one, soft))
+        keep = ~(hidden | _without_number(mask))
+        return _Reading(shape, words, keep, traps + ([] if ranks == (1, 2) else _cached_step_traps(keep)))
     if leak:
         return _Reading(shape, bools, torch.ones_like(mask, dtype=torch.bool), [leak, *_negative_traps(mask)])
     if mask.dtype == torch.bool:
-        return _Reading(shape, bools, mask if bools == _KEEPS else ~mask, [])
+        keep = mask if bools == _KEEPS else ~mask
+        return _Reading(shape, bools, keep, [] if ranks == (1, 2) else _cached_step_traps(keep))
     remedy = "mask.bool()" if bools == _KEEPS else "mask == 0"
     return _refused(_trap("integers refused", remedy=remedy), *_negative_traps(mask))
 
 
 def _read_sdpa(mask, **_) -> _Reading:
     reading = _by_dtype(mask, (2, 3, 4), _KEEPS)
-    traps = [*reading.traps, *_shape_traps(reading.keep, "masks.padding(…), which is (batch, 1, 1, k_len)")]
+    traps = [*reading.traps, *_shape_traps(reading, "masks.padding(…), which is (batch, 1, 1, k_len)")]
     return reading._replace(traps=traps, empty_row=_empty_row(mask, _SDPA_EMPTY_ROW))
 
 
@@ -287,7 +299,7 @@ def _read_mha(mask, num_heads, **_) -> _Reading:
     reading = _by_dtype(mask, (2, 3), _IGNORES)._replace(empty_row=_mha_empty_row(mask))
     keep, traps = reading.keep, reading.traps
     if keep is None or mask.ndim == 2:
-        return reading._replace(traps=[*traps, *_shape_traps(keep, "key_padding_mask")])
+        return reading._replace(traps=[*traps, *_shape_traps(reading, "key_padding_mask")])
     if not num_heads:
         return reading._replace(read_as="(batch * heads, q_len, k_len)", keep=keep[:, None])
     if len(mask) % num_heads:
@@ -414,12 +426,12 @@ def _read_flex(mask, **_) -> _Reading:
     keep, same = _block_masks.read(mask)
     (q_len, k_len), (q_block, k_block) = keep.shape[-2:], mask.BLOCK_SIZE
     blocks = f"{-(-q_len // q_block)} × {-(-k_len // k_block)} blocks of {q_block} × {k_block}"
-    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", []
+    read_as, traps = f"{_SHAPES[4]} in {blocks}; only whole blocks are skipped", _cached_step_traps(keep)
     if not same:
         read_as += "; compiled, as its tables and its mask_mod say together"
         readings = patterns.recognise(keep), _block_masks.recognise_mask_mod(mask)
         compiled, rule = ("; ".join(map(str, parts)) for parts in readings)
-        traps = [_trap("two readings", compiled=compiled, rule=rule)]
+        traps = [*traps, _trap("two readings", compiled=compiled, rule=rule)]
     return _Reading(read_as, _KEEPS, keep, traps, _SDPA_EMPTY_ROW, words)
 
 
@@ -521,8 +533,13 @@ _TRAPS = {
     "Add & masks.causal(…).",
     "two fills": "F17: Two fills in one mask, {fill:g} and -inf: the sum of two masks overflowed. "
     "Combine as bool, convert once.",
-    "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. "
+    "NaN": "F18: NaN in the mask: (1 - m) * -inf is 0 * -inf at kept places. One NaN makes its whole row NaN. "
     "Use masked_fill or conventions.to_additive.",
+    "infinite": "F1: inf is added to the scores: softmax makes its whole row NaN, since inf - inf is NaN. "
+    "Was -inf meant? Use conventions.to_additive(keep).",
+    "alike": "{fact}: {high:g} is added to all keys of a row alike: that changes no weight, and hides nothing.",
+    "filled rows": "F17: In {rows} a fill is at every key, and not the same at each, as if two masks were added. "
+    "Softmax sees differences only, so the keys with {fill:g} are seen{equal}. Combine as bool, convert once.",
     "negative": "F18: {lowest} among integers: ~ on a 0/1 mask gives -1 and -2, both true. Use mask == 0.",
     "flex": "F23: flex_attention takes a BlockMask, no tensor. Make one with conventions.to_flex(keep).",
     "flex refused": "F23: {reason}",
@@ -534,6 +551,8 @@ _TRAPS = {
     "Use conventions.to_hf(keep), which is 4D.",
     "upper left": "F20: Aligned upper left: query 0 is at key 0. With a cache the last of {q_len} queries is at the "
     "last of {k_len} keys. Use masks.causal({q_len}, {k_len}) or masks.sliding_window, aligned lower right.",
+    "cached step": "F20: The only query sees key 0 alone, as a triangle that is aligned upper left has it. With a "
+    "cache it is at the last of {k_len} keys and sees them all: leave the mask out, or use masks.causal(1, {k_len}).",
     "ids": "S1.4: Not only 0 and 1: all others count as keep (4.57 differs). Are these input_ids or document ids?",
 }
 
@@ -543,27 +562,52 @@ def _trap(key: str, **values) -> Trap:
     return Trap(*_TRAPS[key].format(**values).split(": ", 1))
 
 
-def _float_traps(mask: Tensor, hidden: Tensor, zero_one: str, soft: str) -> Iterator[Trap]:
-    """An additive mask with NaN, with values that hide nothing, or in which a sum overflowed."""
-    shifts, numbers = ~hidden & (mask != 0), mask
-    if mask.min().isnan():
+def _float_traps(
+    mask: Tensor, biases: Tensor, by_row: Tensor, hidden: Tensor, zero_one: str, soft: str
+) -> Iterator[Trap]:
+    """An additive mask with NaN, with values that hide nothing, or in which two masks were added."""
+    broken = _without_number(mask)
+    if mask.isnan().any():
         yield _trap("NaN")
-        numbers = mask.nan_to_num(0.0, neginf=-torch.inf, posinf=torch.inf)
-        shifts = shifts & (numbers != 0)
-    if shifts.any():
-        values = mask[shifts]
-        low, high = values.min().item(), values.max().item()
-        if low == high == 1 and not hidden.any():
-            yield _trap("0/1 float", fact=zero_one)
-        elif high >= -HIDDEN_BELOW:
-            yield _trap("positive", high=high)
-        else:
-            words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
-            yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
+    if (mask == torch.inf).any():
+        yield _trap("infinite")
+    shifts, filled = ~(hidden | broken) & (mask != 0), by_row & (mask.amax(dim=-1, keepdim=True) < 0)
+    raising = bool((hidden & by_row & ~filled).any())
+    if shifts.any() and not hidden.any() and bool((mask[shifts] == 1).all()):
+        yield _trap("0/1 float", fact=zero_one)
+    elif shifts.any():
+        yield from _shift_traps(mask[shifts], biases[shifts], raising, soft)
+    if filled.any():
+        count, fill = int(filled.sum()), mask.masked_fill(~filled, -torch.inf).max().item()
+        equal = ", with about equal weights" if rounding_step(fill, torch.float32) >= 8 else ""
+        yield _trap("filled rows", rows=f"{count} row{'s' * (count > 1)}", fill=fill, equal=equal)
+    numbers = mask.masked_fill(mask.isnan(), 0.0)
     if numbers.min() == -torch.inf:
-        fill = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
-        if fill * 2 == -torch.inf:
-            yield _trap("two fills", fill=fill.item())
+        lowest = numbers.masked_fill(numbers == -torch.inf, 0.0).min()
+        if lowest * 2 == -torch.inf:
+            yield _trap("two fills", fill=lowest.item())
+
+
+def _shift_traps(values: Tensor, biases: Tensor, raising: bool, soft: str) -> Iterator[Trap]:
+    """What is said of values that are not 0 and stay visible: as they came, and as softmax sees them."""
+    high = values.max().item()
+    raised = high >= -HIDDEN_BELOW
+    if raised and raising:
+        yield _trap("positive", high=high)
+    elif raised and not biases.any():
+        yield _trap("alike", fact=soft, high=high)
+    elif biases.any():
+        low, high = biases.min().item(), biases.max().item()
+        words = f"{low:g} is" if low == high < 0 else "Some values are neither 0 nor very negative:"
+        if low <= HIDDEN_BELOW:
+            words = f"The values fall to {low:g} in steps of less than {-HIDDEN_BELOW:g}:"
+        yield _trap("soft", fact=soft, values=words, weight=f"it leaves {weight_words(torch.tensor([low, high]))}")
+
+
+def _without_number(mask: Tensor) -> Tensor:
+    """bool (..., 1): rows with NaN or +inf. Softmax makes each of their weights NaN."""
+    top = mask.amax(dim=-1, keepdim=True)
+    return top.isnan() | (top == torch.inf)
 
 
 def _negative_traps(mask: Tensor) -> Iterator[Trap]:
@@ -580,14 +624,27 @@ def _repeat_traps(keep: Tensor, num_heads: int) -> Iterator[Trap]:
         yield _trap("repeat")
 
 
-def _shape_traps(keep: Tensor | None, remedy: str) -> Iterator[Trap]:
+def _shape_traps(reading: _Reading, remedy: str) -> Iterator[Trap]:
     """A 2D mask that looks like (batch, k_len) padding where (q_len, k_len) is read."""
+    keep = reading.keep
     if keep is None or keep.ndim != 2 or _alike(keep, 0) or not patterns.padding_side(keep):
         return
-    if keep.shape[0] == keep.shape[1] and keep.diagonal().all():
+    if reading.polarity == _BY_DIFFERENCES or not keep.any(dim=-1).all():
+        return  # other warnings say what these values do
+    rows, k_len = keep.shape
+    prefixes = rows == k_len or (rows < k_len and patterns.padding_side(keep) == "right")
+    if prefixes and keep.diagonal(k_len - rows).all():
         return  # every query sees itself: a mask of queries, as image tokens that see each other in a text
     if patterns.recognise(keep)[0].name in ("irregular", "documents"):
         yield _trap("padding as 2D", remedy=remedy)
+
+
+def _cached_step_traps(keep: Tensor) -> list[Trap]:
+    """One query that sees key 0 only: an upper-left triangle, in a step with a cache."""
+    one_of_many = keep.ndim > 1 and keep.shape[-2] == 1 < keep.shape[-1]
+    if one_of_many and keep[..., 0].all() and not keep[..., 1:].any():
+        return [_trap("cached step", k_len=keep.shape[-1])]
+    return []
 
 
 def _padding_traps(mask: Tensor) -> Iterator[Trap]:
@@ -641,7 +698,7 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
         yield _trap("no query itself", hint=_upside_down(keep))
     elif parts.get("banded", {}).get("back") == 0:
         yield _trap("triu")
-    elif shifted := _shifted(parts, q_len, k_len):
+    elif shifted := _shifted(parts, q_len, k_len) or (square and _documents_ahead(keep, parts)):
         yield _trap(shifted, q_len=q_len, k_len=k_len)
     elif q_len == 1 < batch and some_empty:
         ends_hidden = ~keep[:, :, 0, [0, -1]] | empty  # (batch, heads, 2): the first key, and the last
@@ -649,8 +706,8 @@ def _visible_traps(keep: Tensor, empty_row: str | None) -> Iterator[Trap]:
             sequence = int(empty.flatten(1).any(dim=1).nonzero()[0])
             yield _trap("hidden sequence", sequence=sequence, hint=_upside_down(keep))
     # Under a causal mask left-padded queries are empty by themselves; the trap is to hide them on purpose.
-    same_hidden = square and parts.keys() == {"irregular"} and torch.equal(~keep.any(dim=-2), empty)
-    if square and some_empty and ("hidden queries" in parts or same_hidden):
+    queries_hidden = "hidden queries" in parts or parts.keys() == {"irregular"}
+    if square and some_empty and queries_hidden and torch.equal(~keep.any(dim=-2), empty):
         yield _trap("hidden queries", outcome=_outcome(empty_row))
     if empty_row and empty.any():
         count = int(empty.sum())
@@ -689,6 +746,14 @@ def _shifted(parts: dict[str, dict], q_len: int, k_len: int) -> str | None:
     return "upper left" if upper_left and q_len < k_len else None
 
 
+def _documents_ahead(keep: Tensor, parts: dict[str, dict]) -> str | None:
+    """The warning for tril(1) in packed documents: all tokens but the last of each see the next one too."""
+    nexts, backs = keep.diagonal(1, -2, -1), keep.diagonal(-1, -2, -1)
+    if parts.keys() != {"irregular"} or not torch.equal(nexts, backs) or keep.triu(2).any():
+        return None  # triu copies the mask: last
+    return "one ahead" if patterns.recognise(keep.tril())[0].parameters.get("causal") is True else None
+
+
 def _outcome(empty_row: str | None) -> str:
     """What hiding queries too does to the others, from what becomes of an empty row."""
     if not empty_row or "NaN" not in empty_row:
@@ -715,21 +780,24 @@ def _empty_row(mask: Tensor, otherwise: str) -> str:
     """
     if not mask.is_floating_point():
         return otherwise
-    peaks = mask.amax(dim=-1)
-    if (peaks > HIDDEN_BELOW).all():
+    broken = _without_number(mask)
+    if broken.any():
+        rest = mask[~broken[..., 0]]
+        also = len(rest) and bool(hidden_by(rest).all(dim=-1).any())
+        words = "NaN, as in the mask" if mask.isnan().any() else "NaN, from inf in the mask"
+        return f"{words}; in other rows: {_empty_row(rest, otherwise)}" if also else words
+    if (mask.amax(dim=-1) > HIDDEN_BELOW).all():
         return otherwise  # no row is empty
-    rows = mask[(hidden_by(mask) | mask.isnan()).all(dim=-1)]
+    rows = mask[hidden_by(mask).all(dim=-1)]
     peaks = rows.amax(dim=-1)
     fill = peaks.max().item() if len(rows) else -torch.inf
-    if fill != fill:
-        return "NaN, as in the mask"
     if fill == -torch.inf:
         return otherwise
     # SDPA adds in float32 at least, also for float16; all others add in the dtype of the mask.
     dtype = torch.promote_types(mask.dtype, torch.float32) if otherwise == _SDPA_EMPTY_ROW else mask.dtype
-    step = math.ulp(fill) * torch.finfo(dtype).eps / torch.finfo(torch.float64).eps  # to the next number in dtype
+    step = rounding_step(fill, dtype)
     if step <= 1 / 64:
-        text = f"adding only {fill:g} to every key keeps the weights as if nothing were hidden"
+        text = f"adding only {fill:g} to every key keeps the weights about as if nothing were hidden"
     elif step < 8:
         text = f"adding only {fill:g} to every key rounds the scores to steps of {step:g}, and hides nothing"
     else:

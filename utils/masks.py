@@ -181,20 +181,21 @@ def documents(document_ids: Tensor | Sequence[int]) -> Tensor:
         ValueError: a rank other than 1 or 2, no ids, or rows of different lengths.
 
     Warns:
-        UserWarning: ids that begin at 0, rise at each step and leave a gap, as the borders that flash-attn calls
-            cu_seqlens do: read as ids, each token is a document of its own.
+        UserWarning: ids that begin at 0, never fall, mostly rise and leave gaps, as the borders that flash-attn calls
+            cu_seqlens do: read as ids, nearly each token is a document of its own.
 
     References:
         Lesson 07; https://arxiv.org/abs/2107.02027 (packing without cross-contamination)
     """
     wanted = "integers (T,) or (batch, T), one document number per token"
     ids = _integers(document_ids, "document_ids", (1, 2), wanted)
-    steps = ids.long().diff(dim=-1)
-    if bool((ids[..., 0] == 0).all() and (steps > 0).all() and (steps > 1).any(dim=-1).all()):
+    if _like_borders(ids):
+        rises = bool((ids.long().diff(dim=-1) > 0).all())
         warnings.warn(
-            f"document_ids: got {_some(ids.reshape(-1, ids.shape[-1])[0])}, which begin at 0, rise at each step and "
-            "leave a gap. Read as ids, each token is a document of its own. If they are borders, as flash-attn's "
-            "cu_seqlens, write documents(document_ids(cu_seqlens=…)).",
+            f"document_ids: got {_some(ids.reshape(-1, ids.shape[-1])[0])}, which begin at 0, "
+            f"{'rise at each step' if rises else 'never fall'} and leave gaps. Read as ids, equal numbers are a "
+            "document, and each other token is one of its own. If they are borders, as flash-attn's cu_seqlens, write "
+            "documents(document_ids(cu_seqlens=…)).",
             stacklevel=2,
         )
     same = ids[..., :, None] == ids[..., None, :]
@@ -250,6 +251,23 @@ def _counts_of_borders(cu_seqlens: Any) -> Tensor:
     return counts
 
 
+def _like_borders(ids: Tensor) -> bool:
+    """Whether ids could be flash-attn's cu_seqlens: each row begins at 0, never falls, mostly rises, and leaves gaps.
+
+    Equal neighbours are an empty document, or the end, repeated up to a fixed size. Ids may leave a number out too, so
+    one gap is enough only if the last number is at least how many there are.
+    """
+    ids = ids.long()
+    steps = ids.diff(dim=-1)
+    if not steps.numel() or bool((ids[..., 0] != 0).any() or (steps < 0).any()):
+        return False
+    last = ids[..., -1:]
+    before_end = ids[..., :-1] < last  # steps up to the last rise
+    mostly_rise = 2 * (steps > 0).sum(-1) > before_end.sum(-1)
+    gaps = (steps > 1).sum(-1)
+    return bool((mostly_rise & ((gaps > 1) | ((gaps > 0) & (last[..., 0] >= ids.shape[-1])))).all())
+
+
 def _sizes(q_len: int, k_len: int | None) -> tuple[int, int]:
     require_count(q_len, "q_len")
     return q_len, q_len if k_len is None else require_count(k_len, "k_len")
@@ -276,6 +294,9 @@ def _integers(values: Any, name: str, dims: tuple[int, ...], wanted: str) -> Ten
             raise ValueError(
                 f"{name}: got rows of lengths {[len(row) for row in rows]}, wanted {wanted}. Pad them first."
             )
+        large = [n for row in rows for n in row if not -(2**63) <= n < 2**63]
+        if large:
+            raise ValueError(f"{name}: got {large[0]} among them, which int64 cannot hold; wanted {wanted}.")
         values = torch.tensor(list(values), dtype=torch.long)
     require_tensor(values, name, dims, wanted)
     if values.dtype == torch.bool or values.is_floating_point() or values.is_complex():

@@ -107,13 +107,100 @@ def test_B_a_fill_without_its_minus_hides_the_rest(fill, dtype):
     bias = torch.zeros(2, 1, 1, 5, dtype=dtype)
     bias[1, ..., ~REAL] = fill
     description = describe(bias, "additive")
-    assert description.keep[:, 0, 0].tolist() == [[True] * 5, (~REAL).tolist()]
-    assert ids_of(description) == ["F1"]
+    assert description.keep[:, 0, 0].tolist() == [[True] * 5, [False] * 5 if fill == math.inf else (~REAL).tolist()]
+    assert ids_of(description) == (["F1", "F2"] if fill == math.inf else ["F1"])
     assert f"Was -{bias.max().item():g} meant?" in words(description, "F1")
     if fill < math.inf:
         assert torch.equal(bias.double().softmax(-1) > 1e-9, description.keep)
     with pytest.raises(ValueError, match="Is its minus missing"):
         from_additive(bias)
+
+
+def test_B_a_lifted_row_beside_rows_of_0_is_neither_a_fill_of_0_nor_padding():
+    description = describe(torch.tensor([[0.0, 100.0], [0.0, 0.0]]), "sdpa")
+    assert description.keep[0, 0].tolist() == [[False, True], [True, True]]
+    assert ids_of(description) == ["F1"]
+    assert "0 hides" not in description.polarity
+    assert "below the largest value of its row" in description.polarity
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("rows", [[[50.0, 50.0], [50.0, 50.0]], [[50.0, 50.0], [0.0, 0.0]]])
+def test_B_the_same_large_number_at_every_key_hides_nothing(rows, api):
+    description = describe(torch.tensor(rows), api)
+    assert description.keep.all()
+    assert ids_of(description) == ["F6"]
+    assert "50 is added to all keys of a row alike: that changes no weight" in words(description, "F6")
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_B_one_inf_or_nan_makes_its_whole_row_nan(value, api):
+    bias = torch.tensor([[0.0, value], [0.0, 0.0]])
+    query = torch.randn(1, 1, 2, 4)
+    output = F.scaled_dot_product_attention(query, query, query, attn_mask=bias)[0, 0]
+    assert output.isnan().any(-1).tolist() == bias.softmax(-1).isnan().any(-1).tolist() == [True, False]
+    description = describe(bias, api)
+    assert description.keep[0, 0].tolist() == [[False, False], [True, True]]
+    assert ids_of(description) == ["F1" if value == math.inf else "F18", "F2"]
+    assert "its whole row NaN" in str(description)
+    assert "1 query without any key: NaN" in words(description, "F2")
+    other = describe(bias.index_fill(0, torch.tensor(1), -math.inf), api)
+    assert "in other rows: " in words(other, "F2")
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+@pytest.mark.parametrize("fill", [-1e4, -100.0, -1e9, "min"])
+def test_B_a_row_that_has_two_fills_added_up_is_described_as_softmax_sees_it(fill, api):
+    once = to_additive(masks.causal(4), fill=fill)
+    bias = once + once.min() * (torch.arange(4) == 2)[:, None]
+    assert torch.equal(bias.softmax(-1) > 1e-9, masks.causal(4))
+    description = describe(bias, api)
+    assert torch.equal(description.keep[0, 0], masks.causal(4))
+    assert set(ids_of(description)) == {"F17"}
+    assert f"the keys with {once.min():g} are seen" in words(description, "F17")
+    assert ("about equal weights" in words(description, "F17")) == (fill in (-1e9, "min"))
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "additive"])
+def test_B_a_last_row_at_the_fill_is_no_padding(api):
+    bias = to_additive(masks.causal(4), fill=-1e4)
+    bias[3] -= 1e4
+    description = describe(bias, api)
+    assert ids_of(description) == ["F2"]
+    assert "as if nothing were hidden" in words(description, "F2")
+
+
+def test_B_from_additive_names_nan():
+    for fill in (None, -5.0):
+        with pytest.raises(ValueError, match=r"with the value nan.*is NaN at kept places") as error:
+            from_additive(torch.tensor([[0.0, -math.inf, math.nan]]), fill=fill)
+        assert "ALiBi" not in str(error.value)
+
+
+@pytest.mark.parametrize(("fill", "other"), [(-5.0, -math.inf), (-100.0, -math.inf), (-5.0, -1e4)])
+def test_B_from_additive_with_a_fill_beside_another_fill_does_not_speak_of_alibi(fill, other):
+    with pytest.raises(ValueError, match=rf"value {other:g}, .*Were two masks added") as error:
+        from_additive(torch.tensor([[0.0, fill, other]]), fill=fill)
+    assert "ALiBi" not in str(error.value)
+
+
+@pytest.mark.parametrize("fill", [-100.0, -1e4, -1e9, "min"])
+def test_B_from_additive_refuses_a_row_of_two_fills_of_which_softmax_shows_some(fill):
+    once = to_additive(masks.causal(4), fill=fill)
+    bias = once + once.min() * (torch.arange(4) == 2)[:, None]
+    assert torch.equal(bias.softmax(-1) > 1e-9, masks.causal(4))
+    for read in (from_additive, conventions.from_sdpa, conventions.from_mha):
+        with pytest.raises(ValueError, match=r"fill at every key, and more at some.*Were two masks added"):
+            read(bias)
+
+
+def test_B_a_soft_bias_that_reaches_minus_30_is_not_called_mild():
+    bias = torch.tensor([[0.0, -30.0, -15.0], [-30.0, 0.0, -15.0], [-30.0, -15.0, 0.0]])
+    description = describe(bias, "sdpa")
+    assert description.keep.all()
+    assert "The values fall to -30 in steps of less than 20: a soft bias that shifts" in words(description, "F6")
+    assert "very negative" not in words(description, "F6")
 
 
 def test_B_relative_positions_beside_a_fill():
@@ -262,9 +349,21 @@ def test_C_image_tokens_that_see_each_other_are_no_padding(keep):
         assert torch.equal(description.keep[0, 0], keep)
 
 
+@pytest.mark.parametrize("start", [2, 3, 4])
+def test_C_image_tokens_in_a_chunk_of_a_prefill_are_no_padding(start):
+    keep = (masks.causal(8) | IMAGE[:, None] & IMAGE)[start:]
+    for mask, api in ((keep, "sdpa"), (~keep, "mha"), (to_additive(keep), "sdpa")):
+        assert ids_of(describe(mask, api)) == []
+
+
 def test_C_padding_as_2d_is_still_seen():
-    for lengths, k_len in (([5, 3, 1], 5), ([3, 1, 2], 3)):
-        assert ids_of(describe(masks.lengths(lengths, k_len)[:, 0, 0], "sdpa")) == ["F6"]
+    for lengths, k_len, side in (
+        ([5, 3, 1], 5, "right"),
+        ([3, 1, 2], 3, "right"),
+        ([5, 3], 5, "right"),
+        ([3, 5, 4], 5, "left"),
+    ):
+        assert ids_of(describe(masks.lengths(lengths, k_len, side)[:, 0, 0], "sdpa")) == ["F6"]
 
 
 def test_C_queries_hidden_as_well_give_0_under_sdpa():
@@ -311,8 +410,50 @@ def test_D_cu_seqlens_are_no_document_ids(borders, as_tensor):
     assert torch.equal(keep, torch.eye(keep.shape[-1]).bool().expand(keep.shape))
 
 
+@pytest.mark.parametrize("borders", [[0, 3, 5, 8, 8, 8], [0, 3, 5, 5, 5, 5, 5], [0, 3, 3, 8], [0, 0, 3, 8], [0, 8, 8]])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64, torch.uint8, None])
+def test_D_cu_seqlens_with_an_empty_document_or_a_repeated_end_are_no_document_ids(borders, dtype):
+    with pytest.warns(UserWarning, match=r"begin at 0, never fall and leave gaps.*document_ids\(cu_seqlens=…\)"):
+        masks.documents(torch.tensor(borders, dtype=dtype) if dtype else borders)
+    ids = masks.document_ids(cu_seqlens=borders)
+    assert len(ids) == borders[-1]
+    masks.documents(ids)  # without a warning
+
+
+def test_D_an_id_that_int64_cannot_hold_is_named():
+    for value in (2**70, 2**63, -(2**70)):
+        with pytest.raises(ValueError, match=rf"document_ids: got {value} among them, which int64 cannot hold"):
+            masks.documents([value, 1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_D_float8_is_refused_by_name(dtype):
+    bias = torch.tensor([[0.0, -20.0]]).to(dtype)
+    for api in ("sdpa", "mha", "mha-key-padding", "additive", "hf"):
+        with pytest.raises(TypeError, match=r"mask: got a float8.*Write \.to\(torch\.float16\) first"):
+            describe(bias, api)
+    for read in (from_additive, conventions.from_sdpa, conventions.from_mha, conventions.from_hf):
+        with pytest.raises(TypeError, match=r"float8.*Write \.to\(torch\.float16\) first"):
+            read(bias)
+    with pytest.raises(TypeError, match=r"dtype: got torch\.float8.*16 bits or more"):
+        to_additive(DOCUMENTS, dtype)
+
+
 @pytest.mark.parametrize(
-    "ids", [[0, 1, 2], [0], [1, 3, 5], [0, 0, 2, 2], [0, 2, 1], [5, 3, 0], [[0, 1, 2], [0, 3, 5]], [[0, 0], [0, 2]]]
+    "ids",
+    [
+        [0, 1, 2],
+        [0],
+        [1, 3, 5],
+        [0, 0, 2, 2],
+        [0, 0, 1, 1, 2],
+        [0, 2, 2, 2],
+        [0, 0, 0, 5, 5, 5, 9, 9],
+        [0, 2, 1],
+        [5, 3, 0],
+        [[0, 1, 2], [0, 3, 5]],
+        [[0, 0], [0, 2]],
+    ],
 )
 def test_D_other_ids_draw_no_warning(ids):
     masks.documents(ids)  # any warning is an error here
@@ -508,6 +649,39 @@ def test_H_an_upper_left_triangle_with_a_cache(q_len, k_len):
     assert ids_of(describe(masks.causal(q_len, k_len), "sdpa")) == []
 
 
+@pytest.mark.parametrize("k_len", [2, 4, 300])
+def test_H_one_cached_query_that_sees_key_0_only(k_len):
+    keep = masks.causal(1, k_len, "upper_left")
+    for mask, api in (
+        (keep, "sdpa"),
+        (~keep, "mha"),
+        (to_additive(keep), "additive"),
+        (keep.expand(2, 1, 1, k_len), "sdpa"),
+        (to_additive(keep[None, None]), "hf"),
+        (conventions.to_flex(keep), "flex"),
+    ):
+        description = describe(mask, api)
+        assert ids_of(description) == ["F20"], str(description)
+        assert f"use masks.causal(1, {k_len})" in words(description, "F20")
+        assert description.keep.sum(-1).eq(1).all()
+    assert ids_of(describe(masks.causal(1, k_len), "sdpa")) == []
+    lengths = masks.lengths([1, 2], 2)
+    for padding, api in ((keep.int(), "hf"), (~keep, "mha-key-padding"), (lengths, "sdpa")):
+        assert ids_of(describe(padding, api)) == []
+
+
+@pytest.mark.parametrize("ids", [[0, 0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 1, 2], [0, 1, 1, 1]])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_H_tril_1_in_packed_documents_is_off_by_one(ids, batch):
+    documents = masks.documents([ids] * batch)
+    keep = documents & masks.full(len(ids)).tril(1)
+    assert ids_of(describe(keep, "sdpa")) == ["S3.6"]
+    for right in (documents, documents & masks.causal(len(ids)), documents & masks.full(len(ids)).tril(2)):
+        assert ids_of(describe(right if batch > 1 else right[0, 0], "sdpa")) == (
+            ["S3.6"] if torch.equal(right, keep) and not torch.equal(right, documents) else []
+        )
+
+
 def test_H_an_upper_left_window_with_a_cache():
     keep = masks.causal(4, 9, "upper_left") & masks.full(4, 9).triu(-1)
     assert ids_of(describe(keep, "sdpa")) == ["F20"]
@@ -522,7 +696,6 @@ def test_H_an_upper_left_window_with_a_cache():
         masks.full(6).tril(2),
         masks.full(2).tril(1),
         masks.causal(5, 3, "upper_left"),
-        masks.causal(1, 4, "upper_left"),
         masks.prefix(5, 2),
         masks.lengths([2, 3], 3) & masks.full(3),
     ],
