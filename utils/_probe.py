@@ -254,8 +254,7 @@ class Probe:
             return self.model(inputs_embeds=embeds, **kwargs)
         if not isinstance(self.model, TORCH_MODULES):
             return self.model(embeds, **kwargs)
-        attention = next((m for m in self.model.modules() if isinstance(m, nn.MultiheadAttention)), self.model)
-        turn = (lambda x: x) if getattr(attention, "batch_first", False) else (lambda x: x.transpose(0, 1))
+        turn = (lambda x: x) if _is_batch_first(self.model) else (lambda x: x.transpose(0, 1))
         embeds = turn(embeds)
         for name in ("query", "src", "tgt", "memory"):
             if kwargs.get(name) is not None:
@@ -369,6 +368,20 @@ def takes_decoder_ids(model: Any) -> bool:
     if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         return False
     return "decoder_input_ids" in inspect.signature(model.forward).parameters
+
+
+def _is_batch_first(model: nn.Module) -> bool:
+    """How a module of torch wants its input, if that can be told: a wrong guess would turn positions into sequences."""
+    modules = [model] if isinstance(model, nn.MultiheadAttention) else model.modules()
+    layouts = {m.batch_first for m in modules if isinstance(getattr(m, "batch_first", None), bool)}
+    if len(layouts) != 1:
+        seen = "both True and False" if layouts else "nowhere, as where its attention is one's own"
+        raise ValueError(
+            f"model: batch_first of {type(model).__name__} and its parts is {seen}, so it cannot be told how it takes "
+            "its input. Give its attention that attribute, or wrap it in a function of (batch, k_len, dim): "
+            "lambda x: model(x), or lambda x: model(x.transpose(0, 1)).transpose(0, 1)."
+        )
+    return layouts.pop()
 
 
 def _embedding_of(model: Any) -> nn.Module:

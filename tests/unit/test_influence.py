@@ -1236,3 +1236,46 @@ def test_C_tokens_that_see_each_other_are_no_padding_in_a_proof():
     keep = masks.causal(6) | (image[:, None] & image)
     llama, ids = tiny.model("llama"), torch.arange(5, 11).repeat(6, 1)  # as many texts as tokens
     assert assert_no_leaks(llama, keep, ids, attention_mask=conventions.to_hf(keep, model=llama)).forwards > 0
+
+
+# --- models that were measured wrongly ---------------------------------------------------------------
+
+
+class MeanAttention(nn.Module):
+    """An attention of one's own in the place of torch's: every position sees all, whatever the mask."""
+
+    num_heads, _qkv_same_embed_dim, in_proj_bias, batch_first = HEADS, True, None, True
+
+    def forward(self, query, key, value, **ignored):
+        return value.mean(1, keepdim=True).expand_as(query), None
+
+
+class MeanLayer(nn.Module):
+    """A layer of one's own without any attention of torch."""
+
+    def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
+        return src + src.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("batch_size", [None, 1])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_an_attention_of_ones_own_is_not_transposed_by_guess(batch, batch_size):
+    """Positions that were taken for sequences saw nothing of each other, and a layer without a mask passed."""
+    layer = nn.TransformerEncoderLayer(DIM, HEADS, 16, 0.0, batch_first=True)
+    layer.self_attn = MeanAttention()
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).train()
+    given = {"inputs_embeds": torch.randn(batch, T, DIM), "batch_size": batch_size}
+    with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
+        assert_no_leaks(encoder, masks.causal(T), **given)
+    unknown = nn.TransformerEncoder(MeanLayer(), 2, enable_nested_tensor=False).eval()
+    with pytest.raises(ValueError, match="batch_first of TransformerEncoder and its parts is nowhere"):
+        assert_no_leaks(unknown, masks.causal(T), **given)
+    with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
+        assert_no_leaks(lambda x: unknown(x), masks.causal(T), **given)
+
+
+def test_two_layouts_in_one_module_are_refused():
+    opposite = nn.TransformerEncoder(nn.TransformerEncoderLayer(DIM, HEADS, 16), 1, enable_nested_tensor=False)
+    two = nn.Transformer(DIM, HEADS, 1, 1, 16, custom_encoder=opposite, batch_first=True).eval()
+    with pytest.raises(ValueError, match="both True and False"):
+        influence(two, inputs_embeds=torch.randn(1, T, DIM), tgt=torch.randn(1, T, DIM))
