@@ -1250,8 +1250,12 @@ class MeanAttention(nn.Module):
         return value.mean(1, keepdim=True).expand_as(query), None
 
 
-class MeanLayer(nn.Module):
-    """A layer of one's own without any attention of torch."""
+class MeanLayer(nn.TransformerEncoderLayer):
+    """A layer without any attention of torch."""
+
+    def __init__(self):
+        super().__init__(DIM, HEADS, 16, 0.0, batch_first=True)
+        self.self_attn = None
 
     def forward(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
         return src + src.mean(1, keepdim=True)
@@ -1267,8 +1271,8 @@ def test_an_attention_of_ones_own_is_not_transposed_by_guess(batch, batch_size):
     given = {"inputs_embeds": torch.randn(batch, T, DIM), "batch_size": batch_size}
     with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
         assert_no_leaks(encoder, masks.causal(T), **given)
-    unknown = nn.TransformerEncoder(MeanLayer(), 2, enable_nested_tensor=False).eval()
-    with pytest.raises(ValueError, match="batch_first of TransformerEncoder and its parts is nowhere"):
+    unknown = MeanLayer().eval()
+    with pytest.raises(ValueError, match="batch_first of MeanLayer and its parts is nowhere"):
         assert_no_leaks(unknown, masks.causal(T), **given)
     with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
         assert_no_leaks(lambda x: unknown(x), masks.causal(T), **given)
