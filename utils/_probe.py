@@ -28,6 +28,9 @@ SQUARE_MASKS = ("attn_mask", "mask", "src_mask", "tgt_mask", "memory_mask")
 #: About how many tokens run at once if no batch_size is given: 32 copies of 64. More is not faster.
 TOKENS = 2048
 
+#: How many times larger than a usual feature of its position one has to be to count for itself only.
+HUGE = 1e3
+
 
 class Probe:
     """One model and one input, of which changed copies are run.
@@ -38,6 +41,7 @@ class Probe:
         across: whether outputs have positions of their own, as in cross-attention, so that output 3 need not be
             reached by input 3.
         unchanged: (batch, q_len, features) what the unchanged input gives, once that was asked for.
+        is_noisy: whether equal batches were seen to differ by noise, or only other kernels; None if nobody looked.
     """
 
     def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
@@ -52,6 +56,8 @@ class Probe:
         self.by_ids = inputs_embeds is None
         self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
         self.unchanged: Tensor | None = None
+        self.is_noisy: bool | None = None
+        self._scales: tuple[Tensor, Tensor, Tensor] | None = None
         self.head: nn.Linear | None = None  # set where outputs are compared before it
         if self.is_hf:
             _refuse_other_inputs(model, self.kwargs)
@@ -167,12 +173,31 @@ class Probe:
     @contextmanager
     def with_head(self) -> Iterator[None]:
         """Compares whole outputs for a while, as they come out of the model."""
-        head, unchanged = self.head, self.unchanged
+        before = self.head, self.unchanged, self._scales
         self.head = self.unchanged = None
         try:
             yield
         finally:
-            self.head, self.unchanged = head, unchanged
+            self.head, self.unchanged, self._scales = before
+
+    def scale(self) -> Tensor:
+        """(batch, q_len, features) what rounding of each unchanged output is a part of."""
+        return self._scales_of_unchanged()[1]
+
+    def floor(self, noise: float, judged: Tensor | None = None) -> float:
+        """What noise, a part of the scale of outputs, comes to at the largest position (batch, q_len) that is judged.
+
+        Features that are much larger than the others of their position are left out.
+        """
+        positions = self._scales_of_unchanged()[2]
+        return noise * (positions if judged is None else positions[judged]).max().item()
+
+    def _scales_of_unchanged(self) -> tuple[Tensor, Tensor, Tensor]:
+        if self.unchanged is None:
+            raise RuntimeError("unchanged: the model has not run on the unchanged input yet.")
+        if self._scales is None or self._scales[0] is not self.unchanged:
+            self._scales = self.unchanged, *_scales(self.unchanged)
+        return self._scales
 
     def run_changed(self, where: Tensor, *, noise: bool = True, ids: bool = False) -> Tensor:
         """Outputs (copies, batch, q_len, features) where the inputs that ``where`` (copies, batch, k_len) marks change.
@@ -373,7 +398,7 @@ def takes_decoder_ids(model: Any) -> bool:
 def _is_batch_first(model: nn.Module) -> bool:
     """How a module of torch wants its input, if that can be told: a wrong guess would turn positions into sequences."""
     modules = [model] if isinstance(model, nn.MultiheadAttention) else model.modules()
-    layouts = {m.batch_first for m in modules if isinstance(getattr(m, "batch_first", None), bool)}
+    layouts = {value for m in modules if isinstance(value := getattr(m, "batch_first", None), bool)}
     if len(layouts) != 1:
         seen = "both True and False" if layouts else "nowhere, as where its attention is one's own"
         raise ValueError(
@@ -438,6 +463,26 @@ def _other_ids(ids: Tensor, embedding: Any, config: Any) -> Tensor:
     rank = torch.searchsorted(ordinary, own)
     is_ordinary = ordinary[rank.clamp(max=len(ordinary) - 1)] == own
     return torch.where(is_ordinary, ordinary[(rank + steps) % len(ordinary)], own).to(ids)
+
+
+def _scales(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, q_len, features) the scale of each output, and (batch, q_len) that of each position.
+
+    An output near 0 may be a difference of larger numbers, so its scale is the largest of its position, and at least
+    that of the middle position. Features HUGE times larger than a usual one, such as suppressed logits, count for
+    themselves only, and so does a huge position, such as a first token that collects attention.
+    """
+    size = outputs.detach().abs().nan_to_num(0, 0)
+    size = size.double() if outputs.dtype == torch.float64 else size.float()
+    rising = size.sort(dim=-1).values
+    zeros = (rising == 0).sum(dim=-1, keepdim=True)
+    last = size.shape[-1] - 1
+    usual = rising.gather(-1, (zeros + (last + 1 - zeros) // 4).clamp(max=last))
+    position = size.masked_fill(size > HUGE * usual, 0.0).amax(dim=-1)
+    if (position > 0).any():
+        position = position.clamp(min=position[position > 0].median())
+    position = position.clamp(min=torch.finfo(size.dtype).tiny)
+    return torch.maximum(size, position[..., None]), position
 
 
 def _first_tensor(output: Any) -> Tensor:

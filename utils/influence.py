@@ -24,8 +24,10 @@ METHODS = ("perturb", "gradient")
 #: Gradients keep every layer's numbers until the end, so fewer tokens run at once.
 TOKENS_WITH_GRADIENTS = TOKENS // 8
 
-#: Equal inputs give equal outputs up to rounding: this part of the largest output, or 8 steps of its dtype.
+#: Equal inputs give equal outputs up to rounding: this part of their scale, or 8 steps of their dtype.
 ROUNDING = 1e-3
+#: More steps of the dtype than other kernels, as other batches get them, are off.
+STEPS_OF_KERNELS = 64
 
 
 class Leak(NamedTuple):
@@ -52,8 +54,8 @@ class Checked(NamedTuple):
 
     Attributes:
         forwards: how many changed copies of the input the model ran on.
-        noise_floor: outputs that moved by no more than this count as not moved. For language models these are the
-            hidden states before the last linear layer.
+        noise_floor: outputs that moved by no more than this count as not moved; the largest of all positions, as each
+            has one of its size. For language models these are the hidden states before the last linear layer.
 
     References:
         Lesson 08.
@@ -99,7 +101,8 @@ def influence(
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
         moved by more than the noise floor; NaN in rows whose output is NaN. With return_floor, also the floor:
-        what unchanged copies in the same batches differ by, times 4 (0 for gradients).
+        what unchanged copies in the same batches differ by, times 4 (0 for gradients). Positions of another size, and
+        features a thousand times larger than others, are held to a floor of their size; the largest is returned.
 
     Raises:
         TypeError: a model that cannot be called, inputs that it cannot take (pixel_values: the message shows how to
@@ -281,14 +284,14 @@ def assert_no_leaks(
     if not len(closed) and probe.batch == 1:
         return Checked(0, 0.0)
     unchanged = probe.unchanged = probe.alone(before_head=True)
-    between, floor = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
+    between, noise = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
     movement = None
     if len(closed):
-        movement, floor_within = _first_movement(probe, closed, row_of, judged)
-        floor = max(floor, floor_within)
+        movement, noise_within = _first_movement(probe, closed, row_of, judged)
+        noise = max(noise, noise_within)
     if movement is None:
-        _warn_of_a_high_floor(unchanged, floor)
-        return Checked(len(closed) + between, floor)
+        _warn_of_a_high_floor(unchanged, noise, probe.floor(noise, judged))
+        return Checked(len(closed) + between, probe.floor(noise, judged))
     if tokens is None and tokenizer is not None and input_ids is not None:
         from . import text
 
@@ -318,84 +321,93 @@ def _perturbations(probe: Probe) -> tuple[Tensor, float]:
     """(batch, q_len, k_len) largest changes, 0 below the floor, and the floor."""
     one_at_a_time = torch.eye(probe.k_len, dtype=torch.bool, device=probe.embeds.device)
     where = one_at_a_time[:, None].expand(-1, probe.batch, -1)
-    amounts, floor = _changes(probe, where, probe.copies())
-    if probe.by_ids and _reads_ids_elsewhere(probe, floor):
-        by_ids, floor_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True)
-        amounts, floor = torch.maximum(amounts, by_ids), max(floor, floor_by_ids)
-    return amounts.permute(1, 2, 0).contiguous(), floor
+    amounts, noise = _changes(probe, where, probe.copies())
+    if probe.by_ids and _reads_ids_elsewhere(probe, noise):
+        by_ids, noise_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True)
+        amounts, noise = torch.maximum(amounts, by_ids), max(noise, noise_by_ids)
+    return amounts.permute(1, 2, 0).contiguous(), probe.floor(noise)
 
 
 @torch.no_grad()
-def _reads_ids_elsewhere(probe: Probe, floor: float) -> bool:
+def _reads_ids_elsewhere(probe: Probe, noise: float) -> bool:
     """Whether outputs depend on the ids in another way than through their embedding, which is held as it was."""
     pair = torch.stack([probe.input_ids, probe.other_ids])
     delta = torch.zeros_like(probe.embeds)[None]
     runs = [pair] if probe.copies() > 1 else pair[:, None]
     same, other = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
-    return bool((_largest_change(other, same).nan_to_num(0) > max(floor, _rounding_step(same))).any())
+    _, part = _largest_change(probe, other, same)
+    return bool((part.nan_to_num(0) > max(noise, _rounding(same))).any())
 
 
 def _changes(probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False) -> tuple[Tensor, float]:
-    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 up to the noise floor; and the floor."""
+    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 where that is noise; and the noise.
+
+    The noise is a part of each output's scale.
+    """
     batches = [*_batches(probe, where, copies, noise=noise, ids=ids)]
-    floor = max(floor for _, floor in batches)
-    amounts = torch.cat([changes for changes, _ in batches])
-    return amounts.masked_fill(amounts <= floor, 0.0), floor
+    level = max(level for *_, level in batches)
+    amounts, parts = torch.cat([a for a, *_ in batches]), torch.cat([p for _, p, _ in batches])
+    return amounts.masked_fill(parts <= level, 0.0), level
 
 
 @torch.no_grad()
 def _batches(
     probe: Probe, where: Tensor, copies: int, twin: bool = True, noise: bool = True, ids: bool = False
-) -> Iterator[tuple[Tensor, float]]:
-    """(copies of this batch, batch, q_len) how much outputs move, and the noise floor, batch after batch of copies.
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """How much outputs move, batch after batch of copies: amounts, parts of the scale of outputs, and the noise.
 
-    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Each batch of
-    copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows what
-    equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
+    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Amounts and
+    parts are (copies of this batch, batch, q_len); what is no more than the noise, also a part, is no movement. Each
+    batch of copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows
+    what equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
     """
     room = copies - 1 - twin
     if room <= 0:
         alone = probe.unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
     same = torch.zeros_like(where[:1])
-    with _bar(where.chunk(math.ceil(len(where) / max(room, 1)))) as parts:  # of equal size
-        for part in parts:
+    with _bar(where.chunk(math.ceil(len(where) / max(room, 1)))) as chunks:  # of equal size
+        for chunk in chunks:
+            level = 0.0
             if room > 0:
-                outputs = probe.run_changed(torch.cat([same, part] + [same] * twin), noise=noise, ids=ids)
-                reference, changed = _require_steady(probe, outputs[0]), outputs[1:]
+                outputs = probe.run_changed(torch.cat([same, chunk] + [same] * twin), noise=noise, ids=ids)
+                level = _require_steady(probe, outputs[0], len(outputs))
+                reference, changed = outputs[0], outputs[1:]
             else:
-                reference, changed = alone, probe.run_changed(part, noise=noise, ids=ids)
-            change = torch.stack([_largest_change(output, reference) for output in changed])
-            floor = _rounding_step(reference)
+                reference, changed = alone, probe.run_changed(chunk, noise=noise, ids=ids)
+            pairs = [_largest_change(probe, output, reference) for output in changed]
+            amounts, parts = torch.stack([a for a, _ in pairs]), torch.stack([p for _, p in pairs])
+            level = max(level, _rounding(reference))
             if twin and room > 0:
-                _require_steady(probe, changed[-1])
-                floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
-            yield change[: len(part)], floor
+                _require_steady(probe, changed[-1], len(outputs))
+                level = max(level, 4 * parts[-1].nan_to_num(0).max().item())
+            yield amounts[: len(chunk)], parts[: len(chunk)], level
     if twin and room <= 0:
-        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
+        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0], 1)
 
 
-def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
-    """(batch, q_len) over the features of one copy; NaN where the reference is NaN, inf where only the copy is."""
-    change = (output.float() - reference.float()).abs_()
-    largest = change.amax(dim=-1)
-    if largest.isfinite().all():
-        return largest
-    change.masked_fill_(output == reference, 0.0)  # inf - inf
-    change.masked_fill_(output.isnan() & ~reference.isnan(), torch.inf)
-    return change.amax(dim=-1)
+def _largest_change(probe: Probe, output: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, q_len) over the features of one copy: what changed by more than rounding, and as a part of its scale.
+
+    NaN where the reference is NaN, inf where only the copy is.
+    """
+    scale = probe.scale()
+    change = (output.to(scale) - reference.to(scale)).abs_()
+    if not change.isfinite().all():
+        change.masked_fill_(output == reference, 0.0)  # inf - inf
+        change.masked_fill_(output.isnan() & ~reference.isnan(), torch.inf)
+    parts = change / scale
+    largest = change.masked_fill_(parts <= _rounding(reference), 0.0).amax(dim=-1)
+    tiny = torch.finfo(torch.float32).tiny  # float64 has smaller numbers, which are movements, too
+    return largest.masked_fill((largest > 0) & (largest < tiny), tiny).float(), parts.amax(dim=-1)
 
 
-def _size(outputs: Tensor) -> float:
-    return outputs.abs().nan_to_num(0, 0).max().item()
-
-
-def _rounding_step(outputs: Tensor) -> float:
-    """Arithmetic cannot resolve less than this, whatever unchanged copies show."""
-    return torch.finfo(outputs.dtype).eps * _size(outputs)
+def _rounding(outputs: Tensor) -> float:
+    """Arithmetic cannot resolve less than this part, whatever unchanged copies show."""
+    return torch.finfo(outputs.dtype).eps
 
 
 def _tolerance(outputs: Tensor) -> float:
-    return max(ROUNDING, 8 * torch.finfo(outputs.dtype).eps) * _size(outputs)
+    return max(ROUNDING, 8 * _rounding(outputs))
 
 
 def _random(difference: float, tolerance: float) -> str:
@@ -406,27 +418,40 @@ def _random(difference: float, tolerance: float) -> str:
     )
 
 
+def _drift(probe: Probe, one: Tensor, other: Tensor) -> float:
+    """How far outputs of equal inputs are apart, as a part of their scale."""
+    return _largest_change(probe, one, other)[1].nan_to_num(0).max().item()
+
+
 @torch.no_grad()
-def _require_steady(probe: Probe, outputs: Tensor) -> Tensor:
-    """These outputs of the unchanged input, if they are those that it gave before, up to rounding."""
+def _require_steady(probe: Probe, outputs: Tensor, copies: int) -> float:
+    """The noise, as a part of their scale, in outputs of the unchanged input beside others in a batch of ``copies``.
+
+    More than rounding explains is refused, and so is less, if the other copies are behind it.
+    """
     if probe.unchanged is None:
         probe.unchanged = outputs
-    tolerance = _tolerance(probe.unchanged)
-
-    def drift(one: Tensor, other: Tensor) -> float:
-        return _largest_change(one, other).nan_to_num(0).max().item()
-
-    if (together := drift(outputs, probe.unchanged)) <= tolerance:
-        return outputs
+    tolerance, kernels = _tolerance(outputs), STEPS_OF_KERNELS * _rounding(outputs)
     zero = torch.zeros_like(probe.embeds)[None]
-    apart = drift(probe.run(zero)[0], probe.run(zero)[0])
-    if apart > tolerance:
-        raise ValueError(_random(apart, tolerance))
+    together = _drift(probe, outputs, probe.unchanged)
+    if together > tolerance:
+        apart = _drift(probe, probe.run(zero)[0], probe.run(zero)[0])
+        if apart > tolerance:
+            raise ValueError(_random(probe.floor(apart), probe.floor(tolerance)))
+    elif together <= kernels or probe.is_noisy is not None:
+        return together if probe.is_noisy else 0.0  # what is compared comes from the same kernels
+    else:  # other kernels, noise, or a weak coupling: only the last depends on what the other copies are
+        equal, again = (probe.run(zero.repeat(copies, 1, 1, 1))[0] for _ in range(2))
+        coupling, noise = _drift(probe, outputs, equal), _drift(probe, again, equal)
+        if coupling <= kernels or noise > kernels:
+            probe.is_noisy = noise > kernels
+            return together if probe.is_noisy else max(coupling, noise)
+        together, tolerance = coupling, kernels
     raise ValueError(
-        f"model: the same input gives outputs that differ by {together:.2g} when other copies run beside it, where "
-        f"rounding explains {tolerance:.1g}. Something couples the sequences of a batch: batch statistics "
-        "(call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 each copy "
-        "runs alone."
+        f"model: the same input gives outputs that differ by {probe.floor(together):.2g} when other copies run beside "
+        f"it, where rounding explains {probe.floor(tolerance):.1g}. Something couples the sequences of a batch: batch "
+        "statistics (call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 "
+        "each copy runs alone."
     )
 
 
@@ -473,36 +498,36 @@ class _Movement(NamedTuple):
 
 
 def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor) -> tuple[_Movement | None, float]:
-    """The first judged output that moves if all that it may not reach is changed, and the noise floor."""
-    floor, any_moved, start = 0.0, False, 0
-    for changes, rounding in _batches(probe, ~closed, probe.copies(), twin=False, ids=True):
-        if changes.shape[-1] != row_of.shape[-1]:
-            raise ValueError(_other_queries(changes.shape[-1], row_of.shape[-1]))
-        floor = max(floor, rounding)
-        any_moved = any_moved or bool((changes > floor).any())
-        for copy, change in enumerate(changes, start):
+    """The first judged output that moves if all that it may not reach is changed, and the noise."""
+    level, any_moved, start = 0.0, False, 0
+    for _, parts, rounding in _batches(probe, ~closed, probe.copies(), twin=False, ids=True):
+        if parts.shape[-1] != row_of.shape[-1]:
+            raise ValueError(_other_queries(parts.shape[-1], row_of.shape[-1]))
+        level = max(level, rounding)
+        any_moved = any_moved or bool((parts > level).any())
+        for copy, part in enumerate(parts, start):
             own = (row_of == copy) & judged  # a query whose row hides nothing has no copy of its own
-            if not (own & ~(change <= floor)).any():  # NaN is no proof either
+            if not (own & ~(part <= level)).any():  # NaN is no proof either
                 continue
             # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
-            ((again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
-            floor = max(floor, noise)
+            ((amounts, again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
+            level = max(level, noise)
             # What moved once and not again, by more than rounding, is no leak and no proof.
-            difference = (change - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
+            difference = (part - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
             if probe.unchanged is not None and difference > (tolerance := _tolerance(probe.unchanged)):
-                raise ValueError(_random(difference, tolerance))
-            moved = own & ~(again[0] <= floor)
+                raise ValueError(_random(probe.floor(difference), probe.floor(tolerance)))
+            moved = own & ~(again[0] <= level)
             if moved.any():
                 moved = moved & again[0].isnan() if (moved & again[0].isnan()).any() else moved
                 sequence, query = moved.nonzero()[0].tolist()
-                return _Movement(sequence, query, again[0, sequence, query].item()), floor
-        start += len(changes)
+                return _Movement(sequence, query, amounts[0, sequence, query].item()), level
+        start += len(parts)
     if not any_moved and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
         raise ValueError(
-            f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
-            "It ignores its input."
+            f"model: no output moves by more than the noise floor of {probe.floor(level):.2g}, even if every input is "
+            "changed. It ignores its input."
         )
-    return None, floor
+    return None, level
 
 
 def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Tensor) -> tuple[list[Leak], bool, float]:
@@ -524,14 +549,16 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
         where = torch.zeros(len(groups), probe.batch, probe.k_len, dtype=torch.bool, device=keys.device)
         for copy, group in enumerate(groups):
             where[copy, sequence, group] = True
-        changes, floor = _changes(probe, where, probe.copies(), ids=True)
+        changes, noise = _changes(probe, where, probe.copies(), ids=True)
+        floor = probe.floor(noise)
         moving = changes[:, sequence, query].nonzero().flatten().tolist()
         if not moving:
             return [], False, floor
         keys, amount = groups[moving[0]], changes[moving[0], sequence, query].item()
         where = where[moving[0]][None]
     with probe.with_head():  # as influence measures it
-        changes, floor_with_head = _changes(probe, where, probe.copies())
+        changes, noise = _changes(probe, where, probe.copies())
+        floor_with_head = probe.floor(noise)
     if measured := changes[0, sequence, query].item():
         amount, floor = measured, floor_with_head
     return [Leak(query, int(keys), amount, sequence)], False, floor
@@ -543,7 +570,7 @@ def _check_between_sequences(probe: Probe) -> tuple[int, float]:
     halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
     changed = torch.stack(halves)  # (copies, batch)
     # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
-    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
+    moved, noise = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
     wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
     if wrong.any():
         copy, sequence, query = wrong.nonzero()[0].tolist()
@@ -553,7 +580,7 @@ def _check_between_sequences(probe: Probe) -> tuple[int, float]:
             f"{moved[copy, sequence, query]:.3g}. Sequences never see each other: is batch_first missing, or are two "
             "dimensions swapped?"
         )
-    return len(changed), floor
+    return len(changed), noise
 
 
 # --- small parts of the checks -----------------------------------------------------------------------
@@ -731,15 +758,15 @@ def _warn_of_what_layers_wash_out(keep: Tensor, allowed: Tensor, judged: Tensor,
     )
 
 
-def _warn_of_a_high_floor(outputs: Tensor, floor: float) -> None:
+def _warn_of_a_high_floor(outputs: Tensor, noise: float, floor: float) -> None:
     """Warns if a leak of ordinary size could be below the floor, as half precision and noise make it."""
-    dtype, size = outputs.dtype, _size(outputs)
-    if torch.finfo(dtype).eps < 1e-4 and floor <= 2 * ROUNDING * size:
+    dtype = outputs.dtype
+    if _rounding(outputs) < 1e-4 and noise <= 2 * ROUNDING:
         return
     warnings.warn(
         f"Nothing moved by more than the noise floor of {floor:.2g}, but that is high for outputs of up to "
-        f"{size:.2g} ({str(dtype).removeprefix('torch.')}): a smaller leak would not be seen. Check the model in "
-        'float32 (model.float()), or find_leaks(influence(…, method="gradient"), keep, layers), which has no floor.',
+        f"{floor / noise:.2g} ({str(dtype).removeprefix('torch.')}): a smaller leak would not be seen. Check the model "
+        'in float32 (model.float()), or find_leaks(influence(…, method="gradient"), keep, layers), which has no floor.',
         stacklevel=3,
     )
 

@@ -1269,12 +1269,12 @@ def test_an_attention_of_ones_own_is_not_transposed_by_guess(batch, batch_size):
     layer.self_attn = MeanAttention()
     encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).train()
     given = {"inputs_embeds": torch.randn(batch, T, DIM), "batch_size": batch_size}
-    with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
+    with pytest.raises(AssertionError, match=r"query 0.* is moved by key 1"):
         assert_no_leaks(encoder, masks.causal(T), **given)
     unknown = MeanLayer().eval()
     with pytest.raises(ValueError, match="batch_first of MeanLayer and its parts is nowhere"):
         assert_no_leaks(unknown, masks.causal(T), **given)
-    with pytest.raises(AssertionError, match="query 0.* is moved by key 1"):
+    with pytest.raises(AssertionError, match=r"query 0.* is moved by key 1"):
         assert_no_leaks(lambda x: unknown(x), masks.causal(T), **given)
 
 
@@ -1283,3 +1283,63 @@ def test_two_layouts_in_one_module_are_refused():
     two = nn.Transformer(DIM, HEADS, 1, 1, 16, custom_encoder=opposite, batch_first=True).eval()
     with pytest.raises(ValueError, match="both True and False"):
         influence(two, inputs_embeds=torch.randn(1, T, DIM), tgt=torch.randn(1, T, DIM))
+
+
+def suppressed(value):
+    def outputs(x, leak=0.0):
+        y = x.cumsum(1).tanh() + leak * x.mean(1, keepdim=True)
+        return torch.cat([y, torch.full_like(y[..., :1], value)], dim=-1)
+
+    return outputs
+
+
+@pytest.mark.parametrize("value", [-1e4, -1e9, torch.finfo(torch.float32).min, -torch.inf])
+def test_a_suppressed_logit_hides_no_leak_and_no_movement(value):
+    """One constant feature of -1e9 made the floor of all others 100, and a right model "ignored its input"."""
+    x, outputs = torch.randn(1, T, DIM), suppressed(value)
+    assert assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x).noise_floor < 1e-5
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(lambda x: outputs(x, 0.1), masks.causal(T), inputs_embeds=x)
+    assert (influence(lambda x: outputs(x, 0.1), inputs_embeds=x) > 0).all()
+
+
+def test_a_huge_first_position_hides_no_leak_of_others():
+    """A first token of 1e8, as one that collects attention, made the floor of all positions 12."""
+    x = torch.randn(1, T, DIM)
+
+    def outputs(x):
+        y = x.cumsum(1).tanh()
+        return torch.cat([1e8 * y[:, :1], y[:, 1:-1] + 0.05 * x[:, 2:], y[:, -1:]], dim=1)
+
+    with pytest.raises(AssertionError, match="query 1 is moved by key 2"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x)
+    last = torch.arange(T) == T - 2
+    with pytest.raises(AssertionError, match="query 4 is moved by key 5"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x, queries=last)
+    assert assert_no_leaks(lambda x: outputs(x)[:, :1], masks.causal(T)[:1], inputs_embeds=x, layers=1).noise_floor > 1
+
+
+def test_float64_is_compared_in_float64():
+    """In float32 a movement of 1e-3 beside 1e6 was lost, and rounding of 1e9 was a leak."""
+    x, mix = torch.randn(1, 16, 64).double(), torch.randn(64, 64).double()
+    with pytest.raises(AssertionError, match="query 0 is moved by key 1"):
+        assert_no_leaks(lambda x: 1e6 + x.cumsum(1) + 1e-3 * x.mean(1, keepdim=True), masks.causal(16), inputs_embeds=x)
+    causal = torch.ones(16, 16).tril().double()
+    checked = assert_no_leaks(lambda x: 1e9 + causal @ x @ mix, masks.causal(16), inputs_embeds=x)
+    assert checked.noise_floor < 1e-4
+    tiny_outputs = influence(lambda x: 1e-60 * x.mean(1, keepdim=True).expand_as(x), inputs_embeds=x)
+    assert (tiny_outputs > 0).all()
+
+
+@pytest.mark.parametrize("amount", [1e-3, 3e-4, 3e-5])
+def test_a_weak_coupling_of_copies_is_refused(amount):
+    """Copies moved each other by less than 1e-3 alike, so that the leak did not show and the floor was 1e-7."""
+    x = torch.randn(1, T, DIM)
+
+    def outputs(x):
+        return x.cumsum(1).tanh() + amount * F.batch_norm(x.mT, None, None, training=True).mT
+
+    with pytest.raises(ValueError, match="couples the sequences of a batch"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x)
+    with pytest.raises(AssertionError, match="is moved by"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x, batch_size=1)
