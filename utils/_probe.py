@@ -66,7 +66,7 @@ class Probe:
             with torch.no_grad():
                 self.embedding = _embedding_of(model) if self.is_hf else self._embedding_of_ids()
                 self.embeds = self.embedding(self.input_ids)
-            self.other_ids = _other_ids(self.input_ids, self.embedding, getattr(model, "config", None))
+            self.other_ids, self.third_ids = _other_ids(self.input_ids, self.embedding, getattr(model, "config", None))
         else:
             wanted = "a float tensor (k_len, dim) or (batch, k_len, dim)"
             require_float(inputs_embeds, "inputs_embeds", (2, 3), wanted, "Token ids go to input_ids.")
@@ -75,7 +75,8 @@ class Probe:
         self.across = self._prepare_second_input() or takes_decoder_ids(model)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
-        size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
+        finite = self.embeds.float().nan_to_num(0, 0, 0)  # padding may hold anything
+        size = finite.pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
         self.noise = noise * size.masked_fill(size == 0, 1.0)
 
     # --- what comes in -------------------------------------------------------------------------------
@@ -199,15 +200,23 @@ class Probe:
             self._scales = self.unchanged, *_scales(self.unchanged)
         return self._scales
 
-    def run_changed(self, where: Tensor, *, noise: bool = True, ids: bool = False) -> Tensor:
+    def run_changed(
+        self, where: Tensor, *, noise: bool = True, ids: bool = False, second: Tensor | None = None
+    ) -> Tensor:
         """Outputs (copies, batch, q_len, features) where the inputs that ``where`` (copies, batch, k_len) marks change.
 
         ``noise`` is added to them; with ``ids`` also other ids take the place of theirs, for models that read them
-        beside the embedding.
+        beside the embedding. Copies that ``second`` (copies,) marks get the noise with the opposite sign, and ids of
+        the other parity: what one draw misses by chance, such as a gate that stays shut, the other one opens.
         """
-        delta = where[..., None] * self.noise * float(noise)
-        replaced = torch.where(where, self.other_ids, self.input_ids) if ids and self.by_ids else None
-        return self.run(delta, replaced)
+        second = torch.zeros_like(where[:, 0, 0]) if second is None else second
+        second = second[:, None, None]
+        noises = torch.where(second[..., None], -self.noise, self.noise)
+        delta = torch.where(where[..., None] & noise, noises, torch.zeros_like(noises))
+        if not (ids and self.by_ids):
+            return self.run(delta)
+        others = torch.where(second, self.third_ids, self.other_ids)
+        return self.run(delta, torch.where(where, others, self.input_ids))
 
     def run(self, delta: Tensor, ids: Tensor | None = None, hold: bool = False) -> Tensor:
         """Outputs (copies, batch, q_len, features) for ``delta`` (copies, batch, k_len, dim) added to the input.
@@ -450,19 +459,22 @@ def _special_ids(config: Any) -> set[int]:
     return special
 
 
-def _other_ids(ids: Tensor, embedding: Any, config: Any) -> Tensor:
-    """Another id for each, drawn from those that mean nothing special; special ones stay as they are."""
+def _other_ids(ids: Tensor, embedding: Any, config: Any) -> tuple[Tensor, Tensor]:
+    """Two other ids for each, one odd and one even, drawn from those that mean nothing special, which stay."""
     rows = len(getattr(embedding, "weight", ()))
     size = min(rows, getattr(config, "vocab_size", None) or rows)
     special = _special_ids(config) | {getattr(embedding, "padding_idx", None)}
     ordinary = torch.tensor([n for n in range(size) if n not in special])
     if len(ordinary) < 2:
-        return ids
+        return ids, ids
     steps = torch.randint(1, len(ordinary), ids.shape, generator=torch.Generator().manual_seed(0))
     own = ids.cpu().contiguous()
     rank = torch.searchsorted(ordinary, own)
     is_ordinary = ordinary[rank.clamp(max=len(ordinary) - 1)] == own
-    return torch.where(is_ordinary, ordinary[(rank + steps) % len(ordinary)], own).to(ids)
+    next_steps = torch.where(steps + 1 < len(ordinary), steps + 1, (steps - 1).clamp(min=1))
+    draws = [ordinary[(rank + step) % len(ordinary)] for step in (steps, next_steps)]
+    first, second = (torch.where(is_ordinary, draw, own).to(ids) for draw in draws)
+    return first, second
 
 
 def _scales(outputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,8 @@ TOKENS_WITH_GRADIENTS = TOKENS // 8
 
 #: Equal inputs give equal outputs up to rounding: this part of their scale, or 8 steps of their dtype.
 ROUNDING = 1e-3
+#: Ids of up to this many different rows are changed twice, in two ways; more rows are enough to differ in.
+BOTH_DRAWS = 32
 #: More steps of the dtype than other kernels, as other batches get them, are off.
 STEPS_OF_KERNELS = 64
 
@@ -53,7 +55,8 @@ class Checked(NamedTuple):
     """What ``assert_no_leaks`` did to be sure.
 
     Attributes:
-        forwards: how many changed copies of the input the model ran on.
+        forwards: how many different sets of inputs were changed, one for each distinct row. Ids of up to 32 rows
+            are changed in two ways, if the model is not of Hugging Face.
         noise_floor: outputs that moved by no more than this count as not moved; the largest of all positions, as each
             has one of its size. For language models these are the hidden states before the last linear layer.
 
@@ -234,12 +237,13 @@ def assert_no_leaks(
 ) -> Checked:
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
-    For every distinct row of what may be reached, everything outside it is changed at once and the outputs
-    with that row must stay: two packed documents take two changed copies, however long they are. An input is changed
-    by noise and, if it is an ordinary token id, by another id at the same time. At the first output that moves the
-    check stops, and inputs are tried alone to name the leak. In a batch also the other sequences are changed, and must
-    not matter. A language model whose last step is a plain linear layer is compared before that layer, which looks
-    at one position at a time. A keep that hides nothing leaves nothing to check, and the model does not run.
+    For every distinct row of what may be reached, everything outside it is changed at once and the outputs with
+    that row must stay: two packed documents take two changed copies, however long they are. An input is changed by
+    noise and, if it is an ordinary token id, by another id at the same time At
+    the first output that moves the check stops, and inputs are tried alone to name the leak. In a batch also the
+    other sequences are changed, and must not matter. A language model whose last step is a plain linear layer is
+    compared before that layer, which looks at one position at a time. A keep that hides nothing leaves nothing to
+    check, and the model does not run.
 
     Args:
         model: as for ``influence``.
@@ -323,28 +327,32 @@ def _perturbations(probe: Probe) -> tuple[Tensor, float]:
     where = one_at_a_time[:, None].expand(-1, probe.batch, -1)
     amounts, noise = _changes(probe, where, probe.copies())
     if probe.by_ids and _reads_ids_elsewhere(probe, noise):
-        by_ids, noise_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True)
-        amounts, noise = torch.maximum(amounts, by_ids), max(noise, noise_by_ids)
+        for second in (False, True):
+            by_ids, noise_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True, second=second)
+            amounts, noise = torch.maximum(amounts, by_ids), max(noise, noise_by_ids)
     return amounts.permute(1, 2, 0).contiguous(), probe.floor(noise)
 
 
 @torch.no_grad()
 def _reads_ids_elsewhere(probe: Probe, noise: float) -> bool:
     """Whether outputs depend on the ids in another way than through their embedding, which is held as it was."""
-    pair = torch.stack([probe.input_ids, probe.other_ids])
+    three = torch.stack([probe.input_ids, probe.other_ids, probe.third_ids])
     delta = torch.zeros_like(probe.embeds)[None]
-    runs = [pair] if probe.copies() > 1 else pair[:, None]
-    same, other = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
-    _, part = _largest_change(probe, other, same)
-    return bool((part.nan_to_num(0) > max(noise, _rounding(same))).any())
+    runs = [three] if probe.copies() > 2 else three[:, None]
+    same, *others = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
+    parts = torch.stack([_largest_change(probe, other, same)[1] for other in others])
+    return bool((parts.nan_to_num(0) > max(noise, _rounding(same))).any())
 
 
-def _changes(probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False) -> tuple[Tensor, float]:
+def _changes(
+    probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False, second: bool = False
+) -> tuple[Tensor, float]:
     """(changed copies, batch, q_len) how much outputs move if inputs change, 0 where that is noise; and the noise.
 
     The noise is a part of each output's scale.
     """
-    batches = [*_batches(probe, where, copies, noise=noise, ids=ids)]
+    seconds = torch.full_like(where[:, 0, 0], second)
+    batches = [*_batches(probe, where, copies, noise=noise, ids=ids, second=seconds)]
     level = max(level for *_, level in batches)
     amounts, parts = torch.cat([a for a, *_ in batches]), torch.cat([p for _, p, _ in batches])
     return amounts.masked_fill(parts <= level, 0.0), level
@@ -352,28 +360,37 @@ def _changes(probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: 
 
 @torch.no_grad()
 def _batches(
-    probe: Probe, where: Tensor, copies: int, twin: bool = True, noise: bool = True, ids: bool = False
+    probe: Probe,
+    where: Tensor,
+    copies: int,
+    second: Tensor,
+    twin: bool = True,
+    noise: bool = True,
+    ids: bool = False,
 ) -> Iterator[tuple[Tensor, Tensor, float]]:
     """How much outputs move, batch after batch of copies: amounts, parts of the scale of outputs, and the noise.
 
-    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Amounts and
-    parts are (copies of this batch, batch, q_len); what is no more than the noise, also a part, is no movement. Each
-    batch of copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows
-    what equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
+    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. ``second``
+    is bool (changed copies,), True where the second draw changes them. Amounts and parts are (copies of this batch,
+    batch, q_len); what is no more than the noise, also a part, is no movement. Each batch of copies begins with an
+    unchanged one that the others are compared with, and ends with its twin, which shows what equal copies differ
+    by. Where there is no room for these, each copy runs alone, and the twin after the others.
     """
     room = copies - 1 - twin
     if room <= 0:
         alone = probe.unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
     same = torch.zeros_like(where[:1])
-    with _bar(where.chunk(math.ceil(len(where) / max(room, 1)))) as chunks:  # of equal size
-        for chunk in chunks:
+    number = math.ceil(len(where) / max(room, 1))
+    with _bar(where.chunk(number)) as chunks:  # of equal size
+        for chunk, draw in zip(chunks, second.chunk(number), strict=True):
             level = 0.0
             if room > 0:
-                outputs = probe.run_changed(torch.cat([same, chunk] + [same] * twin), noise=noise, ids=ids)
+                draw = nn.functional.pad(draw, (1, int(twin)))
+                outputs = probe.run_changed(torch.cat([same, chunk] + [same] * twin), noise=noise, ids=ids, second=draw)
                 level = _require_steady(probe, outputs[0], len(outputs))
                 reference, changed = outputs[0], outputs[1:]
             else:
-                reference, changed = alone, probe.run_changed(chunk, noise=noise, ids=ids)
+                reference, changed = alone, probe.run_changed(chunk, noise=noise, ids=ids, second=draw)
             pairs = [_largest_change(probe, output, reference) for output in changed]
             amounts, parts = torch.stack([a for a, _ in pairs]), torch.stack([p for _, p in pairs])
             level = max(level, _rounding(reference))
@@ -490,17 +507,36 @@ def _bar(batches: Sequence[Tensor]):
 
 
 class _Movement(NamedTuple):
-    """An output that moves with everything that it should not reach; the amount is NaN where it is."""
+    """An output that moves with everything that it should not reach; the amount is NaN where it is.
+
+    ``second`` says which draw of changes moved it.
+    """
 
     sequence: int
     query: int
     amount: float
+    second: bool
 
 
 def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor) -> tuple[_Movement | None, float]:
-    """The first judged output that moves if all that it may not reach is changed, and the noise."""
+    """The first judged output that moves if all that it may not reach is changed, and the noise.
+
+    Draws of changes take turns from row to row; ids of few rows
+    are changed with both, if the model is one's own and may read them in ways that one draw misses.
+    """
+    second = torch.arange(len(closed), device=closed.device) % 2 == 1
+    movement, level = _first_movement_of_draw(probe, closed, row_of, judged, second)
+    if movement is None and probe.by_ids and not probe.is_hf and len(closed) <= BOTH_DRAWS:
+        movement, noise = _first_movement_of_draw(probe, closed, row_of, judged, ~second)
+        level = max(level, noise)
+    return movement, level
+
+
+def _first_movement_of_draw(
+    probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor, second: Tensor
+) -> tuple[_Movement | None, float]:
     level, any_moved, start = 0.0, False, 0
-    for _, parts, rounding in _batches(probe, ~closed, probe.copies(), twin=False, ids=True):
+    for _, parts, rounding in _batches(probe, ~closed, probe.copies(), second, twin=False, ids=True):
         if parts.shape[-1] != row_of.shape[-1]:
             raise ValueError(_other_queries(parts.shape[-1], row_of.shape[-1]))
         level = max(level, rounding)
@@ -510,7 +546,8 @@ def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor
             if not (own & ~(part <= level)).any():  # NaN is no proof either
                 continue
             # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
-            ((amounts, again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
+            one = slice(copy, copy + 1)
+            ((amounts, again, noise),) = _batches(probe, ~closed[one], probe.copies(), second[one], ids=True)
             level = max(level, noise)
             # What moved once and not again, by more than rounding, is no leak and no proof.
             difference = (part - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
@@ -520,7 +557,8 @@ def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor
             if moved.any():
                 moved = moved & again[0].isnan() if (moved & again[0].isnan()).any() else moved
                 sequence, query = moved.nonzero()[0].tolist()
-                return _Movement(sequence, query, amounts[0, sequence, query].item()), level
+                amount = amounts[0, sequence, query].item()
+                return _Movement(sequence, query, amount, bool(second[copy])), level
         start += len(parts)
     if not any_moved and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
         raise ValueError(
@@ -541,7 +579,7 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
             amounts, floor = _perturbations(probe)
             if leaks := _leaks(amounts.masked_fill(~judged[..., None], 0.0), allowed):
                 return leaks, True, floor
-    sequence, query, _ = movement
+    sequence, query, _, second = movement
     keys = (~allowed[sequence, query]).nonzero().flatten()
     amount = 0.0
     while amount == 0 or len(keys) > 1:
@@ -549,7 +587,7 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
         where = torch.zeros(len(groups), probe.batch, probe.k_len, dtype=torch.bool, device=keys.device)
         for copy, group in enumerate(groups):
             where[copy, sequence, group] = True
-        changes, noise = _changes(probe, where, probe.copies(), ids=True)
+        changes, noise = _changes(probe, where, probe.copies(), ids=True, second=second)
         floor = probe.floor(noise)
         moving = changes[:, sequence, query].nonzero().flatten().tolist()
         if not moving:

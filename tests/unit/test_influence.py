@@ -1343,3 +1343,40 @@ def test_a_weak_coupling_of_copies_is_refused(amount):
         assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x)
     with pytest.raises(AssertionError, match="is moved by"):
         assert_no_leaks(outputs, masks.causal(T), inputs_embeds=x, batch_size=1)
+
+
+class BigramHash(nn.Module):
+    """Reads whether the sum of two neighbouring ids is even, which only an id of another parity moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.hashes = nn.Embedding(50, DIM), nn.Embedding(2, DIM)
+
+    def forward(self, ids):
+        return self.embedding(ids) + self.hashes((F.pad(ids[:, :-1], (1, 0)) * 7 + ids) % 2)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_hash_of_two_ids_is_found_across_documents(seed):
+    """One draw of other ids left the parity of a document's last id as it was half of the time."""
+    torch.manual_seed(seed)
+    keep = masks.documents([0] * 4 + [1] * 4) & masks.causal(8)
+    with pytest.raises(AssertionError, match="query 4 is moved by key 3"):
+        assert_no_leaks(BigramHash(), keep, torch.randint(0, 50, (1, 8)))
+
+
+def test_padding_that_holds_nan_is_no_leak():
+    """0 · NaN put NaN into positions that were not changed, and the size of the noise was NaN everywhere."""
+    x = torch.randn(1, T, DIM)
+    x[0, 4:] = torch.nan
+
+    def outputs(x, leak=0.0):
+        y = x[:, :4].cumsum(1) + x[:, :4].mean(1, keepdim=True)
+        return torch.cat([y, leak * y[:, :2]], dim=1)
+
+    keep = masks.padding(torch.tensor([[1, 1, 1, 1, 0, 0]]))
+    for batch_size in (None, 1):
+        assert_no_leaks(outputs, keep, inputs_embeds=x, batch_size=batch_size)
+        with pytest.raises(AssertionError, match="is moved by key 3"):
+            assert_no_leaks(lambda x: outputs(x, 1.0), keep & ~torch.eye(T, dtype=bool)[3], inputs_embeds=x)
+    assert (influence(outputs, inputs_embeds=x)[:4, :4] > 0).all()
