@@ -42,6 +42,7 @@ class Probe:
             reached by input 3.
         unchanged: (batch, q_len, features) what the unchanged input gives, once that was asked for.
         is_noisy: whether equal batches were seen to differ by noise, or only other kernels; None if nobody looked.
+        draws: whether the model drew random numbers when it ran alone.
     """
 
     def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
@@ -57,6 +58,7 @@ class Probe:
         self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
         self.unchanged: Tensor | None = None
         self.is_noisy: bool | None = None
+        self.draws = False
         self._scales: tuple[Tensor, Tensor, Tensor] | None = None
         self.head: nn.Linear | None = None  # set where outputs are compared before it
         if self.is_hf:
@@ -157,17 +159,25 @@ class Probe:
         looks at one position at a time, and with a large vocabulary it takes most of the time.
         """
         head = _last_linear(self.model, self.kwargs) if before_head and self.is_hf else None
-        calls: list[tuple[Tensor, Tensor]] = []
-        handle = head.register_forward_hook(lambda m, args, output: calls.append((args[0], output))) if head else None
+        calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def note(module: nn.Module, args: Any, output: Tensor) -> None:
+            calls.append((args[0], output, output.clone()))
+
+        handle = head.register_forward_hook(note) if head else None
         zero = torch.zeros_like(self.embeds)[None]
+        before = _random_states(self.embeds.device)
         try:
             with torch.no_grad():
                 output = self._call(zero, None, False)
         finally:
             if handle:
                 handle.remove()
-        # Only if the very tensor that it made comes out is it known that nothing happens after it.
-        if len(calls) == 1 and output is calls[0][1] and calls[0][0].ndim == 3:
+        after = _random_states(self.embeds.device)
+        self.draws = any(not torch.equal(*states) for states in zip(before, after, strict=True))
+        # Only if the very tensor that it made comes out as it was is it known that nothing happens after it.
+        same = len(calls) == 1 and output is calls[0][1] and torch.equal(output.nan_to_num(), calls[0][2].nan_to_num())
+        if same and calls[0][0].ndim == 3:
             self.head, output = head, calls[0][0]
         return self._checked(output, 1)[0]
 
@@ -236,13 +246,22 @@ class Probe:
         copies = len(delta)
         kwargs = {name: self._tile(name, value, copies) for name, value in self.kwargs.items()}
         with _same_statistics(self.model):
-            if not self.by_ids:
-                return _first_tensor(self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs))
-            ids = self.input_ids.repeat(copies, 1) if ids is None else ids.flatten(0, 1)
-            held = self.embeds.repeat(copies, 1, 1) if hold else None
-            return _first_tensor(self._run_ids(ids, delta.flatten(0, 1), held, kwargs))
+            try:
+                if not self.by_ids:
+                    return _first_tensor(self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs))
+                ids = self.input_ids.repeat(copies, 1) if ids is None else ids.flatten(0, 1)
+                held = self.embeds.repeat(copies, 1, 1) if hold else None
+                return _first_tensor(self._run_ids(ids, delta.flatten(0, 1), held, kwargs))
+            except AssertionError as error:  # of the model's own, which must not pass for a leak
+                raise ValueError(
+                    f"model: {type(self.model).__name__} refuses its input or masks, before anything was measured: "
+                    f"{error or 'an assertion of its own failed'}"
+                ) from error
 
     def _checked(self, output: Tensor, copies: int) -> Tensor:
+        if not output.is_floating_point():
+            wanted = "floats (batch, q_len, features), such as logits before their argmax"
+            raise TypeError(f"model: its output is {describe_tensor(output)}, wanted {wanted}.")
         if output.ndim != 3 or len(output) != copies * self.batch:
             raise ValueError(
                 f"model: its output is {describe_tensor(output)}, wanted (batch, q_len, features) with a batch of "
@@ -344,8 +363,9 @@ def _coupling(model: Any) -> list[nn.Module]:
 
 @contextmanager
 def _same_statistics(model: Any) -> Iterator[None]:
-    """Gives batch norms copies of their running statistics for a while: measuring is not training."""
-    norms = _coupling(model)
+    """Gives norms copies of their running statistics for a while: measuring is not training."""
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._NormBase) and m.training]
     before = [dict(norm._buffers) for norm in norms]
     for norm in norms:
         norm._buffers.update({name: None if b is None else b.clone() for name, b in norm._buffers.items()})
@@ -364,6 +384,12 @@ def _refuse_train_mode(model: Any, alone: bool) -> None:
             raise ValueError(
                 f"model: it is in train mode with dropout {rate}, so outputs move by themselves. Call model.eval()."
             )
+        for name in ("layerdrop", "drop_prob"):  # whole layers, or whole branches, now and then
+            if module.training and isinstance(rate := getattr(module, name, 0), int | float) and rate > 0:
+                raise ValueError(
+                    f"model: {type(module).__name__} is in train mode with {name} {rate}, so outputs move by "
+                    "themselves. Call model.eval()."
+                )
     if not alone and (norms := _coupling(model)):
         kind = type(norms[0]).__name__
         way = "Call model.eval(), or give" if norms[0].training and norms[0].running_mean is not None else "Give"
@@ -416,6 +442,12 @@ def _is_batch_first(model: nn.Module) -> bool:
             "lambda x: model(x), or lambda x: model(x.transpose(0, 1)).transpose(0, 1)."
         )
     return layouts.pop()
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """What changes when a model draws random numbers of torch."""
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_device]
 
 
 def _embedding_of(model: Any) -> nn.Module:

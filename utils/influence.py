@@ -28,6 +28,8 @@ TOKENS_WITH_GRADIENTS = TOKENS // 8
 ROUNDING = 1e-3
 #: Ids of up to this many different rows are changed twice, in two ways; more rows are enough to differ in.
 BOTH_DRAWS = 32
+#: A model that draws random numbers runs this often: one that leaves out a layer every other time is missed 1 in 256.
+RUNS_OF_RANDOM_MODELS = 8
 #: More steps of the dtype than other kernels, as other batches get them, are off.
 STEPS_OF_KERNELS = 64
 
@@ -132,6 +134,7 @@ def influence(
     probe = Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
     if method == "perturb":
         probe.unchanged = probe.alone()
+        _require_the_same_again(probe)
     amounts, floor = (_gradients(probe), 0.0) if method == "gradient" else _perturbations(probe)
     amounts = amounts[0] if len(amounts) == 1 else amounts
     return (amounts, floor) if return_floor else amounts
@@ -288,6 +291,7 @@ def assert_no_leaks(
     if not len(closed) and probe.batch == 1:
         return Checked(0, 0.0)
     unchanged = probe.unchanged = probe.alone(before_head=True)
+    _require_the_same_again(probe)
     between, noise = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
     movement = None
     if len(closed):
@@ -470,6 +474,16 @@ def _require_steady(probe: Probe, outputs: Tensor, copies: int) -> float:
         "statistics (call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 "
         "each copy runs alone."
     )
+
+
+@torch.no_grad()
+def _require_the_same_again(probe: Probe) -> None:
+    """Refuses a model that draws random numbers and sometimes gives other outputs, as where it leaves layers out."""
+    unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
+    zero, tolerance = torch.zeros_like(probe.embeds)[None], _tolerance(unchanged)
+    for _ in range(RUNS_OF_RANDOM_MODELS if probe.draws else 0):
+        if (apart := _drift(probe, probe.run(zero)[0], unchanged)) > tolerance:
+            raise ValueError(_random(probe.floor(apart), probe.floor(tolerance)))
 
 
 def _gradients(probe: Probe) -> Tensor:

@@ -1380,3 +1380,67 @@ def test_padding_that_holds_nan_is_no_leak():
         with pytest.raises(AssertionError, match="is moved by key 3"):
             assert_no_leaks(lambda x: outputs(x, 1.0), keep & ~torch.eye(T, dtype=bool)[3], inputs_embeds=x)
     assert (influence(outputs, inputs_embeds=x)[:4, :4] > 0).all()
+
+
+def test_a_branch_that_is_left_out_at_random_is_refused():
+    """A leak in a branch that a whole batch leaves out every other time passed in 18 of 60 checks."""
+    x = torch.randn(1, T, DIM)
+    for seed in range(6):
+        torch.manual_seed(seed)
+        with pytest.raises(ValueError, match="It is random"):
+            assert_no_leaks(
+                lambda x: x + (torch.rand(()) < 0.5) * x.mean(1, keepdim=True), masks.causal(T), inputs_embeds=x
+            )
+
+
+def test_layers_that_are_dropped_in_train_mode_are_refused_by_name():
+    import transformers
+
+    sizes = {"vocab_size": 50, "hidden_size": 16, "ffn_dim": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    rates = {"layerdrop": 0.1, "dropout": 0.0, "attention_dropout": 0.0, "word_embed_proj_dim": 16}
+    model = transformers.OPTModel(transformers.OPTConfig(**sizes, **rates)).train()
+    with pytest.raises(ValueError, match=r"OPTDecoder is in train mode with layerdrop 0.1"):
+        assert_no_leaks(model, masks.causal(T), torch.arange(5, 11))
+
+
+def test_an_assertion_of_the_model_is_no_leak():
+    def outputs(x):
+        raise AssertionError("the mask should be 2D")
+
+    with pytest.raises(ValueError, match=r"refuses its input or masks.*the mask should be 2D"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+
+
+@pytest.mark.parametrize("dtype", [torch.long, torch.bool, torch.complex64])
+def test_outputs_that_are_no_floats_are_named(dtype):
+    with pytest.raises(TypeError, match="such as logits before their argmax"):
+        assert_no_leaks(lambda x: x.cumsum(1).to(dtype), masks.causal(T), inputs_embeds=torch.randn(T, DIM))
+
+
+def test_running_statistics_of_instances_stay_what_they_were():
+    norm = nn.InstanceNorm1d(DIM, track_running_stats=True).train()
+    before = norm.running_mean.clone()
+    influence(nn.Sequential(nn.Identity(), norm), inputs_embeds=torch.randn(1, DIM, T))
+    assert torch.equal(norm.running_mean, before)
+
+
+@pytest.mark.parametrize("feature", [0, 20])
+def test_logits_that_are_changed_in_place_are_compared_as_they_come_out(feature):
+    """Hidden states stood in for logits, though the model went on with these, in place: a refusal, or an IndexError."""
+    llama = tiny.model("llama", "sdpa", head=True)
+    genuine = llama.forward
+
+    def forward(leak=0.0, **given):
+        output = genuine(**given)
+        output.logits[..., feature] += leak * output.logits[:, -1:, feature]
+        output.logits.mul_(2.0)
+        return output
+
+    ids = torch.arange(5, 13)
+    try:
+        llama.forward = forward
+        assert_no_leaks(llama, masks.causal(8), ids)
+        with pytest.raises(AssertionError, match="query 0 is moved by key"):
+            assert_no_leaks(llama, masks.causal(8), ids, leak=1.0)
+    finally:
+        del llama.forward
