@@ -275,8 +275,9 @@ def assert_no_leaks(
             encoder-decoder without layers=1, and what ``influence`` refuses.
 
     Warns:
-        UserWarning: the layers let everything through that keep hides from some output, so that nothing is proved
-            about it; or the noise floor is high, as in half precision, so that a leak could be below it.
+        UserWarning: the layers let everything through that keep hides from some output, or keep hides nothing from
+            the queries, so that nothing is proved about these; or the noise floor is high, as in half precision, so
+            that a leak could be below it.
 
     References:
         Lesson 08.
@@ -288,6 +289,7 @@ def assert_no_leaks(
     judged = _judged(queries, allowed[..., 0])
     _warn_of_what_layers_wash_out(keep, allowed, judged, through)
     closed, row_of = _distinct_rows(allowed)
+    _warn_of_queries_that_see_everything((row_of >= 0) & keep.any(dim=-1), (row_of >= 0) & judged)
     if not len(closed) and probe.batch == 1:
         return Checked(0, 0.0)
     unchanged = probe.unchanged = probe.alone(before_head=True)
@@ -745,9 +747,17 @@ def _own_layers(probe: Probe) -> int | None:
     if getattr(config, "is_encoder_decoder", False):
         return len(model.layers) if isinstance(getattr(model, "layers", None), nn.ModuleList) else None
     if config is not None and hasattr(config, "num_hidden_layers"):
-        return config.num_hidden_layers
+        return min([config.num_hidden_layers, *_lengths_of_stacks(model, config.num_hidden_layers)])
     model = model.decoder if isinstance(model, nn.Transformer) else model
     return len(model.layers) if isinstance(model, nn.TransformerEncoder | nn.TransformerDecoder) else None
+
+
+def _lengths_of_stacks(model: Any, expected: int) -> list[int]:
+    """How long the lists of layers of a model are, where layers were taken out of it and its config not told."""
+    modules = model.named_modules() if isinstance(model, nn.Module) else ()
+    stacks = [(name.split(".")[-1], len(m)) for name, m in modules if isinstance(m, nn.ModuleList)]
+    lengths = [length for name, length in stacks if name in ("layers", "layer", "h", "blocks") and length]
+    return [] if expected in lengths else lengths[:1]
 
 
 def _allowed(probe: Probe, keep: Tensor, layers: int) -> Tensor:
@@ -808,6 +818,15 @@ def _warn_of_what_layers_wash_out(keep: Tensor, allowed: Tensor, judged: Tensor,
         "longer than (window - 1) * layers + 1 tokens. If keep is meant for the model as a whole, give layers=1.",
         stacklevel=3,
     )
+
+
+def _warn_of_queries_that_see_everything(hiding: Tensor, judged: Tensor) -> None:
+    """Warns if all queries from which keep hides something are left out, but for those that see nothing at all."""
+    if hiding.any() and not judged.any():
+        warnings.warn(
+            "queries: keep hides nothing from any of these queries, so this check proves nothing. Are others read too?",
+            stacklevel=3,
+        )
 
 
 def _warn_of_a_high_floor(outputs: Tensor, noise: float, floor: float) -> None:

@@ -1444,3 +1444,34 @@ def test_logits_that_are_changed_in_place_are_compared_as_they_come_out(feature)
             assert_no_leaks(llama, masks.causal(8), ids, leak=1.0)
     finally:
         del llama.forward
+
+
+def test_layers_that_were_taken_out_of_a_model_are_not_counted():
+    """A model cut to one layer with a window of 5 passed as four layers with one of 3, as its config said."""
+    import transformers
+
+    sizes = {"vocab_size": 50, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 4}
+    config = transformers.MistralConfig(**sizes, num_attention_heads=2, num_key_value_heads=2, sliding_window=5)
+    model, ids = transformers.MistralForCausalLM(config).eval(), torch.arange(5, 25)
+    assert_no_leaks(model, masks.sliding_window(20, 5), ids)
+    model.model.layers = model.model.layers[:1]
+    assert_no_leaks(model, masks.sliding_window(20, 5), ids)
+    with pytest.raises(AssertionError, match="query 3 is moved by key 0"):
+        assert_no_leaks(model, masks.sliding_window(20, 3), ids)
+
+
+def test_layers_that_share_their_weights_are_all_counted():
+    import transformers
+
+    sizes = {"vocab_size": 50, "embedding_size": 8, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3}
+    albert = transformers.AlbertModel(transformers.AlbertConfig(**sizes, num_attention_heads=2)).eval()
+    keep = masks.sliding_window(12, 2)
+    assert_no_leaks(albert, keep, torch.arange(5, 17), attention_mask=conventions.to_hf(keep, model=albert))
+
+
+def test_queries_that_leave_nothing_to_prove_are_said():
+    def outputs(x):
+        return x + x.mean(1, keepdim=True)
+
+    with pytest.warns(UserWarning, match="keep hides nothing from any of these queries"):
+        assert_no_leaks(outputs, masks.causal(T), inputs_embeds=torch.randn(T, DIM), queries=torch.arange(T) == T - 1)
