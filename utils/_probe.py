@@ -272,13 +272,16 @@ class Probe:
 
     def _run_ids(self, ids: Tensor, delta: Tensor, held: Tensor | None, kwargs: dict) -> Any:
         """Ids go in as ids, so positions and padding are what they would be; a hook adds delta to their embeddings."""
-        calls = []
+        calls: list[nn.Module] = []
 
         def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-            calls.append(module)
-            if len(calls) > 1:  # a decoder embeds its own ids with the same weight
-                return None
             looked_up = args[0] if args else ids
+            others = looked_up.numel() != ids.numel()  # a token of its own that the model puts before them
+            if not self.is_hf and not others:
+                others = not any(torch.equal(looked_up.flatten(), own.flatten()) for own in (ids, ids.T))
+            if others or calls:  # a decoder embeds its own ids with the same weight
+                return None
+            calls.append(module)
             turned = torch.equal(looked_up, ids.T) and not torch.equal(looked_up, ids)  # XLNet's batch comes second
 
             def as_looked_up(x: Tensor) -> Tensor:

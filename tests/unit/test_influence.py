@@ -1475,3 +1475,23 @@ def test_queries_that_leave_nothing_to_prove_are_said():
 
     with pytest.warns(UserWarning, match="keep hides nothing from any of these queries"):
         assert_no_leaks(outputs, masks.causal(T), inputs_embeds=torch.randn(T, DIM), queries=torch.arange(T) == T - 1)
+
+
+class LooksUpItsOwnFirst(nn.Module):
+    """Looks up tokens of its own in the table of the ids, before these."""
+
+    def __init__(self, length):
+        super().__init__()
+        self.embedding, self.length = nn.Embedding(30, DIM), length
+
+    def forward(self, ids):
+        own = self.embedding(torch.zeros(len(ids), self.length, dtype=torch.long))
+        return self.embedding(ids).cumsum(1) + 0 * own.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize("length", [1, T])
+def test_noise_goes_to_the_ids_and_not_to_a_token_that_the_model_adds(length):
+    """A first token alone was a RuntimeError; as many as the ids took their noise, and gradients were 0."""
+    model, ids = LooksUpItsOwnFirst(length), torch.randint(1, 30, (1, T))
+    assert_no_leaks(model, masks.causal(T), ids)
+    assert torch.equal(influence(model, ids, method="gradient") > 0, masks.causal(T))
