@@ -28,6 +28,9 @@ SQUARE_MASKS = ("attn_mask", "mask", "src_mask", "tgt_mask", "memory_mask")
 #: About how many tokens run at once if no batch_size is given: 32 copies of 64. More is not faster.
 TOKENS = 2048
 
+#: How many times larger than a usual feature of its position one has to be to count for itself only.
+HUGE = 1e3
+
 
 class Probe:
     """One model and one input, of which changed copies are run.
@@ -38,6 +41,8 @@ class Probe:
         across: whether outputs have positions of their own, as in cross-attention, so that output 3 need not be
             reached by input 3.
         unchanged: (batch, q_len, features) what the unchanged input gives, once that was asked for.
+        is_noisy: whether equal batches were seen to differ by noise, or only other kernels; None if nobody looked.
+        draws: whether the model drew random numbers when it ran alone.
     """
 
     def __init__(self, model: Any, input_ids: Any, inputs_embeds: Any, batch_size: int | None, model_kwargs: dict):
@@ -52,6 +57,9 @@ class Probe:
         self.by_ids = inputs_embeds is None
         self.is_hf = hasattr(model, "get_input_embeddings") and hasattr(model, "config")
         self.unchanged: Tensor | None = None
+        self.is_noisy: bool | None = None
+        self.draws = False
+        self._scales: tuple[Tensor, Tensor, Tensor] | None = None
         self.head: nn.Linear | None = None  # set where outputs are compared before it
         if self.is_hf:
             _refuse_other_inputs(model, self.kwargs)
@@ -60,7 +68,7 @@ class Probe:
             with torch.no_grad():
                 self.embedding = _embedding_of(model) if self.is_hf else self._embedding_of_ids()
                 self.embeds = self.embedding(self.input_ids)
-            self.other_ids = _other_ids(self.input_ids, self.embedding, getattr(model, "config", None))
+            self.other_ids, self.third_ids = _other_ids(self.input_ids, self.embedding, getattr(model, "config", None))
         else:
             wanted = "a float tensor (k_len, dim) or (batch, k_len, dim)"
             require_float(inputs_embeds, "inputs_embeds", (2, 3), wanted, "Token ids go to input_ids.")
@@ -69,7 +77,8 @@ class Probe:
         self.across = self._prepare_second_input() or takes_decoder_ids(model)
         generator = torch.Generator().manual_seed(0)
         noise = torch.randn(self.k_len, dim, generator=generator).to(self.embeds)
-        size = self.embeds.float().pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
+        finite = self.embeds.float().nan_to_num(0, 0, 0)  # padding may hold anything
+        size = finite.pow(2).mean(dim=(1, 2), keepdim=True).sqrt().to(self.embeds.dtype)
         self.noise = noise * size.masked_fill(size == 0, 1.0)
 
     # --- what comes in -------------------------------------------------------------------------------
@@ -150,39 +159,74 @@ class Probe:
         looks at one position at a time, and with a large vocabulary it takes most of the time.
         """
         head = _last_linear(self.model, self.kwargs) if before_head and self.is_hf else None
-        calls: list[tuple[Tensor, Tensor]] = []
-        handle = head.register_forward_hook(lambda m, args, output: calls.append((args[0], output))) if head else None
+        calls: list[tuple[Tensor, Tensor, Tensor]] = []
+
+        def note(module: nn.Module, args: Any, output: Tensor) -> None:
+            calls.append((args[0], output, output.clone()))
+
+        handle = head.register_forward_hook(note) if head else None
         zero = torch.zeros_like(self.embeds)[None]
+        before = _random_states(self.embeds.device)
         try:
             with torch.no_grad():
                 output = self._call(zero, None, False)
         finally:
             if handle:
                 handle.remove()
-        # Only if the very tensor that it made comes out is it known that nothing happens after it.
-        if len(calls) == 1 and output is calls[0][1] and calls[0][0].ndim == 3:
+        after = _random_states(self.embeds.device)
+        self.draws = any(not torch.equal(*states) for states in zip(before, after, strict=True))
+        # Only if the very tensor that it made comes out as it was is it known that nothing happens after it.
+        same = len(calls) == 1 and output is calls[0][1] and torch.equal(output.nan_to_num(), calls[0][2].nan_to_num())
+        if same and calls[0][0].ndim == 3:
             self.head, output = head, calls[0][0]
         return self._checked(output, 1)[0]
 
     @contextmanager
     def with_head(self) -> Iterator[None]:
         """Compares whole outputs for a while, as they come out of the model."""
-        head, unchanged = self.head, self.unchanged
+        before = self.head, self.unchanged, self._scales
         self.head = self.unchanged = None
         try:
             yield
         finally:
-            self.head, self.unchanged = head, unchanged
+            self.head, self.unchanged, self._scales = before
 
-    def run_changed(self, where: Tensor, *, noise: bool = True, ids: bool = False) -> Tensor:
+    def scale(self) -> Tensor:
+        """(batch, q_len, features) what rounding of each unchanged output is a part of."""
+        return self._scales_of_unchanged()[1]
+
+    def floor(self, noise: float, judged: Tensor | None = None) -> float:
+        """What noise, a part of the scale of outputs, comes to at the largest position (batch, q_len) that is judged.
+
+        Features that are much larger than the others of their position are left out.
+        """
+        positions = self._scales_of_unchanged()[2]
+        return noise * (positions if judged is None else positions[judged]).max().item()
+
+    def _scales_of_unchanged(self) -> tuple[Tensor, Tensor, Tensor]:
+        if self.unchanged is None:
+            raise RuntimeError("unchanged: the model has not run on the unchanged input yet.")
+        if self._scales is None or self._scales[0] is not self.unchanged:
+            self._scales = self.unchanged, *_scales(self.unchanged)
+        return self._scales
+
+    def run_changed(
+        self, where: Tensor, *, noise: bool = True, ids: bool = False, second: Tensor | None = None
+    ) -> Tensor:
         """Outputs (copies, batch, q_len, features) where the inputs that ``where`` (copies, batch, k_len) marks change.
 
         ``noise`` is added to them; with ``ids`` also other ids take the place of theirs, for models that read them
-        beside the embedding.
+        beside the embedding. Copies that ``second`` (copies,) marks get the noise with the opposite sign, and ids of
+        the other parity: what one draw misses by chance, such as a gate that stays shut, the other one opens.
         """
-        delta = where[..., None] * self.noise * float(noise)
-        replaced = torch.where(where, self.other_ids, self.input_ids) if ids and self.by_ids else None
-        return self.run(delta, replaced)
+        second = torch.zeros_like(where[:, 0, 0]) if second is None else second
+        second = second[:, None, None]
+        noises = torch.where(second[..., None], -self.noise, self.noise)
+        delta = torch.where(where[..., None] & noise, noises, torch.zeros_like(noises))
+        if not (ids and self.by_ids):
+            return self.run(delta)
+        others = torch.where(second, self.third_ids, self.other_ids)
+        return self.run(delta, torch.where(where, others, self.input_ids))
 
     def run(self, delta: Tensor, ids: Tensor | None = None, hold: bool = False) -> Tensor:
         """Outputs (copies, batch, q_len, features) for ``delta`` (copies, batch, k_len, dim) added to the input.
@@ -202,13 +246,22 @@ class Probe:
         copies = len(delta)
         kwargs = {name: self._tile(name, value, copies) for name, value in self.kwargs.items()}
         with _same_statistics(self.model):
-            if not self.by_ids:
-                return _first_tensor(self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs))
-            ids = self.input_ids.repeat(copies, 1) if ids is None else ids.flatten(0, 1)
-            held = self.embeds.repeat(copies, 1, 1) if hold else None
-            return _first_tensor(self._run_ids(ids, delta.flatten(0, 1), held, kwargs))
+            try:
+                if not self.by_ids:
+                    return _first_tensor(self._run_embeds((self.embeds + delta).flatten(0, 1), kwargs))
+                ids = self.input_ids.repeat(copies, 1) if ids is None else ids.flatten(0, 1)
+                held = self.embeds.repeat(copies, 1, 1) if hold else None
+                return _first_tensor(self._run_ids(ids, delta.flatten(0, 1), held, kwargs))
+            except AssertionError as error:  # of the model's own, which must not pass for a leak
+                raise ValueError(
+                    f"model: {type(self.model).__name__} refuses its input or masks, before anything was measured: "
+                    f"{error or 'an assertion of its own failed'}"
+                ) from error
 
     def _checked(self, output: Tensor, copies: int) -> Tensor:
+        if not output.is_floating_point():
+            wanted = "floats (batch, q_len, features), such as logits before their argmax"
+            raise TypeError(f"model: its output is {describe_tensor(output)}, wanted {wanted}.")
         if output.ndim != 3 or len(output) != copies * self.batch:
             raise ValueError(
                 f"model: its output is {describe_tensor(output)}, wanted (batch, q_len, features) with a batch of "
@@ -219,13 +272,16 @@ class Probe:
 
     def _run_ids(self, ids: Tensor, delta: Tensor, held: Tensor | None, kwargs: dict) -> Any:
         """Ids go in as ids, so positions and padding are what they would be; a hook adds delta to their embeddings."""
-        calls = []
+        calls: list[nn.Module] = []
 
         def add(module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
-            calls.append(module)
-            if len(calls) > 1:  # a decoder embeds its own ids with the same weight
-                return None
             looked_up = args[0] if args else ids
+            others = looked_up.numel() != ids.numel()  # a token of its own that the model puts before them
+            if not self.is_hf and not others:
+                others = not any(torch.equal(looked_up.flatten(), own.flatten()) for own in (ids, ids.T))
+            if others or calls:  # a decoder embeds its own ids with the same weight
+                return None
+            calls.append(module)
             turned = torch.equal(looked_up, ids.T) and not torch.equal(looked_up, ids)  # XLNet's batch comes second
 
             def as_looked_up(x: Tensor) -> Tensor:
@@ -254,8 +310,7 @@ class Probe:
             return self.model(inputs_embeds=embeds, **kwargs)
         if not isinstance(self.model, TORCH_MODULES):
             return self.model(embeds, **kwargs)
-        attention = next((m for m in self.model.modules() if isinstance(m, nn.MultiheadAttention)), self.model)
-        turn = (lambda x: x) if getattr(attention, "batch_first", False) else (lambda x: x.transpose(0, 1))
+        turn = (lambda x: x) if _is_batch_first(self.model) else (lambda x: x.transpose(0, 1))
         embeds = turn(embeds)
         for name in ("query", "src", "tgt", "memory"):
             if kwargs.get(name) is not None:
@@ -311,8 +366,9 @@ def _coupling(model: Any) -> list[nn.Module]:
 
 @contextmanager
 def _same_statistics(model: Any) -> Iterator[None]:
-    """Gives batch norms copies of their running statistics for a while: measuring is not training."""
-    norms = _coupling(model)
+    """Gives norms copies of their running statistics for a while: measuring is not training."""
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    norms = [m for m in modules if isinstance(m, nn.modules.batchnorm._NormBase) and m.training]
     before = [dict(norm._buffers) for norm in norms]
     for norm in norms:
         norm._buffers.update({name: None if b is None else b.clone() for name, b in norm._buffers.items()})
@@ -331,6 +387,12 @@ def _refuse_train_mode(model: Any, alone: bool) -> None:
             raise ValueError(
                 f"model: it is in train mode with dropout {rate}, so outputs move by themselves. Call model.eval()."
             )
+        for name in ("layerdrop", "drop_prob"):  # whole layers, or whole branches, now and then
+            if module.training and isinstance(rate := getattr(module, name, 0), int | float) and rate > 0:
+                raise ValueError(
+                    f"model: {type(module).__name__} is in train mode with {name} {rate}, so outputs move by "
+                    "themselves. Call model.eval()."
+                )
     if not alone and (norms := _coupling(model)):
         kind = type(norms[0]).__name__
         way = "Call model.eval(), or give" if norms[0].training and norms[0].running_mean is not None else "Give"
@@ -369,6 +431,26 @@ def takes_decoder_ids(model: Any) -> bool:
     if not getattr(getattr(model, "config", None), "is_encoder_decoder", False):
         return False
     return "decoder_input_ids" in inspect.signature(model.forward).parameters
+
+
+def _is_batch_first(model: nn.Module) -> bool:
+    """How a module of torch wants its input, if that can be told: a wrong guess would turn positions into sequences."""
+    modules = [model] if isinstance(model, nn.MultiheadAttention) else model.modules()
+    layouts = {value for m in modules if isinstance(value := getattr(m, "batch_first", None), bool)}
+    if len(layouts) != 1:
+        seen = "both True and False" if layouts else "nowhere, as where its attention is one's own"
+        raise ValueError(
+            f"model: batch_first of {type(model).__name__} and its parts is {seen}, so it cannot be told how it takes "
+            "its input. Give its attention that attribute, or wrap it in a function of (batch, k_len, dim): "
+            "lambda x: model(x), or lambda x: model(x.transpose(0, 1)).transpose(0, 1)."
+        )
+    return layouts.pop()
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """What changes when a model draws random numbers of torch."""
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_device]
 
 
 def _embedding_of(model: Any) -> nn.Module:
@@ -412,19 +494,42 @@ def _special_ids(config: Any) -> set[int]:
     return special
 
 
-def _other_ids(ids: Tensor, embedding: Any, config: Any) -> Tensor:
-    """Another id for each, drawn from those that mean nothing special; special ones stay as they are."""
+def _other_ids(ids: Tensor, embedding: Any, config: Any) -> tuple[Tensor, Tensor]:
+    """Two other ids for each, one odd and one even, drawn from those that mean nothing special, which stay."""
     rows = len(getattr(embedding, "weight", ()))
     size = min(rows, getattr(config, "vocab_size", None) or rows)
     special = _special_ids(config) | {getattr(embedding, "padding_idx", None)}
     ordinary = torch.tensor([n for n in range(size) if n not in special])
     if len(ordinary) < 2:
-        return ids
+        return ids, ids
     steps = torch.randint(1, len(ordinary), ids.shape, generator=torch.Generator().manual_seed(0))
     own = ids.cpu().contiguous()
     rank = torch.searchsorted(ordinary, own)
     is_ordinary = ordinary[rank.clamp(max=len(ordinary) - 1)] == own
-    return torch.where(is_ordinary, ordinary[(rank + steps) % len(ordinary)], own).to(ids)
+    next_steps = torch.where(steps + 1 < len(ordinary), steps + 1, (steps - 1).clamp(min=1))
+    draws = [ordinary[(rank + step) % len(ordinary)] for step in (steps, next_steps)]
+    first, second = (torch.where(is_ordinary, draw, own).to(ids) for draw in draws)
+    return first, second
+
+
+def _scales(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, q_len, features) the scale of each output, and (batch, q_len) that of each position.
+
+    An output near 0 may be a difference of larger numbers, so its scale is the largest of its position, and at least
+    that of the middle position. Features HUGE times larger than a usual one, such as suppressed logits, count for
+    themselves only, and so does a huge position, such as a first token that collects attention.
+    """
+    size = outputs.detach().abs().nan_to_num(0, 0)
+    size = size.double() if outputs.dtype == torch.float64 else size.float()
+    rising = size.sort(dim=-1).values
+    zeros = (rising == 0).sum(dim=-1, keepdim=True)
+    last = size.shape[-1] - 1
+    usual = rising.gather(-1, (zeros + (last + 1 - zeros) // 4).clamp(max=last))
+    position = size.masked_fill(size > HUGE * usual, 0.0).amax(dim=-1)
+    if (position > 0).any():
+        position = position.clamp(min=position[position > 0].median())
+    position = position.clamp(min=torch.finfo(size.dtype).tiny)
+    return torch.maximum(size, position[..., None]), position
 
 
 def _first_tensor(output: Any) -> Tensor:

@@ -24,8 +24,14 @@ METHODS = ("perturb", "gradient")
 #: Gradients keep every layer's numbers until the end, so fewer tokens run at once.
 TOKENS_WITH_GRADIENTS = TOKENS // 8
 
-#: Equal inputs give equal outputs up to rounding: this part of the largest output, or 8 steps of its dtype.
+#: Equal inputs give equal outputs up to rounding: this part of their scale, or 8 steps of their dtype.
 ROUNDING = 1e-3
+#: Ids of up to this many different rows are changed twice, in two ways; more rows are enough to differ in.
+BOTH_DRAWS = 32
+#: A model that draws random numbers runs this often: one that leaves out a layer every other time is missed 1 in 256.
+RUNS_OF_RANDOM_MODELS = 8
+#: More steps of the dtype than other kernels, as other batches get them, are off.
+STEPS_OF_KERNELS = 64
 
 
 class Leak(NamedTuple):
@@ -51,9 +57,10 @@ class Checked(NamedTuple):
     """What ``assert_no_leaks`` did to be sure.
 
     Attributes:
-        forwards: how many changed copies of the input the model ran on.
-        noise_floor: outputs that moved by no more than this count as not moved. For language models these are the
-            hidden states before the last linear layer.
+        forwards: how many different sets of inputs were changed, one for each distinct row. Ids of up to 32 rows
+            are changed in two ways, if the model is not of Hugging Face.
+        noise_floor: outputs that moved by no more than this count as not moved; the largest of all positions, as each
+            has one of its size. For language models these are the hidden states before the last linear layer.
 
     References:
         Lesson 08.
@@ -99,7 +106,8 @@ def influence(
     Returns:
         float32 (q_len, k_len), or (batch, q_len, k_len) if batch > 1: at least 0, and exactly 0 where nothing
         moved by more than the noise floor; NaN in rows whose output is NaN. With return_floor, also the floor:
-        what unchanged copies in the same batches differ by, times 4 (0 for gradients).
+        what unchanged copies in the same batches differ by, times 4 (0 for gradients). Positions of another size, and
+        features a thousand times larger than others, are held to a floor of their size; the largest is returned.
 
     Raises:
         TypeError: a model that cannot be called, inputs that it cannot take (pixel_values: the message shows how to
@@ -126,6 +134,7 @@ def influence(
     probe = Probe(model, input_ids, inputs_embeds, batch_size, model_kwargs)
     if method == "perturb":
         probe.unchanged = probe.alone()
+        _require_the_same_again(probe)
     amounts, floor = (_gradients(probe), 0.0) if method == "gradient" else _perturbations(probe)
     amounts = amounts[0] if len(amounts) == 1 else amounts
     return (amounts, floor) if return_floor else amounts
@@ -231,12 +240,13 @@ def assert_no_leaks(
 ) -> Checked:
     """Raises AssertionError if an input moves an output that ``keep`` does not let it reach.
 
-    For every distinct row of what may be reached, everything outside it is changed at once and the outputs
-    with that row must stay: two packed documents take two changed copies, however long they are. An input is changed
-    by noise and, if it is an ordinary token id, by another id at the same time. At the first output that moves the
-    check stops, and inputs are tried alone to name the leak. In a batch also the other sequences are changed, and must
-    not matter. A language model whose last step is a plain linear layer is compared before that layer, which looks
-    at one position at a time. A keep that hides nothing leaves nothing to check, and the model does not run.
+    For every distinct row of what may be reached, everything outside it is changed at once and the outputs with
+    that row must stay: two packed documents take two changed copies, however long they are. An input is changed by
+    noise and, if it is an ordinary token id, by another id at the same time At
+    the first output that moves the check stops, and inputs are tried alone to name the leak. In a batch also the
+    other sequences are changed, and must not matter. A language model whose last step is a plain linear layer is
+    compared before that layer, which looks at one position at a time. A keep that hides nothing leaves nothing to
+    check, and the model does not run.
 
     Args:
         model: as for ``influence``.
@@ -265,8 +275,9 @@ def assert_no_leaks(
             encoder-decoder without layers=1, and what ``influence`` refuses.
 
     Warns:
-        UserWarning: the layers let everything through that keep hides from some output, so that nothing is proved
-            about it; or the noise floor is high, as in half precision, so that a leak could be below it.
+        UserWarning: the layers let everything through that keep hides from some output, or keep hides nothing from
+            the queries, so that nothing is proved about these; or the noise floor is high, as in half precision, so
+            that a leak could be below it.
 
     References:
         Lesson 08.
@@ -278,17 +289,19 @@ def assert_no_leaks(
     judged = _judged(queries, allowed[..., 0])
     _warn_of_what_layers_wash_out(keep, allowed, judged, through)
     closed, row_of = _distinct_rows(allowed)
+    _warn_of_queries_that_see_everything((row_of >= 0) & keep.any(dim=-1), (row_of >= 0) & judged)
     if not len(closed) and probe.batch == 1:
         return Checked(0, 0.0)
     unchanged = probe.unchanged = probe.alone(before_head=True)
-    between, floor = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
+    _require_the_same_again(probe)
+    between, noise = _check_between_sequences(probe) if probe.batch > 1 else (0, 0.0)
     movement = None
     if len(closed):
-        movement, floor_within = _first_movement(probe, closed, row_of, judged)
-        floor = max(floor, floor_within)
+        movement, noise_within = _first_movement(probe, closed, row_of, judged)
+        noise = max(noise, noise_within)
     if movement is None:
-        _warn_of_a_high_floor(unchanged, floor)
-        return Checked(len(closed) + between, floor)
+        _warn_of_a_high_floor(unchanged, noise, probe.floor(noise, judged))
+        return Checked(len(closed) + between, probe.floor(noise, judged))
     if tokens is None and tokenizer is not None and input_ids is not None:
         from . import text
 
@@ -318,84 +331,106 @@ def _perturbations(probe: Probe) -> tuple[Tensor, float]:
     """(batch, q_len, k_len) largest changes, 0 below the floor, and the floor."""
     one_at_a_time = torch.eye(probe.k_len, dtype=torch.bool, device=probe.embeds.device)
     where = one_at_a_time[:, None].expand(-1, probe.batch, -1)
-    amounts, floor = _changes(probe, where, probe.copies())
-    if probe.by_ids and _reads_ids_elsewhere(probe, floor):
-        by_ids, floor_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True)
-        amounts, floor = torch.maximum(amounts, by_ids), max(floor, floor_by_ids)
-    return amounts.permute(1, 2, 0).contiguous(), floor
+    amounts, noise = _changes(probe, where, probe.copies())
+    if probe.by_ids and _reads_ids_elsewhere(probe, noise):
+        for second in (False, True):
+            by_ids, noise_by_ids = _changes(probe, where, probe.copies(), noise=False, ids=True, second=second)
+            amounts, noise = torch.maximum(amounts, by_ids), max(noise, noise_by_ids)
+    return amounts.permute(1, 2, 0).contiguous(), probe.floor(noise)
 
 
 @torch.no_grad()
-def _reads_ids_elsewhere(probe: Probe, floor: float) -> bool:
+def _reads_ids_elsewhere(probe: Probe, noise: float) -> bool:
     """Whether outputs depend on the ids in another way than through their embedding, which is held as it was."""
-    pair = torch.stack([probe.input_ids, probe.other_ids])
+    three = torch.stack([probe.input_ids, probe.other_ids, probe.third_ids])
     delta = torch.zeros_like(probe.embeds)[None]
-    runs = [pair] if probe.copies() > 1 else pair[:, None]
-    same, other = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
-    return bool((_largest_change(other, same).nan_to_num(0) > max(floor, _rounding_step(same))).any())
+    runs = [three] if probe.copies() > 2 else three[:, None]
+    same, *others = torch.cat([probe.run(delta.repeat(len(ids), 1, 1, 1), ids, hold=True) for ids in runs])
+    parts = torch.stack([_largest_change(probe, other, same)[1] for other in others])
+    return bool((parts.nan_to_num(0) > max(noise, _rounding(same))).any())
 
 
-def _changes(probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False) -> tuple[Tensor, float]:
-    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 up to the noise floor; and the floor."""
-    batches = [*_batches(probe, where, copies, noise=noise, ids=ids)]
-    floor = max(floor for _, floor in batches)
-    amounts = torch.cat([changes for changes, _ in batches])
-    return amounts.masked_fill(amounts <= floor, 0.0), floor
+def _changes(
+    probe: Probe, where: Tensor, copies: int, noise: bool = True, ids: bool = False, second: bool = False
+) -> tuple[Tensor, float]:
+    """(changed copies, batch, q_len) how much outputs move if inputs change, 0 where that is noise; and the noise.
+
+    The noise is a part of each output's scale.
+    """
+    seconds = torch.full_like(where[:, 0, 0], second)
+    batches = [*_batches(probe, where, copies, noise=noise, ids=ids, second=seconds)]
+    level = max(level for *_, level in batches)
+    amounts, parts = torch.cat([a for a, *_ in batches]), torch.cat([p for _, p, _ in batches])
+    return amounts.masked_fill(parts <= level, 0.0), level
 
 
 @torch.no_grad()
 def _batches(
-    probe: Probe, where: Tensor, copies: int, twin: bool = True, noise: bool = True, ids: bool = False
-) -> Iterator[tuple[Tensor, float]]:
-    """(copies of this batch, batch, q_len) how much outputs move, and the noise floor, batch after batch of copies.
+    probe: Probe,
+    where: Tensor,
+    copies: int,
+    second: Tensor,
+    twin: bool = True,
+    noise: bool = True,
+    ids: bool = False,
+) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """How much outputs move, batch after batch of copies: amounts, parts of the scale of outputs, and the noise.
 
-    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. Each batch of
-    copies begins with an unchanged one that the others are compared with, and ends with its twin, which shows what
-    equal copies differ by. Where there is no room for these, each copy runs alone, and the twin after the others.
+    ``where`` is bool (changed copies, batch, k_len), True at inputs to change; ``copies`` run at once. ``second``
+    is bool (changed copies,), True where the second draw changes them. Amounts and parts are (copies of this batch,
+    batch, q_len); what is no more than the noise, also a part, is no movement. Each batch of copies begins with an
+    unchanged one that the others are compared with, and ends with its twin, which shows what equal copies differ
+    by. Where there is no room for these, each copy runs alone, and the twin after the others.
     """
     room = copies - 1 - twin
     if room <= 0:
         alone = probe.unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
     same = torch.zeros_like(where[:1])
-    with _bar(where.chunk(math.ceil(len(where) / max(room, 1)))) as parts:  # of equal size
-        for part in parts:
+    number = math.ceil(len(where) / max(room, 1))
+    with _bar(where.chunk(number)) as chunks:  # of equal size
+        for chunk, draw in zip(chunks, second.chunk(number), strict=True):
+            level = 0.0
             if room > 0:
-                outputs = probe.run_changed(torch.cat([same, part] + [same] * twin), noise=noise, ids=ids)
-                reference, changed = _require_steady(probe, outputs[0]), outputs[1:]
+                draw = nn.functional.pad(draw, (1, int(twin)))
+                outputs = probe.run_changed(torch.cat([same, chunk] + [same] * twin), noise=noise, ids=ids, second=draw)
+                level = _require_steady(probe, outputs[0], len(outputs))
+                reference, changed = outputs[0], outputs[1:]
             else:
-                reference, changed = alone, probe.run_changed(part, noise=noise, ids=ids)
-            change = torch.stack([_largest_change(output, reference) for output in changed])
-            floor = _rounding_step(reference)
+                reference, changed = alone, probe.run_changed(chunk, noise=noise, ids=ids, second=draw)
+            pairs = [_largest_change(probe, output, reference) for output in changed]
+            amounts, parts = torch.stack([a for a, _ in pairs]), torch.stack([p for _, p in pairs])
+            level = max(level, _rounding(reference))
             if twin and room > 0:
-                _require_steady(probe, changed[-1])
-                floor = max(floor, 4 * change[-1].nan_to_num(0).max().item())
-            yield change[: len(part)], floor
+                _require_steady(probe, changed[-1], len(outputs))
+                level = max(level, 4 * parts[-1].nan_to_num(0).max().item())
+            yield amounts[: len(chunk)], parts[: len(chunk)], level
     if twin and room <= 0:
-        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0])
+        _require_steady(probe, probe.run(torch.zeros_like(probe.embeds)[None])[0], 1)
 
 
-def _largest_change(output: Tensor, reference: Tensor) -> Tensor:
-    """(batch, q_len) over the features of one copy; NaN where the reference is NaN, inf where only the copy is."""
-    change = (output.float() - reference.float()).abs_()
-    largest = change.amax(dim=-1)
-    if largest.isfinite().all():
-        return largest
-    change.masked_fill_(output == reference, 0.0)  # inf - inf
-    change.masked_fill_(output.isnan() & ~reference.isnan(), torch.inf)
-    return change.amax(dim=-1)
+def _largest_change(probe: Probe, output: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, q_len) over the features of one copy: what changed by more than rounding, and as a part of its scale.
+
+    NaN where the reference is NaN, inf where only the copy is.
+    """
+    scale = probe.scale()
+    change = (output.to(scale) - reference.to(scale)).abs_()
+    if not change.isfinite().all():
+        change.masked_fill_(output == reference, 0.0)  # inf - inf
+        change.masked_fill_(output.isnan() & ~reference.isnan(), torch.inf)
+    parts = change / scale
+    largest = change.masked_fill_(parts <= _rounding(reference), 0.0).amax(dim=-1)
+    tiny = torch.finfo(torch.float32).tiny  # float64 has smaller numbers, which are movements, too
+    return largest.masked_fill((largest > 0) & (largest < tiny), tiny).float(), parts.amax(dim=-1)
 
 
-def _size(outputs: Tensor) -> float:
-    return outputs.abs().nan_to_num(0, 0).max().item()
-
-
-def _rounding_step(outputs: Tensor) -> float:
-    """Arithmetic cannot resolve less than this, whatever unchanged copies show."""
-    return torch.finfo(outputs.dtype).eps * _size(outputs)
+def _rounding(outputs: Tensor) -> float:
+    """Arithmetic cannot resolve less than this part, whatever unchanged copies show."""
+    return torch.finfo(outputs.dtype).eps
 
 
 def _tolerance(outputs: Tensor) -> float:
-    return max(ROUNDING, 8 * torch.finfo(outputs.dtype).eps) * _size(outputs)
+    return max(ROUNDING, 8 * _rounding(outputs))
 
 
 def _random(difference: float, tolerance: float) -> str:
@@ -406,28 +441,51 @@ def _random(difference: float, tolerance: float) -> str:
     )
 
 
+def _drift(probe: Probe, one: Tensor, other: Tensor) -> float:
+    """How far outputs of equal inputs are apart, as a part of their scale."""
+    return _largest_change(probe, one, other)[1].nan_to_num(0).max().item()
+
+
 @torch.no_grad()
-def _require_steady(probe: Probe, outputs: Tensor) -> Tensor:
-    """These outputs of the unchanged input, if they are those that it gave before, up to rounding."""
+def _require_steady(probe: Probe, outputs: Tensor, copies: int) -> float:
+    """The noise, as a part of their scale, in outputs of the unchanged input beside others in a batch of ``copies``.
+
+    More than rounding explains is refused, and so is less, if the other copies are behind it.
+    """
     if probe.unchanged is None:
         probe.unchanged = outputs
-    tolerance = _tolerance(probe.unchanged)
-
-    def drift(one: Tensor, other: Tensor) -> float:
-        return _largest_change(one, other).nan_to_num(0).max().item()
-
-    if (together := drift(outputs, probe.unchanged)) <= tolerance:
-        return outputs
+    tolerance, kernels = _tolerance(outputs), STEPS_OF_KERNELS * _rounding(outputs)
     zero = torch.zeros_like(probe.embeds)[None]
-    apart = drift(probe.run(zero)[0], probe.run(zero)[0])
-    if apart > tolerance:
-        raise ValueError(_random(apart, tolerance))
+    together = _drift(probe, outputs, probe.unchanged)
+    if together > tolerance:
+        apart = _drift(probe, probe.run(zero)[0], probe.run(zero)[0])
+        if apart > tolerance:
+            raise ValueError(_random(probe.floor(apart), probe.floor(tolerance)))
+    elif together <= kernels or probe.is_noisy is not None:
+        return together if probe.is_noisy else 0.0  # what is compared comes from the same kernels
+    else:  # other kernels, noise, or a weak coupling: only the last depends on what the other copies are
+        equal, again = (probe.run(zero.repeat(copies, 1, 1, 1))[0] for _ in range(2))
+        coupling, noise = _drift(probe, outputs, equal), _drift(probe, again, equal)
+        if coupling <= kernels or noise > kernels:
+            probe.is_noisy = noise > kernels
+            return together if probe.is_noisy else max(coupling, noise)
+        together, tolerance = coupling, kernels
     raise ValueError(
-        f"model: the same input gives outputs that differ by {together:.2g} when other copies run beside it, where "
-        f"rounding explains {tolerance:.1g}. Something couples the sequences of a batch: batch statistics "
-        "(call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 each copy "
-        "runs alone."
+        f"model: the same input gives outputs that differ by {probe.floor(together):.2g} when other copies run beside "
+        f"it, where rounding explains {probe.floor(tolerance):.1g}. Something couples the sequences of a batch: batch "
+        "statistics (call model.eval()), or dimensions in the wrong order (is batch_first missing?). With batch_size=1 "
+        "each copy runs alone."
     )
+
+
+@torch.no_grad()
+def _require_the_same_again(probe: Probe) -> None:
+    """Refuses a model that draws random numbers and sometimes gives other outputs, as where it leaves layers out."""
+    unchanged = probe.alone() if probe.unchanged is None else probe.unchanged
+    zero, tolerance = torch.zeros_like(probe.embeds)[None], _tolerance(unchanged)
+    for _ in range(RUNS_OF_RANDOM_MODELS if probe.draws else 0):
+        if (apart := _drift(probe, probe.run(zero)[0], unchanged)) > tolerance:
+            raise ValueError(_random(probe.floor(apart), probe.floor(tolerance)))
 
 
 def _gradients(probe: Probe) -> Tensor:
@@ -465,44 +523,65 @@ def _bar(batches: Sequence[Tensor]):
 
 
 class _Movement(NamedTuple):
-    """An output that moves with everything that it should not reach; the amount is NaN where it is."""
+    """An output that moves with everything that it should not reach; the amount is NaN where it is.
+
+    ``second`` says which draw of changes moved it.
+    """
 
     sequence: int
     query: int
     amount: float
+    second: bool
 
 
 def _first_movement(probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor) -> tuple[_Movement | None, float]:
-    """The first judged output that moves if all that it may not reach is changed, and the noise floor."""
-    floor, any_moved, start = 0.0, False, 0
-    for changes, rounding in _batches(probe, ~closed, probe.copies(), twin=False, ids=True):
-        if changes.shape[-1] != row_of.shape[-1]:
-            raise ValueError(_other_queries(changes.shape[-1], row_of.shape[-1]))
-        floor = max(floor, rounding)
-        any_moved = any_moved or bool((changes > floor).any())
-        for copy, change in enumerate(changes, start):
+    """The first judged output that moves if all that it may not reach is changed, and the noise.
+
+    Draws of changes take turns from row to row; ids of few rows
+    are changed with both, if the model is one's own and may read them in ways that one draw misses.
+    """
+    second = torch.arange(len(closed), device=closed.device) % 2 == 1
+    movement, level = _first_movement_of_draw(probe, closed, row_of, judged, second)
+    if movement is None and probe.by_ids and not probe.is_hf and len(closed) <= BOTH_DRAWS:
+        movement, noise = _first_movement_of_draw(probe, closed, row_of, judged, ~second)
+        level = max(level, noise)
+    return movement, level
+
+
+def _first_movement_of_draw(
+    probe: Probe, closed: Tensor, row_of: Tensor, judged: Tensor, second: Tensor
+) -> tuple[_Movement | None, float]:
+    level, any_moved, start = 0.0, False, 0
+    for _, parts, rounding in _batches(probe, ~closed, probe.copies(), second, twin=False, ids=True):
+        if parts.shape[-1] != row_of.shape[-1]:
+            raise ValueError(_other_queries(parts.shape[-1], row_of.shape[-1]))
+        level = max(level, rounding)
+        any_moved = any_moved or bool((parts > level).any())
+        for copy, part in enumerate(parts, start):
             own = (row_of == copy) & judged  # a query whose row hides nothing has no copy of its own
-            if not (own & ~(change <= floor)).any():  # NaN is no proof either
+            if not (own & ~(part <= level)).any():  # NaN is no proof either
                 continue
             # What stays within rounding needs no twin to show the noise. What does not is asked again beside one.
-            ((again, noise),) = _batches(probe, ~closed[copy : copy + 1], probe.copies(), ids=True)
-            floor = max(floor, noise)
+            one = slice(copy, copy + 1)
+            ((amounts, again, noise),) = _batches(probe, ~closed[one], probe.copies(), second[one], ids=True)
+            level = max(level, noise)
             # What moved once and not again, by more than rounding, is no leak and no proof.
-            difference = (change - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
+            difference = (part - again[0]).masked_fill(~own, 0.0).abs().nan_to_num(0).max().item()
             if probe.unchanged is not None and difference > (tolerance := _tolerance(probe.unchanged)):
-                raise ValueError(_random(difference, tolerance))
-            moved = own & ~(again[0] <= floor)
+                raise ValueError(_random(probe.floor(difference), probe.floor(tolerance)))
+            moved = own & ~(again[0] <= level)
             if moved.any():
                 moved = moved & again[0].isnan() if (moved & again[0].isnan()).any() else moved
                 sequence, query = moved.nonzero()[0].tolist()
-                return _Movement(sequence, query, again[0, sequence, query].item()), floor
-        start += len(changes)
+                amount = amounts[0, sequence, query].item()
+                return _Movement(sequence, query, amount, bool(second[copy])), level
+        start += len(parts)
     if not any_moved and not (_changes(probe, torch.ones_like(closed[:1]), probe.copies())[0] != 0).any():
         raise ValueError(
-            f"model: no output moves by more than the noise floor of {floor:.2g}, even if every input is changed. "
-            "It ignores its input."
+            f"model: no output moves by more than the noise floor of {probe.floor(level):.2g}, even if every input is "
+            "changed. It ignores its input."
         )
-    return None, floor
+    return None, level
 
 
 def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Tensor) -> tuple[list[Leak], bool, float]:
@@ -516,7 +595,7 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
             amounts, floor = _perturbations(probe)
             if leaks := _leaks(amounts.masked_fill(~judged[..., None], 0.0), allowed):
                 return leaks, True, floor
-    sequence, query, _ = movement
+    sequence, query, _, second = movement
     keys = (~allowed[sequence, query]).nonzero().flatten()
     amount = 0.0
     while amount == 0 or len(keys) > 1:
@@ -524,14 +603,16 @@ def _leaks_behind(probe: Probe, movement: _Movement, allowed: Tensor, judged: Te
         where = torch.zeros(len(groups), probe.batch, probe.k_len, dtype=torch.bool, device=keys.device)
         for copy, group in enumerate(groups):
             where[copy, sequence, group] = True
-        changes, floor = _changes(probe, where, probe.copies(), ids=True)
+        changes, noise = _changes(probe, where, probe.copies(), ids=True, second=second)
+        floor = probe.floor(noise)
         moving = changes[:, sequence, query].nonzero().flatten().tolist()
         if not moving:
             return [], False, floor
         keys, amount = groups[moving[0]], changes[moving[0], sequence, query].item()
         where = where[moving[0]][None]
     with probe.with_head():  # as influence measures it
-        changes, floor_with_head = _changes(probe, where, probe.copies())
+        changes, noise = _changes(probe, where, probe.copies())
+        floor_with_head = probe.floor(noise)
     if measured := changes[0, sequence, query].item():
         amount, floor = measured, floor_with_head
     return [Leak(query, int(keys), amount, sequence)], False, floor
@@ -543,7 +624,7 @@ def _check_between_sequences(probe: Probe) -> tuple[int, float]:
     halves = [(numbers >> bit) & 1 == side for bit in range((probe.batch - 1).bit_length()) for side in (0, 1)]
     changed = torch.stack(halves)  # (copies, batch)
     # One copy at a time: where sequences mix, copies in one batch would mix too, and all move alike.
-    moved, floor = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
+    moved, noise = _changes(probe, changed[..., None].expand(-1, -1, probe.k_len), copies=1, ids=True)
     wrong = (moved > 0) & ~changed[..., None]  # NaN is judged with its own sequence
     if wrong.any():
         copy, sequence, query = wrong.nonzero()[0].tolist()
@@ -553,7 +634,7 @@ def _check_between_sequences(probe: Probe) -> tuple[int, float]:
             f"{moved[copy, sequence, query]:.3g}. Sequences never see each other: is batch_first missing, or are two "
             "dimensions swapped?"
         )
-    return len(changed), floor
+    return len(changed), noise
 
 
 # --- small parts of the checks -----------------------------------------------------------------------
@@ -666,9 +747,17 @@ def _own_layers(probe: Probe) -> int | None:
     if getattr(config, "is_encoder_decoder", False):
         return len(model.layers) if isinstance(getattr(model, "layers", None), nn.ModuleList) else None
     if config is not None and hasattr(config, "num_hidden_layers"):
-        return config.num_hidden_layers
+        return min([config.num_hidden_layers, *_lengths_of_stacks(model, config.num_hidden_layers)])
     model = model.decoder if isinstance(model, nn.Transformer) else model
     return len(model.layers) if isinstance(model, nn.TransformerEncoder | nn.TransformerDecoder) else None
+
+
+def _lengths_of_stacks(model: Any, expected: int) -> list[int]:
+    """How long the lists of layers of a model are, where layers were taken out of it and its config not told."""
+    modules = model.named_modules() if isinstance(model, nn.Module) else ()
+    stacks = [(name.split(".")[-1], len(m)) for name, m in modules if isinstance(m, nn.ModuleList)]
+    lengths = [length for name, length in stacks if name in ("layers", "layer", "h", "blocks") and length]
+    return [] if expected in lengths else lengths[:1]
 
 
 def _allowed(probe: Probe, keep: Tensor, layers: int) -> Tensor:
@@ -731,15 +820,24 @@ def _warn_of_what_layers_wash_out(keep: Tensor, allowed: Tensor, judged: Tensor,
     )
 
 
-def _warn_of_a_high_floor(outputs: Tensor, floor: float) -> None:
+def _warn_of_queries_that_see_everything(hiding: Tensor, judged: Tensor) -> None:
+    """Warns if all queries from which keep hides something are left out, but for those that see nothing at all."""
+    if hiding.any() and not judged.any():
+        warnings.warn(
+            "queries: keep hides nothing from any of these queries, so this check proves nothing. Are others read too?",
+            stacklevel=3,
+        )
+
+
+def _warn_of_a_high_floor(outputs: Tensor, noise: float, floor: float) -> None:
     """Warns if a leak of ordinary size could be below the floor, as half precision and noise make it."""
-    dtype, size = outputs.dtype, _size(outputs)
-    if torch.finfo(dtype).eps < 1e-4 and floor <= 2 * ROUNDING * size:
+    dtype = outputs.dtype
+    if _rounding(outputs) < 1e-4 and noise <= 2 * ROUNDING:
         return
     warnings.warn(
         f"Nothing moved by more than the noise floor of {floor:.2g}, but that is high for outputs of up to "
-        f"{size:.2g} ({str(dtype).removeprefix('torch.')}): a smaller leak would not be seen. Check the model in "
-        'float32 (model.float()), or find_leaks(influence(…, method="gradient"), keep, layers), which has no floor.',
+        f"{floor / noise:.2g} ({str(dtype).removeprefix('torch.')}): a smaller leak would not be seen. Check the model "
+        'in float32 (model.float()), or find_leaks(influence(…, method="gradient"), keep, layers), which has no floor.',
         stacklevel=3,
     )
 
