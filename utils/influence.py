@@ -515,8 +515,8 @@ def _bar(batches: Sequence[Tensor]):
     from tqdm import auto
 
     in_notebook = auto.notebook_tqdm is not auto.std_tqdm
-    silent = not (in_notebook or sys.stderr.isatty())
-    return auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, disable=silent)
+    silent = {} if in_notebook or sys.stderr.isatty() else {"disable": True}  # else TQDM_DISABLE decides
+    return auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, **silent)
 
 
 # --- the check ---------------------------------------------------------------------------------------

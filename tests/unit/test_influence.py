@@ -1,5 +1,6 @@
 """influence.py against known answers: closed forms, planted leaks and their correct twins, on real models."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -1495,3 +1496,15 @@ def test_noise_goes_to_the_ids_and_not_to_a_token_that_the_model_adds(length):
     model, ids = LooksUpItsOwnFirst(length), torch.randint(1, 30, (1, T))
     assert_no_leaks(model, masks.causal(T), ids)
     assert torch.equal(influence(model, ids, method="gradient") > 0, masks.causal(T))
+
+
+def test_TQDM_DISABLE_keeps_the_bar_away_where_somebody_watches():
+    """Lessons are executed so: a bar of a slow minute would be saved as a widget that is gone."""
+    code = (
+        "import sys; from utils import influence; sys.stderr.isatty = lambda: True; print(influence._bar([]).disable)"
+    )
+    for setting, disabled in ((None, "False"), ("1", "True")):
+        environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+        environment |= {"TQDM_DISABLE": setting} if setting else {}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+        assert run.stdout.strip() == disabled
