@@ -211,7 +211,7 @@ MISJUDGED = {
 
 
 @pytest.mark.parametrize("case", MISJUDGED)
-def test_answers_that_were_misjudged(case, capsys):
+def test_G_answers_that_were_misjudged(case, capsys):
     name, answer, says = MISJUDGED[case]
     printed = verdict(name, answer, capsys)
     assert says in printed
@@ -239,7 +239,7 @@ def test_an_input_that_was_changed_in_place_is_never_what_an_answer_is_compared_
     assert printed.startswith("Right: ") or (changes and "changed" in printed), printed
 
 
-def test_logical_not_in_place_is_no_wrong_polarity(capsys):
+def test_G_logical_not_in_place_is_no_wrong_polarity(capsys):
     assert "polarity is" not in verdict("to_keep", lambda ignore: ignore.logical_not_()[:, None, None], capsys)
     kept = verdict("attn_mask_3d", lambda k, h: k.logical_not_().expand(-1, h, -1, -1).flatten(0, 1), capsys)
     assert "keep itself was changed" in kept
@@ -462,7 +462,7 @@ def say(lab, capsys):
 WANTED = masks.prefix(8, 3) & (torch.arange(8) < 6)
 
 
-def test_the_drawing_is_judged_by_what_the_map_shows(lab, capsys):
+def test_G_the_drawing_is_judged_by_what_the_map_shows(lab, capsys):
     lab.keep = WANTED
     assert say(lab, capsys).startswith("Right: ")
     lab.flipped = True
@@ -473,7 +473,7 @@ def test_the_drawing_is_judged_by_what_the_map_shows(lab, capsys):
     assert say(lab, capsys).startswith("Not yet: you hid what should be visible")
 
 
-def test_no_mask_of_the_menu_is_the_drawing(lab, capsys):
+def test_G_no_mask_of_the_menu_is_the_drawing(lab, capsys):
     assert "checks.left_to_right(lab, real=6, prompt=3)" in (source.files()[0]).read_text()
     for name, row in masks.PRESETS.items():
         values = [range(parameter.least, 9) for parameter in row.parameters]
@@ -540,7 +540,7 @@ def test_an_assertion_about_time_is_recognised():
 
 
 @pytest.mark.parametrize("path", source.files(), ids=lambda path: path.stem)
-def test_no_lesson_asserts_times(path):
+def test_G_no_lesson_asserts_times(path):
     """A busy machine may be slow, and may not stop a lesson."""
     (_, lesson), *_ = source.generate(path)
     cells = [cell.source for cell in lesson.cells if cell.cell_type == "code"]

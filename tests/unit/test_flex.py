@@ -100,7 +100,7 @@ def test_tables_are_read_as_compiled_flex_attention_reads_them(block_mask, compi
         assert torch.equal(conventions.from_flex(block_mask()), compiled[None, None])
 
 
-def test_a_block_diagonal_of_tables_alone_is_named():
+def test_D_a_block_diagonal_of_tables_alone_is_named():
     """pytorch#182593: it read as full."""
     text = str(describe(BlockMask.from_kv_blocks(*table([0], [1])), "flex"))
     assert "2 documents of 128, 128 tokens" in text
@@ -179,7 +179,7 @@ def test_a_block_of_more_cells_than_are_read_at_a_time(block):
     [lambda b: b[0], lambda b: b[0, 1], lambda b: b[:, :, 0], lambda b: b[:, :, torch.tensor([1])]],
     ids=["[0]", "[0, 1]", "[:, :, 0]", "[:, :, tensor]"],
 )
-def test_a_sliced_block_mask_is_refused_by_name(cut):
+def test_D_a_sliced_block_mask_is_refused_by_name(cut):
     """pytorch#143260: its mask_mod raises, in flex_attention, too."""
     sliced = cut(create_block_mask(causal, 2, 2, 256, 256, device="cpu"))
     description = describe(sliced, "flex")
@@ -259,7 +259,7 @@ LONG = {
 
 @pytest.mark.parametrize("length", [2048, pytest.param(16_384, marks=pytest.mark.gate)])
 @pytest.mark.parametrize(("mask_mod", "says"), LONG.values(), ids=LONG)
-def test_a_long_block_mask_takes_hardly_more_memory_than_its_keep(length, mask_mod, says):
+def test_E_a_long_block_mask_takes_hardly_more_memory_than_its_keep(length, mask_mod, says):
     """7 GB and a minute for 16,384 tokens, when all was asked at once."""
     rows = range(length // 128)
     lower, upper = ([range(row) for row in rows], [range(row + 1, len(rows)) for row in rows])

@@ -95,7 +95,7 @@ def warnings_of(description) -> list[str]:
 
 @pytest.mark.parametrize("implementation", ["eager", None])
 @pytest.mark.parametrize("name", ["CLIPText", "Bloom", "MPT", "CodeGen", "XGLM", "OpenAI-GPT", "BERT decoder"])
-def test_a_causal_model_that_no_flag_tells_of(name, implementation):
+def test_A_a_causal_model_that_no_flag_tells_of(name, implementation):
     """openai/CLIP#183, transformers#41750: padding is not all that a query does not see."""
     description = describe(PADDED, "hf", model=model(name, implementation))
     assert torch.equal(description.keep, masks.padding(PADDED) & CAUSAL)
@@ -105,7 +105,7 @@ def test_a_causal_model_that_no_flag_tells_of(name, implementation):
 
 
 @pytest.mark.parametrize("name", ["CLIPText", "XGLM", "BERT decoder", "Llama"] if tiny.V5 else ["Llama"])
-def test_a_4d_mask_on_a_causal_model_shows_later_keys(name):
+def test_A_a_4d_mask_on_a_causal_model_shows_later_keys(name):
     with pytest.warns(UserWarning, match=r"lets queries see later keys.*Did you mean keep & masks.causal\(8\)"):
         attention_mask = to_hf(DOCUMENTS, model=model(name))
     description = describe(attention_mask, "hf", model=model(name))
@@ -116,7 +116,7 @@ def test_a_4d_mask_on_a_causal_model_shows_later_keys(name):
     to_hf(DOCUMENTS & CAUSAL, model=model(name))  # any warning is an error
 
 
-def test_a_causal_class_that_was_told_not_to_be():
+def test_A_a_causal_class_that_was_told_not_to_be():
     """transformers#46077, sentence-transformers#3513."""
     llama = copy.deepcopy(model("Llama"))
     assert describe(PADDED, "hf", model=llama).keep.shape == (1, 1, 8, 8)
@@ -132,7 +132,7 @@ def test_a_causal_class_that_was_told_not_to_be():
 
 
 @pytest.mark.parametrize("name", ["BART", "T5"])
-def test_the_mask_of_an_encoder_decoder_is_the_encoders(name):
+def test_A_the_mask_of_an_encoder_decoder_is_the_encoders(name):
     description = describe(PADDED, "hf", model=model(name))
     assert torch.equal(description.keep, masks.padding(PADDED))
     assert "padding of the encoder" in description.read_as
@@ -145,7 +145,7 @@ def test_the_mask_of_an_encoder_decoder_is_the_encoders(name):
 
 
 @pytest.mark.parametrize("name", ["Mistral", "Starcoder2", "Gemma 2", "Gemma 3", "Cohere2"])
-def test_a_sliding_window_is_seen(name):
+def test_A_a_sliding_window_is_seen(name):
     """transformers#39408. In Gemma 2 every second layer has it."""
     window = masks.sliding_window(8, 3)
     description = describe(ONES, "hf", model=model(name))
@@ -192,7 +192,7 @@ def test_a_window_longer_than_a_text_is_said_by_the_config():
 
 
 @pytest.mark.parametrize("name", ["DeBERTa", "DeBERTa-v2", "OPT", "Bloom"])
-def test_a_form_that_a_model_cannot_take_is_refused_by_name(name):
+def test_A_a_form_that_a_model_cannot_take_is_refused_by_name(name):
     """transformers#35290: it crashed deep inside the model."""
     subject = model(name)
     with pytest.raises(ValueError, match=rf"{MODELS[name][0]} refuses a 4D mask.*It takes a 2D mask \(batch, k_len\)"):
@@ -411,7 +411,7 @@ def test_what_is_no_model_is_named():
 # --- what is meant is not warned of ------------------------------------------------------------------
 
 
-def test_a_prefix_and_tokens_that_see_each_other_are_meant():
+def test_C_a_prefix_and_tokens_that_see_each_other_are_meant():
     """transformers#39389: the tokens of an image see each other inside a causal text."""
     image = torch.tensor([0, 0, 1, 1, 1, 0, 0, 0]).bool()
     for keep, name in ((masks.prefix(8, 3), "prefix"), (CAUSAL | (image[:, None] & image), "irregular")):
