@@ -73,7 +73,7 @@ def test_imports_run_one_way():
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_imports_inside_are_relative_and_helpers_are_not_needed(path):
-    """Publishing knows lessons and files; it hashes and documents what learners import. The table of models is measured."""
+    """What learners import is hashed and documented, not imported; the table of models alone is measured with it."""
     libraries = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
