@@ -5,9 +5,11 @@ reached. Masks that look right and hide nothing show here.
 """
 
 import math
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -507,16 +509,20 @@ def _gradients(probe: Probe) -> Tensor:
     return torch.cat(rows).transpose(0, 1)
 
 
-def _bar(batches: Sequence[Tensor]):
-    """The same batches, with a bar if they take longer than two seconds and somebody watches: never in a log.
-
-    ``with`` closes it, also if a model raises: a notebook would keep half a bar.
-    """
+@contextmanager
+def _bar(batches: Sequence[Tensor]) -> Iterator[Iterable[Tensor]]:
+    """The same batches, with a bar if they take longer than two seconds and somebody watches: never in a log."""
     from tqdm import auto
 
     in_notebook = auto.notebook_tqdm is not auto.std_tqdm
-    silent = {} if in_notebook or sys.stderr.isatty() else {"disable": True}  # else TQDM_DISABLE decides
-    return auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, **silent)
+    # The bar of notebooks would not look at TQDM_DISABLE.
+    silent = "TQDM_DISABLE" in os.environ or not (in_notebook or sys.stderr.isatty())
+    bar = auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, disable=silent)
+    try:
+        yield bar
+    finally:
+        bar.total = bar.n  # to stop early is no failure: a notebook would keep the bar, in red
+        bar.close()
 
 
 # --- the check ---------------------------------------------------------------------------------------
