@@ -1501,7 +1501,8 @@ def test_noise_goes_to_the_ids_and_not_to_a_token_that_the_model_adds(length):
 def test_TQDM_DISABLE_keeps_the_bar_away_where_somebody_watches():
     """Lessons are executed so: a bar of a slow minute would be saved as a widget that is gone."""
     code = (
-        "import sys; from utils import influence; sys.stderr.isatty = lambda: True; print(influence._bar([]).disable)"
+        "import sys; from utils import influence; sys.stderr.isatty = lambda: True\n"
+        "with influence._bar([]) as bar: print(bar.disable)"
     )
     for setting, disabled in ((None, "False"), ("1", "True")):
         environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
