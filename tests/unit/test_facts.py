@@ -593,7 +593,7 @@ def test_F10_a_4d_mask_replaces_the_causality_of_decoders(kind, implementation):
 # --- sentences that a run refuted: transformers -----------------------------------------------------
 
 
-@pytest.mark.skipif(not tiny.V5, reason="4.57 reads these masks otherwise")
+@pytest.mark.transformers_5
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
 @each_implementation
 def test_sheet_1_rows_of_queries_by_keys_are_read_as_padding(kind, implementation):
@@ -613,7 +613,7 @@ def test_sheet_1_rows_of_queries_by_keys_are_read_as_padding(kind, implementatio
         model(ids, attention_mask=stacked)
 
 
-@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.transformers_5
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 @pytest.mark.parametrize(("dtype", "answer"), [(torch.float32, "mean"), (torch.float16, "unmasked")])
 def test_04_under_sdpa_a_4d_mask_does_not_give_0_to_a_pad(kind, dtype, answer):
@@ -634,7 +634,7 @@ def test_04_under_sdpa_a_4d_mask_does_not_give_0_to_a_pad(kind, dtype, answer):
 
 
 @each_implementation
-@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.transformers_5
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
 def test_04_nan_travels_under_eager_only(kind, implementation):
     model, real = tiny.model(kind, implementation), torch.tensor([1, 1, 1, 1, 0, 0]).bool()
@@ -645,7 +645,7 @@ def test_04_nan_travels_under_eager_only(kind, implementation):
     assert counts == ([0, 2, 6] if implementation == "eager" else [0, 0, 0])
 
 
-@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.transformers_5
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_07_the_recipe_needs_the_models_dtype(dtype):
     bert, keep = tiny.model("bert", "eager").to(dtype), SAME_SENTENCE[None, None]
@@ -692,7 +692,7 @@ def test_03_left_pads_untold_and_told_by_counting_real_tokens(name, sizes, untol
         assert far(found, alone) != right
 
 
-@pytest.mark.skipif(not tiny.V5, reason="4.57 reads 4D masks otherwise")
+@pytest.mark.transformers_5
 def test_sheet_1_models_that_read_4d_masks_in_their_own_way():
     import transformers
 
@@ -730,12 +730,11 @@ def test_sheet_5_labels_of_a_decoder_leave_out_what_a_pad_predicts(side):
     assert close(losses[0], alone) == (side == "right")
 
 
-@pytest.mark.parametrize("part", ["keys", "values"])
+# 4.57 takes a slot for empty while its key is 0.
+@pytest.mark.parametrize("part", [pytest.param("keys", marks=pytest.mark.transformers_5), "values"])
 def test_08_a_large_number_in_an_empty_slot_is_safe_in_values_and_not_in_keys(part):
     from transformers import StaticCache
 
-    if part == "keys" and not tiny.V5:
-        pytest.skip("4.57 takes a slot for empty while its key is 0")
     decoder = tiny.model("llama", head=True)
     after = {}
     for number in (0.0, 1e4, 3e38):
