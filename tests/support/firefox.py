@@ -4,7 +4,7 @@ import os
 import warnings
 from contextlib import contextmanager
 
-from tests.support import programs
+from tests.support import programs, tiers
 
 NAMES = ("firefox-esr", "firefox", "/Applications/Firefox.app/Contents/MacOS/firefox")
 PREFERENCES = {
@@ -48,7 +48,8 @@ def started():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # while it waits for the port it leaves sockets open
-        client = Marionette(bin=executable(), headless=True, prefs=PREFERENCES, gecko_log="-")
+        port = 2828 + tiers.worker()  # two that share one would drive the same Firefox
+        client = Marionette(bin=executable(), headless=True, prefs=PREFERENCES, gecko_log="-", port=port)
     try:
         client.start_session()
         client.set_window_rect(width=1280, height=900)
