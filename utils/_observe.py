@@ -505,12 +505,13 @@ def _seen(texts: _Texts, watch: _Watch, output: Tensor | None) -> Observation:
         return Observation(unknown=f"{name} returns nothing for each token, by which to see what was reached")
     cross = [m for m in watch.maps if m.shape[1:] == (length - 1, length)]
     sees_it = all(torch.equal(m, texts.visible[:, :1].expand_as(m)) for m in cross) if cross else None
-    unexplained = _moved(texts, output) & ~_explained(texts, layers)
+    moved = _moved(texts, output)
+    unexplained = moved & ~_explained(texts, layers)
     later = torch.arange(length) > texts.changed.int().argmax(dim=1, keepdim=True)
     if not unexplained.any():
         mixing = ""
     else:  # layers that carry on what is earlier, between those that have attention, may explain the rest
-        everywhere = _moved(texts, output) & ~later & ~_explained(texts, layers, carried=True)
+        everywhere = moved & ~later & ~_explained(texts, layers, carried=True)
         mixing = "everywhere" if everywhere.any() else "causal"
     if not layers and not mixing:
         return Observation(unknown=f"{name} lets no token move another, so it cannot be seen what hides it")

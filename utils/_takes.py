@@ -115,7 +115,7 @@ def _verdict(seen: Observation) -> tuple[str, str]:
 
 def _adds(usual: Observation) -> str:
     """What a model adds by itself to a padding mask, in words."""
-    words = own_in_words(usual, ANY_LENGTH).removeprefix(", beside the model's own ")
+    words = own_in_words(usual, ANY_LENGTH)
     if not usual.layers:
         return "causality, without attention" if usual.mixing == "causal" else "nothing, and has no attention"
     if usual.mixing:
