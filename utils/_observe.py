@@ -78,6 +78,11 @@ class Layer(NamedTuple):
     obeys: str
     by_config: tuple[str, int] | None = None
 
+    @property
+    def causal(self) -> bool:
+        """Whether it hides all later keys by itself."""
+        return not patterns.shows_future(self.own)
+
     def like(self, other: "Layer") -> bool:
         """Whether another layer does the same."""
         return self[1:] == other[1:] and torch.equal(self.own, other.own)
@@ -135,6 +140,11 @@ class Observation(NamedTuple):
     def hides(self) -> bool:
         """Whether every layer hides what a mask of this form hides."""
         return not self.hidden_reach and all(layer.obeys != "nothing" for layer in self.layers)
+
+    @property
+    def carried(self) -> str:
+        """Which tokens layers without attention carry on, "all" or "earlier" ones, if there are such layers."""
+        return {"everywhere": "all", "causal": "earlier", "": ""}[self.mixing]
 
     def kinds(self) -> list[tuple[str, Layer]]:
         """The attention layers, those that do the same together: ("layers 0, 2", what they do)."""
@@ -591,19 +601,15 @@ def _by_config(model: Any, form: Form, layers: tuple[Layer, ...], length: int) -
         "chunked_attention": ("chunks", config.get("attention_chunk_size")),
     }
     longer = {kind: (name, size) for kind, (name, size) in sizes.items() if isinstance(size, int) and size >= length}
-    if all(not patterns.shows_future(layer.own) for layer in layers):
+    if all(layer.causal for layer in layers):
         if kinds is None and len(longer) == 1:
             return [*longer.values()] * len(layers)
         told = kinds is not None and all(kind not in sizes or isinstance(sizes[kind][1], int) for kind in kinds)
         if kinds is not None and told and len(kinds) == len(layers):
             return [longer.get(kind) for kind in kinds]
-    elif form.ndim > 2 and _all_causal(observe(model, PADDING, length)):
+    elif form.ndim > 2 and (usual := observe(model, PADDING, length)).known and all(one.causal for one in usual.layers):
         return [None] * len(layers)  # the mask replaces what the model hides, so its window, too
     return [_speaks_of(config, length)] * len(layers)
-
-
-def _all_causal(usual: Observation) -> bool:
-    return usual.known and not any(patterns.shows_future(layer.own) for layer in usual.layers)
 
 
 def _speaks_of(config: dict[str, Any], length: int) -> tuple[str, int] | None:
@@ -736,16 +742,30 @@ def _reach_in_code(layer: Layer, q_len: int, k_len: int) -> str:
     return f"({window} | {window}.T)" if symmetric else window
 
 
+#: The usual forms, in the words of an error.
+_FORMS_IN_WORDS = {
+    "2D": "a 2D mask (batch, k_len) of 1 and 0",
+    "4D additive": "a 4D additive one",
+    "4D bool": "a 4D bool one",
+    "3D": "a 3D one (batch, q_len, k_len) of 1 and 0",
+}
+
+
+def usual_forms(dtype: torch.dtype) -> dict[str, Form]:
+    """What people hand to a model of this dtype: name → form."""
+    return {
+        "2D": PADDING,
+        "3D": Form(3, torch.int64),
+        "4D additive": additive(dtype),
+        "4D bool": Form(4, torch.bool, (True,), False),
+    }
+
+
 def takes_in_words(model: Any, length: int, refused: int) -> str:
     """Which masks a model takes, and hides what they hide, where it refused one of so many dimensions."""
-    forms = {
-        "a 2D mask (batch, k_len) of 1 and 0": PADDING,
-        "a 4D additive one": additive(model.dtype),
-        "a 4D bool one": Form(4, torch.bool, (True,), False),
-        "a 3D one (batch, q_len, k_len) of 1 and 0": Form(3, torch.int64),
-    }
     ranks = {2, 3, 4} if transformers_major() < 5 else {2, 4}
-    others = {words: form for words, form in forms.items() if form.ndim in ranks - {refused}}
+    forms = usual_forms(model.dtype)
+    others = {words: forms[name] for name, words in _FORMS_IN_WORDS.items() if forms[name].ndim in ranks - {refused}}
     seen = {words: observe(model, form, length) for words, form in others.items()}
     taken = [words for words, one in seen.items() if one.known and one.hides]
     taken += [f"{words}, of which it is not known what it does" for words, one in seen.items() if one.unknown]

@@ -5,24 +5,12 @@ The table of all classes and the command ``python -m attention_masks MODEL`` are
 
 from typing import Any
 
-import torch
-
-from ._observe import LONGEST, PADDING, Form, Observation, _reach, additive, observe, own_in_words
+from ._observe import LONGEST, PADDING, Observation, _reach, observe, own_in_words, usual_forms
 
 #: Tokens of the texts that are tried, if no window of the model asks for more.
 LENGTH = 16
 #: Longer than any window.
 ANY_LENGTH = 10**9
-
-
-def forms(model: Any) -> dict[str, Form]:
-    """What the forms of masks are called, and what they look like to this model."""
-    return {
-        "2D": PADDING,
-        "3D": Form(3, torch.int64),
-        "4D additive": additive(model.dtype),
-        "4D bool": Form(4, torch.bool, (True,), False),
-    }
 
 
 def takes(model: Any, length: int | None = None) -> dict[str, Any]:
@@ -40,7 +28,7 @@ def takes(model: Any, length: int | None = None) -> dict[str, Any]:
         a 2D mask hides reaches real tokens.
     """
     length = length or _length(model)
-    seen = {name: observe(model, form, length) for name, form in forms(model).items()}
+    seen = {name: observe(model, form, length) for name, form in usual_forms(model.dtype).items()}
     usual, unpadded = seen["2D"], observe(model, PADDING._replace(hides=False), length)
     return {
         "class": type(model).__name__,
@@ -108,8 +96,7 @@ def _verdict(seen: Observation) -> tuple[str, str]:
     if ignoring:
         return "partly read", f"{', '.join(ignoring)} ignore it"
     if seen.hidden_reach:
-        what = "all" if seen.mixing == "everywhere" else "earlier"
-        return "partly read", f"layers without attention carry {what} tokens on, hidden ones too"
+        return "partly read", f"layers without attention carry {seen.carried} tokens on, hidden ones too"
     return "read", ""
 
 
@@ -119,8 +106,7 @@ def _adds(usual: Observation) -> str:
     if not usual.layers:
         return "causality, without attention" if usual.mixing == "causal" else "nothing, and has no attention"
     if usual.mixing:
-        what = "all" if usual.mixing == "everywhere" else "earlier"
-        words = f"{words or 'nothing'}; layers without attention carry {what} tokens on"
+        words = f"{words or 'nothing'}; layers without attention carry {usual.carried} tokens on"
     return words or "nothing"
 
 
@@ -134,7 +120,7 @@ def _adds_both(usual: Observation, unpadded: Observation) -> str:
 
 def _causal(usual: Observation) -> bool | str:
     """Whether every layer, some or none hides later tokens."""
-    causal = [not layer.own.triu(1).any() for layer in usual.layers]
+    causal = [layer.causal for layer in usual.layers]
     causal += [usual.mixing == "causal"] if usual.mixing else []
     return all(causal) or ("partly" if any(causal) else False)
 

@@ -296,7 +296,7 @@ def _ndim_for(model, keep: Tensor, dtype: torch.dtype, ndim: int | None, probe: 
 def _warn_of_what_is_replaced(name: str, keep: Tensor, seen: Observation, usual: Observation) -> None:
     """Refuses later keys that the model hides under any mask; warns of keys that it hides under a padding mask."""
     shape = tuple(keep.shape)
-    causal = [words for words, layer in seen.kinds() if not patterns.shows_future(layer.own)]
+    causal = [words for words, layer in seen.kinds() if layer.causal]
     if causal and patterns.shows_future(keep):
         raise ValueError(
             f"keep: got shape {shape} that lets queries see later keys; {name} hides them whatever its attention_mask "

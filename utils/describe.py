@@ -235,8 +235,6 @@ _MHA_EMPTY_ROW = (
     "else their attention is 0"
 )
 _SDPA_EMPTY_ROW = "the output is 0"
-
-
 _HF_EMPTY_ROW = "uniform weights under eager, output 0 under sdpa"
 
 
@@ -408,8 +406,7 @@ def _read_as(usual_words: str, ndim: int, seen: Observation, usual: Observation,
         sees = "sees it too" if seen.cross else "does not see it"
         words = words.replace("padding", "padding of the encoder") + f"; the decoder's cross-attention {sees}"
     if seen.mixing:
-        what = "all" if seen.mixing == "everywhere" else "earlier"
-        words += f"; layers without attention carry {what} tokens on"
+        words += f"; layers without attention carry {seen.carried} tokens on"
         words += "" if seen.hidden_reach else ", but not those that are hidden"
     return words
 
@@ -677,7 +674,7 @@ def _model_traps(name: str, mask: Tensor, visible: Tensor, seen: Observation, us
         if not zero_one:  # of which the values say the same
             yield _trap("ignored", name=name, form=form_of(mask), layers=_where(ignoring, seen))
     if seen.hidden_reach:
-        yield _trap("past attention", name=name, what="all" if seen.mixing == "everywhere" else "earlier")
+        yield _trap("past attention", name=name, what=seen.carried)
     for what, remedy in replaced(visible, seen, usual) if mask.ndim > 2 else ():
         trap = "causality" if what == "causality" else "window"
         yield _trap(trap, who="This model is a decoder", what=what, remedy=remedy)
