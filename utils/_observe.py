@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import masks, patterns
-from ._transformers import transformers_major
+from ._transformers import special_ids, transformers_major
 
 #: A text as long as the mask, up to this. Windows and chunks that are longer show in the config only.
 LONGEST = 128
@@ -369,10 +369,7 @@ class _Texts:
         """Ids in random order, without those that have a meaning of their own."""
         size = getattr(_text_config(self.model), "vocab_size", None)
         size = size or self.model.get_input_embeddings().weight.shape[0]
-        special = set()
-        for name, value in (self.model.config.to_dict() | _text_config(self.model).to_dict()).items():
-            if name.endswith(("_token_id", "_token_index", "_token_ids")):
-                special.update(value if isinstance(value, list) else [value])
+        special = special_ids(self.model.config)
         usual = torch.tensor([number for number in range(min(size, 4096)) if number not in special])
         return usual[torch.randperm(len(usual), generator=generator)]
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ._transformers import special_ids
 from ._validation import describe_tensor, mismatch, require_count, require_float, require_tensor
 
 #: Modules of torch with two inputs, and what these are called. The outputs are always those of ``tgt``.
@@ -482,23 +483,11 @@ def _last_linear(model: Any, kwargs: dict) -> nn.Linear | None:
     return head if kwargs.get("labels") is None else None  # a loss would be taken of the hidden states
 
 
-def _special_ids(config: Any) -> set[int]:
-    """Every id that a config names: padding, the ends of a text, placeholders of pictures."""
-    values = config if isinstance(config, dict) else getattr(config, "to_dict", dict)()
-    special: set[int] = set()
-    for name, value in values.items():
-        if isinstance(value, dict):
-            special |= _special_ids(value)
-        elif str(name).endswith(("token_id", "token_ids", "token_index")):
-            special |= {n for n in (value if isinstance(value, list | tuple) else [value]) if isinstance(n, int)}
-    return special
-
-
 def _other_ids(ids: Tensor, embedding: Any, config: Any) -> tuple[Tensor, Tensor]:
     """Two other ids for each, one odd and one even, drawn from those that mean nothing special, which stay."""
     rows = len(getattr(embedding, "weight", ()))
     size = min(rows, getattr(config, "vocab_size", None) or rows)
-    special = _special_ids(config) | {getattr(embedding, "padding_idx", None)}
+    special = special_ids(config) | {getattr(embedding, "padding_idx", None)}
     ordinary = torch.tensor([n for n in range(size) if n not in special])
     if len(ordinary) < 2:
         return ids, ids

@@ -1,7 +1,8 @@
-"""What differs between versions of transformers, and the implementations of attention that take a mask."""
+"""What differs between versions of transformers, the implementations that take a mask, and ids with a meaning."""
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 
 @cache
@@ -20,3 +21,15 @@ def require_attn_implementation(value: str) -> None:
             f'attn_implementation: got {value!r}, wanted "eager" or "sdpa". Flash attention takes no mask but '
             "padding; look the model's up in model.config._attn_implementation."
         )
+
+
+def special_ids(config: Any) -> set[int]:
+    """Every token id that a config names: padding, the ends of a text, placeholders of pictures."""
+    values = config if isinstance(config, dict) else getattr(config, "to_dict", dict)()
+    special: set[int] = set()
+    for name, value in values.items():
+        if isinstance(value, dict):
+            special |= special_ids(value)
+        elif str(name).endswith(("token_id", "token_ids", "token_index")):
+            special |= {n for n in (value if isinstance(value, list | tuple) else [value]) if isinstance(n, int)}
+    return special

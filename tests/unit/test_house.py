@@ -32,7 +32,7 @@ EDGES = {
     "describe": {"_block_masks", "_observe", "_transformers", "_validation", "patterns"},
     "conventions": {"_block_masks", "_observe", "_transformers", "_validation", "describe", "patterns"},
     "attention": {"_validation", "conventions"},
-    "_probe": {"_validation"},
+    "_probe": {"_transformers", "_validation"},
     "influence": {"_probe", "_validation", "patterns", "text"},
     "checks": {"masks"},
     "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
