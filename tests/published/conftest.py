@@ -9,6 +9,7 @@ from publish import page as single_page
 from publish import site, slides
 from tests.support.living_widgets import READY
 from tests.support.once import built_once
+from tests.support.widget_page import until
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +63,7 @@ def open_offline(page):
         if as_alone:
             alone.add(path.as_uri())
         page.goto(path.as_uri() + query)
-        page.wait_for_function(READY)
+        until(page, READY)
         return page
 
     yield open_file

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from publish import for_readers, paths, slides, source, static_widgets
 from tests.support.living_widgets import try_widgets
 from tests.support.tiers import sweep
-from tests.support.widget_page import settle
+from tests.support.widget_page import settle, until
 
 LESSONS = [lesson.stem for lesson in source.files()]
 #: Lesson 00 holds both kinds of widgets.
@@ -56,10 +56,10 @@ def test_every_slide_fits_and_says_something(name, opened):
     for number in range(total):
         if number:
             shown.keyboard.press("ArrowRight")
-        shown.wait_for_function("number => Reveal.getIndices().h === number", arg=number)
+        until(shown, "number => Reveal.getIndices().h === number", number)
         settle(shown)
         if shown.locator(".present .masks-lives").count():
-            shown.wait_for_function("!document.querySelector('.present [aria-busy]')")
+            until(shown, "!document.querySelector('.present [aria-busy]')")
             settle(shown)
         slide = shown.evaluate(MEASURED)
         assert slide["over"] <= 1, f"slide {number + 1}: {slide}"

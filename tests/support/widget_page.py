@@ -1,5 +1,6 @@
 """A page from disk that holds one widget and no kernel: what a reader of static HTML has, mounted by what ships."""
 
+import time
 from pathlib import Path
 
 from publish import static_widgets
@@ -26,6 +27,14 @@ window.ready = true;
 def settle(page) -> None:
     """Waits until what was asked for is painted."""
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def until(page, condition: str, arg=None, patience: float = 60) -> None:
+    """Waits until a condition holds, asked from outside: a page's policy forbids what wait_for_function does."""
+    deadline = time.monotonic() + patience
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < deadline, f"not within {patience} s: {condition}"
+        page.wait_for_timeout(20)
 
 
 def write(path: Path, widget, views: int = 1) -> str:
