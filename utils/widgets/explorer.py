@@ -119,7 +119,7 @@ class Explorer(ipywidgets.VBox):
         grid = HeadGrid(weights, weights, reading.tokens, names=("no mask", "your mask"), layer=layer, head=head)
         if self.grid:  # how the reader looks at things outlives the sentence
             lab.fill, lab.dtype = self.lab.fill, self.lab.dtype
-            grid.side, grid.brighten = self.grid.side, self.grid.brighten
+            grid.side = self.grid.side
         said = reading.show_mask(lab.keep, grid)
         self._reading, self.lab, self.grid = reading, lab, grid
         self._say(said)

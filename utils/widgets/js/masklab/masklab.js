@@ -69,6 +69,10 @@ export class LabView extends WidgetView {
     this.maps.draw();
   }
 
+  recolour() {
+    this.refresh();
+  }
+
   /**
    * Shows what has changed: a row at once, in the frame of the event itself; whatever is larger in the next one.
    * @param {number[] | null} rows all if not given
