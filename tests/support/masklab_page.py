@@ -20,13 +20,14 @@ def keep_of(page):
 
 
 def where(page, q, k, view=0, q_len=Q_LEN, k_len=K_LEN):
-    """The middle of a cell, in pixels of the page, from the grid's own labels and size."""
+    """The middle of a cell, in pixels of the page, from the size of the maps, whose cells are the same."""
     page.locator(".masklab-grid").nth(view).scroll_into_view_if_needed()
     box = page.locator(".masklab-grid canvas").nth(view).bounding_box()
     # The cells end 2 pixels before the right and lower edge and are squares.
     size = page.evaluate(
         """([q_len, k_len, view]) => {
-          const canvas = document.querySelectorAll(".masklab-grid canvas")[view], box = canvas.getBoundingClientRect();
+          const lefts = document.querySelectorAll(".masklab-maps figure:first-child canvas");
+          const box = lefts[view].getBoundingClientRect(); // the one that always has labels
           for (let size = 48; size > 0; size -= 0.01) {
             if (box.width - 2 - size * k_len > 20 && box.height - 2 - size * q_len > 20) return size;
           }
