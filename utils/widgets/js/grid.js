@@ -8,7 +8,7 @@ export const FONT = "12px system-ui, sans-serif";
 /** From this size on a cell shows its number. */
 export const NUMBERED = 26;
 const READABLE = 12; // px of a row that shows its name
-const BARE = 2; // px left of cells without names
+const BARE = 6; // px left of cells without names, for the half of the first key's name
 
 /**
  * @typedef {object} Layout
