@@ -5,6 +5,11 @@ import { contextOf, element, short } from "./dom.js";
 const OPAQUE = 0xff000000;
 export const FONT = "12px system-ui, sans-serif";
 
+/** From this size on a cell shows its number. */
+export const NUMBERED = 26;
+const READABLE = 12; // px of a row that shows its name
+const BARE = 6; // px left of cells without names, for the half of the first key's name
+
 /**
  * @typedef {object} Layout
  * @property {number} left where the cells begin: labels take a margin on the left and on top
@@ -14,6 +19,7 @@ export const FONT = "12px system-ui, sans-serif";
  * @property {number} height
  * @property {number} outerWidth of the canvas
  * @property {number} outerHeight
+ * @property {boolean} counted numbers stand for the names of many rows and columns
  */
 
 /**
@@ -24,27 +30,68 @@ export const FONT = "12px system-ui, sans-serif";
  * @property {{ query: string, key: string }} words names of the axes
  */
 
+/** @typedef {Pick<CanvasRenderingContext2D, "font" | "measureText">} Ruler */
+
 /**
- * @param {Pick<CanvasRenderingContext2D, "font" | "measureText">} context
+ * @param {Ruler} context
  * @param {number} room how wide the canvas may be
  * @param {Labels} labels
- * @returns {Layout}
+ * @param {number} most the largest cell
+ * @param {number} tallest of all cells
  */
-export function mapLayout(context, room, { queryTokens, keyTokens, words }, most = 48, tallest = 560) {
+export const mapLayout = (context, room, labels, most = 48, tallest = 560) =>
+  layoutsOf(context, room, labels, most, tallest, 1, 0)[0];
+
+/**
+ * The layouts of two maps side by side, with cells of one size. Where they would be small, the second does not repeat
+ * the names of the rows.
+ * @param {Ruler} context
+ * @param {number} room for both
+ * @param {number} gap between them
+ * @param {Labels} labels
+ * @param {number} most
+ * @param {number} tallest
+ */
+export function pairLayouts(context, room, gap, labels, most, tallest) {
+  const one = mapLayout(context, (room - gap) / 2, labels, most, tallest);
+  const narrow = one.cell < Math.min(NUMBERED, most, tallest / labels.queryTokens.length);
+  return narrow ? layoutsOf(context, room, labels, most, tallest, 2, gap) : [one, one];
+}
+
+/**
+ * Layouts of maps beside each other, of which only the first has names of rows.
+ * @param {Ruler} context
+ * @param {number} room
+ * @param {Labels} labels
+ * @param {number} most
+ * @param {number} tallest
+ * @param {number} maps
+ * @param {number} gap
+ * @returns {Layout[]}
+ */
+function layoutsOf(context, room, labels, most, tallest, maps, gap) {
   context.font = FONT;
   const widthOf = (/** @type {string} */ text) => context.measureText(text).width;
   const widest = (/** @type {string[]} */ tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
+  const { queryTokens, keyTokens, words } = labels;
   const [Q, K] = [queryTokens.length, keyTokens.length];
-  const many = Math.max(Q, K) > 40;
-  const left = many ? widthOf("0000") + 26 : widest(queryTokens) + 26; // many rows are numbered
-  const top = many ? widthOf("0000") + 24 : widest(keyTokens) + 24;
-  const cell = Math.min(most, (room - left - 2) / K, tallest / Q);
-  const [width, height] = [cell * K, cell * Q];
-  // Few cells leave no room for the names of the axes.
-  const edge = many ? 8 : 2; // of the last number
-  const outerWidth = left + Math.max(width, widthOf(words.key)) + edge;
-  const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
-  return { left, top, cell, width, height, outerWidth, outerHeight };
+  /** @returns {Layout[]} */
+  const layouts = (/** @type {boolean} */ counted) => {
+    const left = (counted ? widthOf("0000") : widest(queryTokens)) + 26;
+    const top = (counted ? widthOf("0000") : widest(keyTokens)) + 24;
+    const edge = counted ? 8 : 2; // of the last number
+    const cells = room - left - edge - (maps - 1) * (gap + BARE + edge);
+    const cell = Math.min(most, cells / (maps * K), tallest / Q);
+    if (!counted && cell < READABLE) return layouts(true);
+    const [width, height] = [cell * K, cell * Q];
+    // Few cells leave no room for the names of the axes.
+    const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
+    const outerWidth = Math.max(width, widthOf(words.key)) + edge;
+    const layout = { top, cell, width, height, outerHeight, counted };
+    const lefts = Array.from({ length: maps }, (_, n) => (n ? BARE : left));
+    return lefts.map((start) => ({ ...layout, left: start, outerWidth: start + outerWidth }));
+  };
+  return layouts(Math.max(Q, K) > 40);
 }
 
 /**
@@ -138,7 +185,12 @@ export class LabelledMap {
    * @param {number} [tallest] of all cells
    */
   measure(room, most, tallest) {
-    this.layout = mapLayout(contextOf(this.canvas), room, this.labels, most, tallest);
+    this.take(mapLayout(contextOf(this.canvas), room, this.labels, most, tallest));
+  }
+
+  /** @param {Layout} layout */
+  take(layout) {
+    this.layout = layout;
     sizeCanvas(this.canvas, this.layout.outerWidth, this.layout.outerHeight);
   }
 
@@ -172,7 +224,7 @@ export class LabelledMap {
     context.drawImage(this.image.small, left, top, width, height);
     if (look.hatch) this.drawHatch(context, look.hatch, from, to);
     drawLabels(context, this.layout, this.labels, style.color);
-    if (cell >= 30 && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
+    if (cell >= NUMBERED && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
     const y = top + active.q * cell;
     outline(context, style.color, style.backgroundColor, 2, [left - 1, y, width + 2, cell]);
     if (look.focused) {
@@ -213,7 +265,7 @@ export class LabelledMap {
    */
   drawNumbers(context, { number }) {
     const { left, top, cell } = this.layout;
-    Object.assign(context, { font: "11px system-ui, sans-serif", textAlign: "center" });
+    Object.assign(context, { font: FONT, textAlign: "center" });
     for (let q = 0; q < this.rows; q++) {
       for (let k = 0; k < this.columns; k++) {
         const shown = number(q, k);
@@ -243,18 +295,19 @@ export class LabelledMap {
  * @param {Labels} labels
  * @param {string} colour
  */
-function drawLabels(context, { left, top, cell }, { queryTokens, keyTokens, words }, colour) {
+function drawLabels(context, { left, top, cell, counted }, { queryTokens, keyTokens, words }, colour) {
   Object.assign(context, { fillStyle: colour, font: FONT, textBaseline: "middle" });
-  const step = Math.max(1, Math.ceil(14 / cell));
-  const label = (/** @type {number} */ n, /** @type {string[]} */ tokens) => (step > 1 ? String(n) : short(tokens[n]));
+  const step = Math.max(1, Math.ceil((counted ? 14 : READABLE) / cell));
+  const label = (/** @type {number} */ n, /** @type {string[]} */ tokens) => (counted ? String(n) : short(tokens[n]));
   context.textAlign = "right";
-  for (let q = 0; q < queryTokens.length; q += step) {
+  const named = left > BARE;
+  for (let q = 0; named && q < queryTokens.length; q += step) {
     context.fillText(label(q, queryTokens), left - 6, top + (q + 0.5) * cell);
   }
   for (let k = 0; k < keyTokens.length; k += step) {
     upwards(context, label(k, keyTokens), left + (k + 0.5) * cell, top - 6, "left");
   }
-  axisNames(context, words.key, left, 8, words.query, top);
+  axisNames(context, words.key, left, 8, named ? words.query : "", top);
 }
 
 /**
