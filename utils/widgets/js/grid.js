@@ -212,6 +212,7 @@ export class LabelledMap {
   /** @param {Look} look */
   draw(look) {
     const { left, top, width, height, outerWidth, outerHeight, cell } = this.layout;
+    if (!(cell > 0)) return; // not measured yet, or the labels alone are wider than the room; a wider page draws again
     const { active, from = 0, to = outerHeight } = look;
     const style = widgetStyle(this.canvas);
     const context = contextOf(this.canvas);
