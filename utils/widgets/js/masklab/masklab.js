@@ -8,7 +8,8 @@ import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
-import { codeBox, pipeline } from "./panels.js";
+import { codeBox } from "./panels.js";
+import { RowPlayer, rowStages } from "./row.js";
 import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
@@ -26,7 +27,7 @@ export class LabView extends WidgetView {
     this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
-    this.pipeline = pipeline(this);
+    this.pipeline = new RowPlayer(this);
     this.code = codeBox(this);
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     const says = element("div", { class: "masklab-says" }, this.warning, " ", this.status);
@@ -66,6 +67,7 @@ export class LabView extends WidgetView {
 
   measure() {
     this.maps.measure();
+    this.pipeline.measure();
     this.draw();
   }
 
@@ -213,5 +215,17 @@ export class LabView extends WidgetView {
 }
 
 // For tests, which hold them against torch.
-export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
+export {
+  attendRow,
+  defaults,
+  fillValue,
+  PRESETS,
+  presetKeep,
+  recognise,
+  rowStages,
+  toBfloat16,
+  toCode,
+  toFloat16,
+  WORDS,
+};
 export default program(LabView);

@@ -56,16 +56,15 @@ export class LabState {
   }
 
   /**
-   * The weights of row q after the mask; its steps go to `stages`.
+   * The weights of row q after the mask.
    * @param {number} q
-   * @param {{ masked: Float64Array, exps: Float64Array }} [stages]
    */
-  computeRow(q, stages) {
+  computeRow(q) {
     const { model, K } = this;
     const drawn = this.keep.subarray(q * K, q * K + K);
     const row = model.get("flipped") ? drawn.map((visible) => 1 - visible) : drawn;
     const fill = fillValue(model.get("fill"), model.get("dtype"));
-    attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
+    attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K);
     this.hiddenInRow[q] = row.reduce((hidden, visible) => hidden - visible, K);
   }
 
