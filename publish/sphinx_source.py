@@ -86,9 +86,7 @@ def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
             buffer["data"] = base64.b64encode(keep.numpy().tobytes()).decode()
     outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
     shown = _figures(next(data["text/html"] for data in outputs if "image/png" in data), figures)
-    return "\n".join(
-        [static_widgets.mount(model_id, shown), static_widgets.states_script({model_id: saved}), MASKS_JS]
-    )
+    return "\n".join([static_widgets.mount(model_id, shown), static_widgets.states_script({model_id: saved}), MASKS_JS])
 
 
 def picture_file(name: str) -> str:
