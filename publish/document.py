@@ -10,6 +10,8 @@ from functools import cache
 import nbformat
 from traitlets.config import Config
 
+from utils.plots import DARK_STYLE
+
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
@@ -85,11 +87,12 @@ def without_links(markdown: str) -> str:
 
 
 def highlighted(style: str) -> str:
-    """A style sheet with the colours of code, light and dark, where it says so."""
+    """A style sheet with the colours of code, light and dark, where it says so; figures are dark there, too."""
     from pygments.formatters import HtmlFormatter
 
-    for name, colours in (("light", "default"), ("dark", "github-dark")):
-        style = style.replace(f"/* {name} */", HtmlFormatter(style=colours).get_style_defs(".highlight"))
+    for name, colours, figures in (("light", "default", ""), ("dark", "github-dark", f".masks-figure {DARK_STYLE}")):
+        code = HtmlFormatter(style=colours).get_style_defs(".highlight")
+        style = style.replace(f"/* {name} */", f"{code}\n{figures}")
     return style
 
 

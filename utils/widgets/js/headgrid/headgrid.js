@@ -33,7 +33,7 @@ export class GridView extends WidgetView {
     this.zoom.grid.listen((q, k) => this.moveTo(q, k), { Escape: () => this.thumbs.grid.focus() });
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
-    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides, brighten: sides });
+    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides });
     this.endings.push(() => (this.state.loads = -1)); // nothing that is still being read is shown
     this.load();
   }
@@ -66,6 +66,10 @@ export class GridView extends WidgetView {
     this.refresh();
   }
 
+  recolour() {
+    this.refresh({ thumbs: true });
+  }
+
   paint() {
     const { state, words } = this;
     if (!state.loaded) return;
@@ -75,7 +79,7 @@ export class GridView extends WidgetView {
       this.controls.show();
       const { layer, head } = state;
       this.status.textContent = words.status(layer, head, this.model.get("names"), state.moved(), state.nanRows());
-      this.legend.replaceChildren(...legendParts(state, words));
+      this.legend.replaceChildren(...legendParts(state, words, this.palette));
     }
     this.stale = { thumbs: false, zoom: false };
     this.thumbs.draw();
