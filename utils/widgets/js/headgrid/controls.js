@@ -14,7 +14,8 @@ export class GridControls {
   /** @param {GridView} view */
   constructor(view) {
     this.view = view;
-    this.node = element("div", { class: "masks-controls" });
+    this.sides = element("div");
+    this.head = element("div", { class: "headgrid-head" });
     /** Shows the state in each control. */
     this.show = () => {};
   }
@@ -28,14 +29,16 @@ export class GridControls {
     const onchange = () => setAndSave(model, { brighten: brighten.checked });
     const brighten = element("input", { type: "checkbox", onchange });
     const check = element("label", { class: "headgrid-check" }, brighten, words.brighten);
-    this.node.replaceChildren(field(words.layer, layer), field(words.head, head), check);
+    this.head.replaceChildren(field(words.layer, layer), field(words.head, head), check);
     const sides = /** @type {Side[]} */ (["before", "after", "change"]);
     const radios = sides.map((side) => {
       const attributes = { type: "radio", name: `${id}-side`, value: side };
       return element("input", { ...attributes, onchange: () => setAndSave(model, { side }) });
     });
     const labels = radios.map((radio, n) => element("label", {}, radio, state.sideName(sides[n])));
-    if (after) this.node.prepend(element("fieldset", {}, element("legend", {}, words.show), ...labels));
+    const title = element("legend", { class: "masks-hidden" }, words.show);
+    if (after) this.sides.replaceChildren(element("fieldset", {}, title, ...labels));
+    else this.sides.replaceChildren(words.thumbs(words.only, layers, heads));
     this.show = () => {
       layer.value = String(state.layer);
       head.value = String(state.head);
