@@ -93,10 +93,10 @@ def test_the_chosen_head_is_the_one_in_masklab():
     shown.lab.head = 7
     assert (shown.grid.layer, shown.grid.head) == (3, 7)
     assert "one head of layer 3 " in shown._between.value
-    shown.lab.fill, shown.lab.dtype, shown.grid.side, shown.grid.brighten = "-inf", "float16", "change", False
+    shown.lab.fill, shown.lab.dtype, shown.grid.side = "-inf", "float16", "change"
     shown._sentence.value = "Another one."
     assert (shown.lab.fill, shown.lab.dtype) == ("-inf", "float16")
-    assert (shown.grid.side, shown.grid.brighten) == ("change", False)
+    assert shown.grid.side == "change"
     assert (shown.grid.layer, shown.grid.head, shown.lab.head) == (3, 7, 7), "the choice outlives the sentence"
 
 

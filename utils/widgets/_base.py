@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 from torch import Tensor
 
+from .._colours import palettes_text
 from .._validation import mismatch, text_of
 from ..masks import PRESETS
 
@@ -45,7 +46,8 @@ def module_text(name: str) -> str:
         texts[path] = LEFT_OUT.sub("", IMPORTS.sub("", text))
 
     join(HERE / "js" / name / f"{name}.js", HERE)
-    return "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
+    text = "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
+    return text.replace("THEMES = {}", f"THEMES = {palettes_text()}")
 
 
 def masks_text() -> str:

@@ -126,7 +126,7 @@ class Explorer(ipywidgets.VBox):
         try:
             if self.grid:  # how the reader looks at things outlives the sentence
                 lab.fill, lab.dtype = self.lab.fill, self.lab.dtype
-                grid.side, grid.brighten = self.grid.side, self.grid.brighten
+                grid.side = self.grid.side
             said = reading.show_mask(lab.keep, grid)
         except BaseException:
             _close(lab, grid)

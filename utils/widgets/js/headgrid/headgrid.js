@@ -44,7 +44,7 @@ export class GridView extends WidgetView {
     this.zoom.grid.listen((q, k) => this.moveTo(q, k), { Escape: () => this.thumbs.grid.focus() });
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
-    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides, brighten: sides });
+    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides });
     this.endings.push(() => (this.state.loads = -1)); // nothing that is still being read is shown
     this.load();
   }
@@ -79,6 +79,10 @@ export class GridView extends WidgetView {
     this.refresh();
   }
 
+  recolour() {
+    this.refresh({ thumbs: true });
+  }
+
   paint() {
     const { state, words } = this;
     if (!this.measured) return;
@@ -87,7 +91,7 @@ export class GridView extends WidgetView {
       this.zoom.paint();
       this.controls.show();
       this.showHead();
-      this.legend.replaceChildren(...legendParts(state, words));
+      this.legend.replaceChildren(...legendParts(state, words, this.palette));
     }
     this.stale = { thumbs: false, zoom: false };
     this.thumbs.draw();

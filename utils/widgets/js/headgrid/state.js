@@ -1,8 +1,8 @@
 // HeadGrid's state: the weights, which head and which cell are chosen, and which side is shown.
 
-import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { changeColour, movedShare, NAN_CODE, percent, stretch, unpack } from "./weights.js";
+import { movedShare, NAN_CODE, percent, unpack } from "./weights.js";
 
+/** @import { Palette } from "../colours.js" */
 /** @import { Model } from "../widget.js" */
 /** @import { Weights } from "./weights.js" */
 /** @import { WORDS } from "./words.js" */
@@ -140,23 +140,23 @@ export class GridState {
   /**
    * How a side is coloured, and which of two cells stands out more, by their places among the bytes.
    * @param {Side} side
+   * @param {Palette} palette
    * @returns {{ colour: (at: number, cell: number) => number, pick: (a: number, b: number) => number }}
    */
-  look(side) {
+  look(side, palette) {
     const { before, levels, keep } = this.weights;
     const after = /** @type {Uint8Array} */ (this.weights.after);
-    const brighten = this.model.get("brighten");
     if (side === "change") {
       const change = (/** @type {number} */ at) => levels[after[at]] - levels[before[at]];
       const size = (/** @type {number} */ at) => (Number.isNaN(change(at)) ? Infinity : Math.abs(change(at)));
-      return { colour: (at) => changeColour(change(at), brighten), pick: (a, b) => (size(b) > size(a) ? b : a) };
+      return { colour: (at) => palette.change(change(at)), pick: (a, b) => (size(b) > size(a) ? b : a) };
     }
     const bytes = side === "before" ? before : after;
-    const colours = Uint32Array.from(levels, (value) => colourOf(stretch(value, brighten)));
+    const colours = Uint32Array.from(levels, (value) => palette.weight(value));
     const masked = side === "after" ? keep : null;
     const rank = (/** @type {number} */ at) => bytes[at] + (masked ? masked[at % masked.length] / 2 : 0);
     return {
-      colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? HIDDEN_COLOUR : colours[bytes[at]]),
+      colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? palette.hidden : colours[bytes[at]]),
       pick: (a, b) => (rank(b) > rank(a) ? b : a),
     };
   }

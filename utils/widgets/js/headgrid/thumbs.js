@@ -75,7 +75,7 @@ export class Thumbs {
     const context = contextOf(this.canvas, { willReadFrequently: true });
     const ratio = context.getTransform().a;
     const size = Math.max(1, Math.round(this.size * ratio));
-    const { colour, pick } = state.look(state.side);
+    const { colour, pick } = state.look(state.side, this.view.palette);
     this.image = context.createImageData(this.canvas.width, this.canvas.height);
     const { width, data } = this.image;
     const pixels = new Uint32Array(data.buffer);

@@ -8,7 +8,6 @@ export const WORDS = {
   head: "Head",
   layers: "layer",
   heads: "head",
-  brighten: "Brighten small weights",
   /** @type {(what: string, layers: number, heads: number) => string} */
   thumbs: (what, layers, heads) =>
     `${what}: ${layers} ${layers === 1 ? "layer" : "layers"} × ${heads} ${heads === 1 ? "head" : "heads"}`,

@@ -1,10 +1,11 @@
 // HeadGrid's large maps of one head, before and after, and the table of one of its rows.
 
 import { CellGrid } from "../cell_grid.js";
+import { isDeep } from "../colours.js";
 import { element, setText, short } from "../dom.js";
 import { LabelledMap } from "../grid.js";
 import { RowTable } from "../row_table.js";
-import { stretch, twoDigits } from "./weights.js";
+import { twoDigits } from "./weights.js";
 
 /** @import { Side } from "./state.js" */
 /** @import { GridView } from "./headgrid.js" */
@@ -53,24 +54,24 @@ export class Zoom {
   }
 
   paint() {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     const { keep } = state.weights;
     const from = state.start;
     const hidden = (/** @type {number} */ cell) => keep !== null && !keep[cell];
     state.zoomSides.forEach((side, n) => {
-      const { colour } = state.look(side);
+      const { colour } = state.look(side, palette);
       this.maps[n].paint((cell) => colour(from + cell, cell), hidden);
       this.titles[n].textContent = state.sideName(side);
     });
   }
 
   draw() {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     state.zoomSides.forEach((side, n) => {
       this.maps[n].draw({
         active: state.active,
         focused: this.grid.focused,
-        hatched: side === "after" && state.weights.keep !== null,
+        hatch: side === "after" && state.weights.keep !== null ? palette.hatch : null,
         smooth: this.maps[n].layout.cell < 1,
         number: (q, k) => this.number(side, q, k),
       });
@@ -84,14 +85,14 @@ export class Zoom {
    * @param {number} k
    */
   number(side, q, k) {
-    const { state, model } = this.view;
+    const { state, palette } = this.view;
     const value = state.value(side, q, k);
     if (side === "after" && value === 0 && state.hides(q, k)) return null;
-    if (Number.isNaN(value)) return { text: "NaN", light: true };
-    const shade = Math.abs(stretch(value, model.get("brighten")));
+    const light = isDeep(side === "change" ? palette.change(value) : palette.weight(value));
+    if (Number.isNaN(value)) return { text: "NaN", light };
     const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
     const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
-    return { text, light: side === "change" ? shade > 0.6 : shade < 0.5 };
+    return { text, light };
   }
 
   /**

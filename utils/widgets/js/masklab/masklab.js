@@ -4,11 +4,12 @@ import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
 import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
-import { program, WidgetView } from "../widget.js";
+import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
-import { codeBox, pipeline } from "./panels.js";
+import { codeBox } from "./panels.js";
+import { RowPlayer, rowStages } from "./row.js";
 import { LabState } from "./state.js";
 import { WORDS } from "./words.js";
 
@@ -26,10 +27,14 @@ export class LabView extends WidgetView {
     this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
-    this.pipeline = pipeline(this);
+    this.pipeline = new RowPlayer(this);
     this.code = codeBox(this);
-    this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
-    this.root.append(this.pipeline.node, this.code.node, this.live);
+    if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
+    const says = element("div", { class: "masklab-says" }, this.warning, " ", this.status);
+    const bar = element("div", { class: "masklab-bar" }, this.controls.buttons, says);
+    const top = element("div", { class: "masklab-top" }, this.controls.node, bar);
+    const foot = element("div", { class: "masklab-foot" }, this.help, this.code.node);
+    this.root.append(top, this.maps.node, this.pipeline.node, foot, this.live);
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
     followPointer(this);
@@ -62,11 +67,16 @@ export class LabView extends WidgetView {
 
   measure() {
     this.maps.measure();
+    this.pipeline.measure();
     this.draw();
   }
 
   draw() {
     this.maps.draw();
+  }
+
+  recolour() {
+    this.refresh();
   }
 
   /**
@@ -112,11 +122,37 @@ export class LabView extends WidgetView {
 
   // -- changing --
 
+  /** The state as it is, to come back to. */
+  now() {
+    return this.state.now(this.naming === 0);
+  }
+
   /** @param {() => void} edit of the state */
   change(edit) {
-    this.state.remember(this.naming === 0);
+    this.state.history.remember(this.now());
     edit();
     this.commit();
+  }
+
+  /** @param {Record<string, unknown>} settings */
+  choose(settings) {
+    this.state.history.remember(this.now());
+    setAndSave(this.model, settings);
+  }
+
+  /**
+   * Undoes the last change; or, forward, does again what was undone.
+   * @param {boolean} forward
+   */
+  travel(forward) {
+    const moment = this.state.history.step(this.now(), forward);
+    if (!moment) return;
+    this.state.restore(moment);
+    this.commit();
+  }
+
+  reset() {
+    if (!this.state.isAtStart()) this.change(() => this.state.restore(this.state.history.start));
   }
 
   commit() {
@@ -142,7 +178,7 @@ export class LabView extends WidgetView {
    */
   toggle(q, k) {
     const { state } = this;
-    state.remember(this.naming === 0);
+    state.history.remember(this.now());
     state.active = { q, k };
     const value = state.keep[q * state.K + k] ? 0 : 1;
     this.setCell(q, k, value);
@@ -179,5 +215,17 @@ export class LabView extends WidgetView {
 }
 
 // For tests, which hold them against torch.
-export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
+export {
+  attendRow,
+  defaults,
+  fillValue,
+  PRESETS,
+  presetKeep,
+  recognise,
+  rowStages,
+  toBfloat16,
+  toCode,
+  toFloat16,
+  WORDS,
+};
 export default program(LabView);
