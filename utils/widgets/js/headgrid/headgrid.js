@@ -31,7 +31,7 @@ export class GridView extends WidgetView {
     this.zoom = new Zoom(this);
     const bar = element("div", { class: "headgrid-bar" }, this.controls.sides, this.legend);
     const { grid, line, table } = this.zoom;
-    const side = element("div", {}, this.controls.head, grid.node, line, table);
+    const side = element("div", { class: "headgrid-side" }, this.controls.head, grid.node, line, table);
     const all = element("div", {}, bar, this.thumbs.node, this.status);
     this.body = element("div", { class: "headgrid-body" }, all, side);
     this.root.append(this.body, this.help, this.live);
@@ -104,11 +104,14 @@ export class GridView extends WidgetView {
   measure() {
     const width = this.root.clientWidth - 2 * PADDING;
     if (!this.state.loaded || width <= 0) return; // what is not shown yet is measured when it is
-    const half = width - BODY_GAP - PAIR;
-    const beside = half >= this.thumbs.width(ROOMY);
-    this.body.style.gridTemplateColumns = beside ? `${half}px minmax(0, 1fr)` : "minmax(0, 1fr)";
-    this.thumbs.measure(beside ? half : width);
-    this.zoom.measure(beside ? PAIR : width);
+    // How high a page lets maps be: slides are low, so that the large maps are beside the thumbnails at any size.
+    const tallest = parseFloat(getComputedStyle(this.root).getPropertyValue("--masks-tallest")) || null;
+    const pair = tallest ? (width - BODY_GAP) / 2 : PAIR;
+    const rest = width - BODY_GAP - pair;
+    const beside = tallest ? width >= PAIR : rest >= this.thumbs.width(ROOMY);
+    this.body.style.gridTemplateColumns = beside ? `${rest}px minmax(0, 1fr)` : "minmax(0, 1fr)";
+    this.thumbs.measure(beside ? rest : width, tallest);
+    this.zoom.measure(beside ? pair : width, tallest);
     this.stale.thumbs = true;
     this.measured = true;
     this.paintNow(); // at once: a canvas that is given its size is empty

@@ -56,14 +56,17 @@ export class Thumbs {
     return MARGIN + this.view.state.weights.heads * (size + GAP);
   }
 
-  /** @param {number} room */
-  measure(room) {
+  /**
+   * @param {number} room
+   * @param {number | null} tallest how high all of them may be at most
+   */
+  measure(room, tallest) {
     const { layers, heads } = this.view.state.weights;
     const pitches = room - MARGIN - 1; // the frame of the last one reaches beyond its gap
     this.lines = Math.ceil(heads / Math.max(1, Math.floor(pitches / (SMALLEST + GAP))));
     this.columns = Math.ceil(heads / this.lines);
-    const low = Math.floor(TALL / (layers * this.lines)) - GAP;
-    const most = Math.min(LARGEST, Math.max(ROOMY, low));
+    const low = Math.floor((tallest ?? TALL) / (layers * this.lines)) - GAP;
+    const most = Math.min(LARGEST, Math.max(tallest ? SMALLEST : ROOMY, low));
     this.size = Math.max(8, Math.min(most, Math.floor(pitches / this.columns) - GAP));
     sizeCanvas(this.canvas, MARGIN + this.columns * (this.size + GAP), this.corner(layers, 0)[1]);
   }

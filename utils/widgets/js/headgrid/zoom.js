@@ -2,8 +2,8 @@
 
 import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
-import { element, setText, short } from "../dom.js";
-import { LabelledMap } from "../grid.js";
+import { contextOf, element, setText, short } from "../dom.js";
+import { LabelledMap, mapLayout, pairLayouts } from "../grid.js";
 import { RowTable } from "../row_table.js";
 import { twoDigits } from "./weights.js";
 
@@ -11,6 +11,8 @@ import { twoDigits } from "./weights.js";
 /** @import { GridView } from "./headgrid.js" */
 
 const SHOWN_KEYS = 8;
+const LARGEST_CELL = 40; // px
+const PAIR_GAP = 16; // px between two large maps, see headgrid.css
 
 export class Zoom {
   /** @param {GridView} view */
@@ -44,12 +46,19 @@ export class Zoom {
     this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, { ...state.weights, words }));
   }
 
-  /** @param {number} room */
-  measure(room) {
+  /**
+   * @param {number} room
+   * @param {number | null} tallest how high all cells of a map may be at most
+   */
+  measure(room, tallest) {
     const { after } = this.view.state.weights;
-    const columns = after && room >= 480 ? 2 : 1;
-    const share = Math.min(480, (room - 16 * (columns - 1)) / columns);
-    for (const map of this.maps) map.measure(share, 40, 420);
+    const context = contextOf(this.canvases[0]);
+    const [{ labels }] = this.maps;
+    const high = tallest ?? 420;
+    const one = mapLayout(context, Math.min(480, room), labels, LARGEST_CELL, high);
+    const two = () => pairLayouts(context, Math.min(976, room), PAIR_GAP, labels, LARGEST_CELL, high);
+    const layouts = after && (room >= 480 || tallest) ? two() : [one, one];
+    for (const [n, map] of this.maps.entries()) map.take(layouts[n]);
     this.boxes[1].hidden = !after;
   }
 
