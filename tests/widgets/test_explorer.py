@@ -42,7 +42,7 @@ def test_it_starts_with_the_real_model_on_the_real_sentence():
     assert torch.equal(shown.grid.after, shown.grid.before)
     assert torch.allclose(shown.lab.scores.softmax(-1), wanted[0], atol=1e-6)
     assert shown.message == "With this mask the output of every token is the same as without."
-    assert shown.children[2:] == (shown.lab, shown._between, shown.grid)
+    assert shown.children[3:] == (shown.lab, shown._between, shown.grid)
     assert shown.lab.fill == "min", "as the model itself hides"
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_run_is_told_and_the_last_result_stays(plain, control, va
     assert says in plain.message
     assert plain.grid is grid
     assert plain.lab is lab
-    assert (plain.children[2], plain.children[4]) == (lab, grid)
+    assert (plain.children[3], plain.children[5]) == (lab, grid)
     assert (plain._button.disabled, plain._button.icon) == (False, "")
     getattr(plain, control).value = was
     assert says not in plain.message

@@ -18,6 +18,7 @@ from .masklab import MaskLab
 
 LONGEST = 256  # tokens; a map of more is too fine to click
 MOST_PADS = 64
+SAVED = "Drawn from the saved notebook. Run this cell, and the model answers again."
 
 
 class Explorer(ipywidgets.VBox):
@@ -85,8 +86,12 @@ class Explorer(ipywidgets.VBox):
         self.lab: Any = None
         self.grid: Any = None
         controls = [self._sentence, self._model, self._pads, self._button]
-        self._top = [ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"}), self._said]
-        super().__init__(self._top)
+        row = ipywidgets.HBox(controls, layout={"flex_flow": "row wrap", "overflow": "visible"})
+        # shared.css shows it where a page has no kernel.
+        saved = ipywidgets.HTML(SAVED, layout={"display": "none"}).add_class("masks-saved")
+        self._top = [saved, row, self._said]
+        super().__init__(self._top, layout={"overflow": "visible"})  # else with scrollbars of its own
+        self.add_class("masks-explorer")
         self._read(keep)
         for control in controls[:-1]:
             control.observe(lambda change: self._try(self._read), "value")

@@ -40,6 +40,11 @@ export const program = (View) => ({
   },
 });
 
+/** What every widget says, beside the words of its own. */
+const COMMON = {
+  saved: "Drawn from the saved notebook. Run this cell, and Python sees what you do here.",
+};
+
 /** @template {Record<string, any>} Words */
 export class WidgetView {
   /**
@@ -56,6 +61,9 @@ export class WidgetView {
     this.status = element("p", { class: "masks-status" });
     this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
     this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
+    // Where a notebook is open but no kernel knows this widget; shared.css shows it there.
+    const { saved } = mergeWords(COMMON, model.get("words"));
+    this.root.append(element("p", { class: "masks-saved" }, saved));
     this.frame = 0;
     /** @type {(() => unknown)[]} */
     this.endings = [];

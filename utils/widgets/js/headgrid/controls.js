@@ -14,7 +14,8 @@ export class GridControls {
   /** @param {GridView} view */
   constructor(view) {
     this.view = view;
-    this.node = element("div", { class: "masks-controls" });
+    this.sides = element("div");
+    this.head = element("div", { class: "headgrid-head" });
     /** Shows the state in each control. */
     this.show = () => {};
   }
@@ -25,14 +26,16 @@ export class GridControls {
     const { layers, heads, after } = state.weights;
     const layer = numberChoice(layers, state.layer, (value) => setAndSave(model, { layer: value }));
     const head = numberChoice(heads, state.head, (value) => setAndSave(model, { head: value }));
-    this.node.replaceChildren(field(words.layer, layer), field(words.head, head));
+    this.head.replaceChildren(field(words.layer, layer), field(words.head, head));
     const sides = /** @type {Side[]} */ (["before", "after", "change"]);
     const radios = sides.map((side) => {
       const attributes = { type: "radio", name: `${id}-side`, value: side };
       return element("input", { ...attributes, onchange: () => setAndSave(model, { side }) });
     });
     const labels = radios.map((radio, n) => element("label", {}, radio, state.sideName(sides[n])));
-    if (after) this.node.prepend(element("fieldset", {}, element("legend", {}, words.show), ...labels));
+    const title = element("legend", { class: "masks-hidden" }, words.show);
+    if (after) this.sides.replaceChildren(element("fieldset", {}, title, ...labels));
+    else this.sides.replaceChildren(words.thumbs(words.only, layers, heads));
     this.show = () => {
       layer.value = String(state.layer);
       head.value = String(state.head);

@@ -7,6 +7,7 @@ import { movedShare, NAN_CODE, percent, unpack } from "./weights.js";
 /** @import { Weights } from "./weights.js" */
 /** @import { WORDS } from "./words.js" */
 /** @typedef {"before" | "after" | "change"} Side */
+/** @typedef {{ layer: number, head: number }} Head */
 
 export class GridState {
   /**
@@ -81,7 +82,12 @@ export class GridState {
 
   /** Where the chosen map begins among the bytes. */
   get start() {
-    return (this.layer * this.weights.heads + this.head) * this.weights.Q * this.weights.K;
+    return this.startOf(this);
+  }
+
+  /** @param {Head} place */
+  startOf({ layer, head }) {
+    return (layer * this.weights.heads + head) * this.weights.Q * this.weights.K;
   }
 
   /**
@@ -107,16 +113,23 @@ export class GridState {
     return keep !== null && !keep[q * K + k];
   }
 
-  /** How much of the chosen head's weight moved; null if there is only one side. */
-  moved() {
+  /**
+   * How much of a head's weight moved; null if there is only one side.
+   * @param {Head} place
+   */
+  moved(place) {
     const { before, after, levels, Q, K } = this.weights;
-    return after && percent(movedShare(before, after, levels, this.start, Q, K));
+    return after && percent(movedShare(before, after, levels, this.startOf(place), Q, K));
   }
 
-  /** How many rows of the chosen head are NaN. */
-  nanRows() {
+  /**
+   * How many rows of a head are NaN.
+   * @param {Head} place
+   */
+  nanRows(place) {
     const { before, after, Q, K } = this.weights;
-    const rows = Array.from({ length: Q }, (_, q) => this.start + q * K);
+    const start = this.startOf(place);
+    const rows = Array.from({ length: Q }, (_, q) => start + q * K);
     return rows.filter((from) => (after ?? before).subarray(from, from + K).includes(NAN_CODE)).length;
   }
 

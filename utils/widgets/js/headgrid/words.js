@@ -14,9 +14,6 @@ export const WORDS = {
   zoom: "One head, large",
   query: "query: who looks",
   key: "key: who is looked at",
-  /** @type {(layer: number, head: number, moved: string | null) => string} */
-  thumb: (layer, head, moved) =>
-    `layer ${layer}, head ${head}${moved === null ? "" : `, ${moved} of the weight moved`}`,
   /** @type {(query: string, key: string, parts: string) => string} */
   cell: (query, key, parts) => `query ${query}, key ${key}: ${parts}`,
   /** @type {(name: string, weight: string) => string} */
