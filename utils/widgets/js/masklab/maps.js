@@ -29,7 +29,7 @@ export class LabMaps {
   }
 
   measure() {
-    const width = (this.view.root.clientWidth || 656) - 16; // without the padding
+    const width = this.node.clientWidth || this.view.root.clientWidth - 16;
     const columns = width >= 640 ? 2 : 1;
     const room = Math.min(560, (width - 24 * (columns - 1)) / columns);
     for (const map of [this.left, this.right]) map.measure(room);

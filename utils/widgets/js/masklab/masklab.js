@@ -11,6 +11,7 @@ import { LabMaps } from "./maps.js";
 import { codeBox } from "./panels.js";
 import { RowPlayer, rowStages } from "./row.js";
 import { LabState } from "./state.js";
+import { Tour } from "./steps.js";
 import { WORDS } from "./words.js";
 
 /** @import { Model } from "../widget.js" */
@@ -28,9 +29,11 @@ export class LabView extends WidgetView {
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
     this.pipeline = new RowPlayer(this);
+    this.tour = new Tour(this);
     this.code = codeBox(this);
     this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
     this.root.append(this.pipeline.node, this.code.node, this.live);
+    this.tour.mount();
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
     followPointer(this);
@@ -62,6 +65,7 @@ export class LabView extends WidgetView {
   // -- showing --
 
   measure() {
+    this.tour.measure();
     this.maps.measure();
     this.pipeline.measure();
     this.draw();
@@ -103,6 +107,7 @@ export class LabView extends WidgetView {
     this.controls.show();
     this.maps.describeCell();
     this.pipeline.show();
+    this.tour.show();
     this.code.show();
   }
 
