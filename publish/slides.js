@@ -43,7 +43,7 @@
    */
   const largest = (least, most, passes) => {
     let [low, high] = [least, most];
-    for (let turn = 0; turn < 7; turn++) {
+    for (let turn = 0; turn < 9; turn++) {
       const middle = (low + high) / 2; // less zoom, longer lines, so height is no simple function of it
       if (passes(middle)) low = middle;
       else high = middle;
@@ -106,7 +106,7 @@
     };
     let best = { zoom: 1, beside: false, enlargement: 0 };
     for (const [zoom, beside] of ARRANGEMENTS) {
-      if (beside && upright.matches) continue;
+      if (beside && (upright.matches || box.children.length < 3)) continue;
       const enlargement = attempt(zoom, beside);
       if (enlargement > best.enlargement) best = { zoom, beside, enlargement };
       if (enlargement >= FIGURE) return;
