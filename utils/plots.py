@@ -586,9 +586,10 @@ def _size(png: bytes) -> tuple[int, int]:
 
 def _image(png: bytes, alt: str) -> str:
     """A picture in HTML; it shrinks on a narrow screen."""
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    style = "display: inline-block; vertical-align: top; max-width: 100%; height: auto"  # panels beside each other
     return (
-        f'<img class="masks-figure" src="data:image/png;base64,{base64.b64encode(png).decode()}" '
-        f'alt="{html.escape(alt)}" width="{_size(png)[0]}" style="max-width: 100%; height: auto">'
+        f'<img class="masks-figure" src="{address}" alt="{html.escape(alt)}" width="{_size(png)[0]}" style="{style}">'
     )
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from html import escape, unescape
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util.inspect import stringify_signature
 
 from publish import picture
@@ -87,35 +88,42 @@ def describe(app, name, template, context, doctree):
     plain = f"Reference of {name.replace('reference/', 'utils.')}: what each function takes, returns and raises."
     title = about.get("title") or re.sub(r"<[^>]+>", "", unescape(context.get("title", "")))
     description = about.get("description") or DESCRIPTIONS.get(name, plain)
-    shown = {key: about.get(key) or pages.get("index", {}).get(key, "") for key in ("picture", "shown")}
-    tags = [f'<meta name="description" content="{escape(description)}">']
-    tags += [
-        f'<meta property="og:{key}" content="{escape(text)}">'
-        for key, text in seen_of_link(context, title, description, shown, address).items()
-    ]
-    if address:
-        tags.append('<meta name="twitter:card" content="summary_large_image">')
-        if name == "404":  # shown at any address, so its links start from the top
-            tags.append(f'<base href="{escape(address)}">')
-    context["metatags"] = "\n".join([context.get("metatags", ""), *tags])
+    tags = {"description": description, "og:type": "website", "og:site_name": project}
+    tags |= {"og:title": title, "og:description": description}
+    if name == "404":
+        context["pageurl"] = None  # it is shown at any address
+    elif address:
+        if name == "index":
+            context["pageurl"] = address  # one page, one address
+        tags |= {"og:url": context["pageurl"], **picture_tags(about if "picture" in about else pages["index"], address)}
+    context["metatags"] = "\n".join([context.get("metatags", ""), *(meta(*tag) for tag in tags.items())])
+    if name == "404" and address:  # its links start from the top
+        context["metatags"] += f'\n<base href="{escape(address)}">'
     if doctree is not None and name not in ("index", "404"):
-        words = sum(len(text.split()) for text in doctree.findall(lambda node: node.tagname == "#text"))
+        texts = doctree.findall(lambda node: node.tagname == "#text" and not isinstance(node.parent, nodes.raw))
+        words = sum(len(text.split()) for text in texts)
         context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
     context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
     if "body" in context:
         context["body"] = PRINT.sub(mark_sentences, without_empty_heads(context["body"]))
 
 
-def seen_of_link(context, title, description, shown, address):
-    """What services show of a link to a page (Open Graph): title and sentence, and with an address the picture."""
-    seen = {"type": "website", "site_name": project, "title": title, "description": description}
-    if address:
-        if context["pageurl"] == f"{address}index.html":
-            context["pageurl"] = address  # one page, one address
-        width, height = picture.SIZE
-        seen |= {"url": context["pageurl"], "image": address + shown["picture"], "image:alt": shown["shown"]}
-        seen |= {"image:type": "image/png", "image:width": str(width), "image:height": str(height)}
-    return seen
+def picture_tags(about, address):
+    """What names the picture that a link to a page shows."""
+    width, height = map(str, picture.SIZE)
+    return {
+        "og:image": address + about["picture"],
+        "og:image:alt": about["shown"],
+        "og:image:type": "image/png",
+        "og:image:width": width,
+        "og:image:height": height,
+        "twitter:card": "summary_large_image",
+    }
+
+
+def meta(name, content):
+    """A tag of a page's head: Open Graph has properties, the rest are names."""
+    return f'<meta {"property" if name.startswith("og:") else "name"}="{name}" content="{escape(content)}">'
 
 
 #: What a cell prints, in MyST-NB's HTML.

@@ -11,6 +11,7 @@ import { LabMaps } from "./maps.js";
 import { codeBox } from "./panels.js";
 import { RowPlayer, rowStages } from "./row.js";
 import { LabState } from "./state.js";
+import { Tour } from "./steps.js";
 import { WORDS } from "./words.js";
 
 /** @import { Model } from "../widget.js" */
@@ -28,6 +29,7 @@ export class LabView extends WidgetView {
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
     this.pipeline = new RowPlayer(this);
+    this.tour = new Tour(this);
     this.code = codeBox(this);
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     const says = element("div", { class: "masklab-says" }, this.warning, " ", this.status);
@@ -35,6 +37,7 @@ export class LabView extends WidgetView {
     const top = element("div", { class: "masklab-top" }, this.controls.node, bar);
     const foot = element("div", { class: "masklab-foot" }, this.help, this.code.node);
     this.root.append(top, this.maps.node, this.pipeline.node, foot, this.live);
+    this.tour.mount();
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
     followPointer(this);
@@ -66,6 +69,7 @@ export class LabView extends WidgetView {
   // -- showing --
 
   measure() {
+    this.tour.measure();
     this.maps.measure();
     this.pipeline.measure();
     this.draw();
@@ -111,6 +115,7 @@ export class LabView extends WidgetView {
     this.controls.show();
     this.maps.describeCell();
     this.pipeline.show();
+    this.tour.show();
     this.code.show();
   }
 

@@ -123,6 +123,12 @@ export class LabState {
     this.preset = name;
   }
 
+  /** @param {Uint8Array<ArrayBuffer>} keep a mask of any shape */
+  draw(keep) {
+    this.keep = keep;
+    this.nameMask();
+  }
+
   /**
    * Hides or shows a cell; false if it is so already.
    * @param {number} q

@@ -78,6 +78,13 @@ export const WORDS = {
   stage_back: "One stage back",
   stage_on: "One stage on",
   said: SAID,
+  tour: "Guided tour",
+  back: "Back",
+  next: "Next",
+  again: "This step again",
+  step_of: (/** @type {number} */ n, /** @type {number} */ all) => `${n} of ${all}`,
+  task: "task",
+  solved: "Solved.",
   visible: "visible",
   hidden: "hidden",
   /** @type {(query: string, key: string, visible: string, weight: string) => string} */
