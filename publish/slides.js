@@ -123,7 +123,7 @@
     if (box.dataset.fitting) return;
     box.dataset.fitting = "true";
     const alive = /** @type {Elements} */ (box.querySelectorAll(".masks-alive"));
-    let tallest = Number(box.style.getPropertyValue("--masks-tallest")) || 480;
+    let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
     for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
