@@ -128,7 +128,8 @@
     let widget = WIDGET;
     for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
-      else if (tallest > LOWEST && mapsReachDown(box)) tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
+      else if (tallest > LOWEST && mapsReachDown(box))
+        tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
       else widget -= 0.1; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
