@@ -195,6 +195,7 @@ def test_the_speaker_has_notes_and_a_clock(opened):
 
 
 def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page):
+    page.emulate_media(color_scheme="dark")
     page.goto(f"{deck_file('04_minus_infinity').as_uri()}?print-pdf")
     page.wait_for_selector(".reveal-print .pdf-page, .print-pdf .pdf-page")
     page.emulate_media(media="print")
@@ -202,6 +203,8 @@ def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page
     assert page.locator(".pdf-page").count() == slides
     expect(page.locator(".masks-place > img").first).to_be_visible()
     expect(page.locator(".masks-alive").first).to_be_hidden()
+    sheets = page.locator(".pdf-page").evaluate_all("all => all.map((sheet) => getComputedStyle(sheet).backgroundColor)")
+    assert set(sheets) == {"rgb(255, 255, 255)"}, "white paper, whatever the screen is"
 
 
 @every_lesson
