@@ -254,10 +254,9 @@ def test_a_large_figure_is_alone_on_its_slide():
     for before in ([("## One\n\nBefore.", "slide")], [("## One", "slide"), ("Before.", "on-slide")]):
         notebook = tagged(*before, ("plot()", "", "on-slide"), ("After.", "on-slide"))
         notebook.cells[-2].outputs = [picture]
-        words = [text for text, _ in before]
         for height, wanted in (
-            (200, [[*words, "plot()", "After."]]),
-            (400, [words, ["## One", "plot()"], ["## One", "After."]]),
+            (200, [["## One", "Before.", "plot()", "After."]]),
+            (400, [["## One", "Before."], ["## One", "plot()"], ["## One", "After."]]),
         ):
             picture.metadata["image/png"]["height"] = height
             assert [cells for cells, _ in shown_of(notebook)[1:-1]] == wanted
