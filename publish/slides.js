@@ -8,7 +8,7 @@
   const SMALLEST = 18; // px of code, prints and labels, 2.5 % of the height; a longer line of code is broken
   const SMALLEST_WORDS = 0.7; // of their size
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
-  const FIGURE = SMALLEST / 13; // labels of 13 px
+  const FIGURE = SMALLEST / 12.67; // numbers of 9.5 points
   const LOWEST = 160; // px of a widget's maps
   /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
   const ARRANGEMENTS = [

@@ -124,8 +124,9 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
 
 def _split(cell: nbformat.NotebookNode, heading: str | None) -> list[nbformat.NotebookNode]:
     """A cell whose heading is a cell of its own, if words follow it: those may have to stand beside a figure."""
-    words = heading and cell.source.removeprefix(heading)
-    return [_markdown(f"{cell.id}-heading", heading.strip()), cell | {"source": words}] if heading and words else [cell]
+    if not heading or cell.source == heading:
+        return [cell]
+    return [_markdown(f"{cell.id}-heading", heading.strip()), _markdown(cell.id, cell.source.removeprefix(heading))]
 
 
 def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -> bool:
