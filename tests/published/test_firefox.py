@@ -30,7 +30,7 @@ WIDGETS = """
 const slides = document.querySelector(".slides");
 const scale = slides ? slides.getBoundingClientRect().width / slides.offsetWidth : 1;
 return [...document.querySelectorAll(".masks-widget")].filter((widget) => widget.checkVisibility()).map((widget) => {
-  const canvases = [...widget.querySelectorAll("canvas")];
+  const canvases = [...widget.querySelectorAll("[role=grid] canvas, .masklab-maps canvas")];
   const [before, after] = canvases.map((canvas) => canvas.getBoundingClientRect());
   const beside = !widget.matches(".masklab") || (before.top === after.top && before.right <= after.left);
   const labels = 12 * before.width / parseFloat(canvases[0].style.width) / scale;
@@ -107,7 +107,7 @@ def test_firefox_has_room_for_two_maps_at_800_and_cuts_nothing_at_390(folder, op
     for width in (800, 390):
         with narrowed(fox, width):
             shown = fox.execute_script(WIDGETS)
-            assert fox.execute_script("return document.documentElement.scrollWidth") == width
+            assert fox.execute_script("return document.documentElement.scrollWidth") <= width
         assert [widget["beside"] and widget["width"] >= 640 for widget in shown] == [width == 800] * len(shown)
 
 
