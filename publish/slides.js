@@ -123,12 +123,13 @@
     if (box.dataset.fitting) return;
     box.dataset.fitting = "true";
     const alive = /** @type {Elements} */ (box.querySelectorAll(".masks-alive"));
-    let tallest = Number(box.style.getPropertyValue("--masks-tallest")) || 480;
+    let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
     for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
-      else if (tallest > LOWEST) tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
+      else if (tallest > LOWEST && mapsReachDown(box))
+        tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
       else widget -= 0.1; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
@@ -137,6 +138,13 @@
       await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
     }
     delete box.dataset.fitting;
+  };
+
+  /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
+  const mapsReachDown = (/** @type {Element} */ box) => {
+    const bottom = (/** @type {string} */ what) =>
+      Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
+    return bottom(".masks-widget") - bottom("canvas") < 60 * WIDGET * Reveal.getScale();
   };
 
   const tallestOf = (/** @type {Element} */ box) =>

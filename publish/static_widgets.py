@@ -14,7 +14,7 @@ from . import paths
 
 LOADER = paths.HERE / "static_widgets.js"
 STYLE = """\
-.masks-lives > img { display: none !important; }
+.masks-lives > img { display: none !important; } /* pictures bring their own style */
 @media print {
   .masks-lives > img { display: inline-block !important; }
   .masks-alive { display: none; }
