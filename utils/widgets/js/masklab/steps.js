@@ -74,7 +74,7 @@ export class Tour {
    */
   page(step, n) {
     const { words } = this.view;
-    const count = words.step_of(n + 1, this.steps.length) + (step.goal ? `, ${words.task}` : "");
+    const count = words.step_of(n + 1, this.steps.length, Boolean(step.goal));
     const text = element("p", {}, element("span", { class: "masklab-count" }, count), " ", ...withCode(step.words));
     const solved = element("p", { class: "masklab-solved" }, "✓ ", ...withCode(step.solved || words.solved));
     return element("div", {}, text, ...(step.goal ? [solved] : []));
