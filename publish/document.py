@@ -10,8 +10,15 @@ from functools import cache
 import nbformat
 from traitlets.config import Config
 
+from utils.plots import DARK_STYLE
+
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
+#: What a cell prints, in nbconvert's HTML.
+PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^>]*>\s*<pre)>(.*?)</pre>', re.DOTALL)
+#: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
+LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
+LONGEST_LINED_UP = 90
 #: Tag of a cell that shows its output only.
 HIDDEN_CODE = "hidden-code"
 
@@ -48,7 +55,15 @@ def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bo
 
     Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
     """
-    return _exporter(code, anchors).from_notebook_node(notebook)[0].strip()
+    return PRINT.sub(_with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
+
+
+def _with_sentences(output: re.Match[str]) -> str:
+    """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
+    lines = html.unescape(output[2]).splitlines()
+    too_long = max(map(len, lines), default=0) > LONGEST_LINED_UP
+    style = "" if LINED_UP.search("\n".join(lines)) and not too_long else ' class="sentences"'
+    return f"{output[1]}{style}>{output[2]}</pre>"
 
 
 @cache
@@ -72,11 +87,12 @@ def without_links(markdown: str) -> str:
 
 
 def highlighted(style: str) -> str:
-    """A style sheet with the colours of code, light and dark, where it says so."""
+    """A style sheet with the colours of code, light and dark, where it says so; figures are dark there, too."""
     from pygments.formatters import HtmlFormatter
 
-    for name, colours in (("light", "default"), ("dark", "github-dark")):
-        style = style.replace(f"/* {name} */", HtmlFormatter(style=colours).get_style_defs(".highlight"))
+    for name, colours, figures in (("light", "default", ""), ("dark", "github-dark", f".masks-figure {DARK_STYLE}")):
+        code = HtmlFormatter(style=colours).get_style_defs(".highlight")
+        style = style.replace(f"/* {name} */", f"{code}\n{figures}")
     return style
 
 

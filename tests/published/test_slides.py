@@ -19,12 +19,24 @@ def lesson(name):
     return for_readers.lesson(*source.chosen([name]))
 
 
+#: Notes on each canvas the smallest type in which it was ever written on.
+NOTES_TYPE = """
+const fillText = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (...words) {
+  const size = parseFloat(this.font.match(/[\\d.]+px/)[0]);
+  this.canvas.type = Math.min(this.canvas.type ?? Infinity, size);
+  fillText.apply(this, words);
+};
+"""
+
+
 @pytest.fixture
 def opened(deck_file, open_offline, page):
     """Opens the deck of a lesson at a slide; the file must be all there is."""
+    page.add_init_script(NOTES_TYPE)
 
-    def open_deck(name, slide=0):
-        page.set_viewport_size({"width": 1280, "height": 720})
+    def open_deck(name, slide=0, width=1280, height=720):
+        page.set_viewport_size({"width": width, "height": height})
         return open_offline(deck_file(name), f"#/{slide}", as_alone=True)
 
     return open_deck
@@ -32,19 +44,36 @@ def opened(deck_file, open_offline, page):
 
 #: The number of the first slide that holds such a thing.
 FIRST = "what => [...document.querySelectorAll('.slides > section')].findIndex((slide) => slide.querySelector(what))"
-#: Of the slide on show: zoom of its content, and by how much any part of it leaves the slide, in the slide's pixels.
+#: Of the slide on show: zoom of its content, by how much any part of it leaves the slide, in the slide's pixels, the
+#: smallest labels there, and whether the maps of each MaskLab stand side by side. A figure's smallest type is 13 px.
 MEASURED = """() => {
   const slide = Reveal.getCurrentSlide(), box = slide.querySelector(".fit"), scale = Reveal.getScale();
   const { left, top } = document.querySelector(".slides").getBoundingClientRect();
-  const over = [...box.querySelectorAll("*")].filter((part) => part.checkVisibility() && !part.closest(".masks-hidden"))
+  const { width, height } = Reveal.getConfig();
+  const shown = (what) => [...box.querySelectorAll(what)].filter((part) => part.checkVisibility());
+  const over = shown("*").filter((part) => !part.closest(".masks-hidden"))
     .map((part) => part.getBoundingClientRect())
-    .map(({ right, bottom }) => Math.max((right - left) / scale - 1280, (bottom - top) / scale - 720));
-  const cut = [...box.querySelectorAll("pre")]
-    .filter((pre) => pre.checkVisibility() && pre.scrollWidth > pre.clientWidth + 1);
-  return { zoom: +box.style.zoom || 1, over: Math.max(...over), cut: cut.length,
+    .map(({ right, bottom }) => Math.max((right - left) / scale - width, (bottom - top) / scale - height));
+  const cut = shown("pre:not(.masks-widget *)").filter((pre) => pre.scrollWidth > pre.clientWidth + 1);
+  const enlargement = (part, natural) => part.getBoundingClientRect().width / natural / scale;
+  const labels = {
+    canvas: shown("canvas").map((canvas) => canvas.type * enlargement(canvas, parseFloat(canvas.style.width))),
+    widget: shown(".masks-widget *:not(.masks-hidden, option)").filter((part) => part.innerText)
+      .map((part) => parseFloat(getComputedStyle(part).fontSize) * part.currentCSSZoom),
+    figure: shown(".output_subarea > img").map((img) => 13 * enlargement(img, img.getAttribute("width"))),
+    text: shown(":is(pre, td, p, li, code):not(.masks-widget *)")
+      .map((part) => parseFloat(getComputedStyle(part).fontSize) * part.currentCSSZoom),
+  };
+  const beside = shown(".masklab").map((lab) => [...lab.querySelectorAll("canvas")]
+    .map((canvas) => canvas.getBoundingClientRect()))
+    .every(([before, after]) => before.top === after.top && before.right <= after.left);
+  return { zoom: +box.style.zoom || 1, over: Math.max(...over), cut: cut.length, beside,
     heading: slide.querySelector("h1, h2")?.innerText, text: box.innerText.trim().length,
+    labels: Object.fromEntries(Object.entries(labels).map(([kind, sizes]) => [kind, Math.min(Infinity, ...sizes)])),
     widgets: box.querySelectorAll(".masks-lives").length, pictures: box.querySelectorAll("img").length };
 }"""
+#: Pixels of 720, 2.5 %, less what rounding may take.
+READABLE = 18 - 0.05
 
 
 @every_lesson
@@ -65,6 +94,8 @@ def test_every_slide_fits_and_says_something(name, opened):
         assert slide["over"] <= 1, f"slide {number + 1}: {slide}"
         assert slide["cut"] == 0, f"slide {number + 1}: {slide}"
         assert slide["zoom"] >= 0.7, f"slide {number + 1} is too full: {slide}"
+        assert min(slide["labels"].values()) >= READABLE, f"slide {number + 1}: {slide}"
+        assert slide["beside"], f"slide {number + 1}: {slide}"
         assert slide["heading"], f"slide {number + 1} has no heading"
         assert slide["text"] > 40 or slide["pictures"], f"slide {number + 1}: {slide}"
         headings.append(slide["heading"])

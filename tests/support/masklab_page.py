@@ -20,18 +20,22 @@ def keep_of(page):
 
 
 def where(page, q, k, view=0, q_len=Q_LEN, k_len=K_LEN):
-    """The middle of a cell, in pixels of the page, from the grid's own labels and size."""
+    """The middle of a cell, in pixels of the page. The cells of both maps have one size."""
     page.locator(".masklab-grid").nth(view).scroll_into_view_if_needed()
     box = page.locator(".masklab-grid canvas").nth(view).bounding_box()
-    # The cells end 2 pixels before the right and lower edge and are squares.
+    # The cells end 2 pixels before the right and lower edge, are squares, and begin where nothing is drawn beside them.
     size = page.evaluate(
-        """([q_len, k_len, view]) => {
-          const canvas = document.querySelectorAll(".masklab-grid canvas")[view], box = canvas.getBoundingClientRect();
-          for (let size = 48; size > 0; size -= 0.01) {
-            if (box.width - 2 - size * k_len > 20 && box.height - 2 - size * q_len > 20) return size;
-          }
+        """([k_len, view]) => {
+          const canvas = document.querySelectorAll(".masklab-maps figure:first-child canvas")[view];
+          const ratio = canvas.getBoundingClientRect().width / canvas.width;
+          const copy = new OffscreenCanvas(canvas.width, 1).getContext("2d");
+          copy.drawImage(canvas, 0, Math.round(5 / ratio) - canvas.height);
+          const line = copy.getImageData(0, 0, canvas.width, 1).data;
+          let left = canvas.width - Math.round(5 / ratio);
+          while (left > 0 && line[4 * left + 3] > 0) left -= 1;
+          return (canvas.width * ratio - 2 - (left + 1) * ratio) / k_len;
         }""",
-        [q_len, k_len, view],
+        [k_len, view],
     )
     left, top = box["x"] + box["width"] - 2 - size * k_len, box["y"] + box["height"] - 2 - size * q_len
     return left + (k + 0.5) * size, top + (q + 0.5) * size

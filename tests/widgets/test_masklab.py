@@ -28,7 +28,7 @@ from tests.support.masklab_page import (
     where,
 )
 from tests.support.widget_page import settle
-from utils import masks, plots
+from utils import _colours, masks
 from utils.attention import attend
 from utils.widgets import MaskLab
 
@@ -218,8 +218,8 @@ def test_hidden_zero_and_nan_have_three_looks(open_widget):
     page = open_widget(MaskLab(raw, keep, TOKENS, KEYS))
     page.mouse.click(*where(page, 4, 6))  # away from what is looked at
     settle(page)
-    darkest, red, grey = (0, 34, 78), (178, 24, 43), tuple(bytes.fromhex(plots.HIDDEN[1:]))
-    assert colours(page, 1, 1) == {darkest}
+    palest, red, grey = (tuple(_colours.rgb(one)) for one in (_colours.WEIGHTS[0], _colours.NAN, _colours.HIDDEN))
+    assert colours(page, 1, 1) == {palest}
     assert grey in colours(page, 1, 2)
     assert len(colours(page, 1, 2)) > 1, "hatched"
     assert red in colours(page, 0, 3)

@@ -1,9 +1,14 @@
 // Maps of weights with labelled rows and columns: layout, cells, numbers, hatching and frames.
 
-import { BLACK, HATCH } from "./colours.js";
 import { contextOf, element, short } from "./dom.js";
 
+const OPAQUE = 0xff000000;
 export const FONT = "12px system-ui, sans-serif";
+
+/** From this size on a cell shows its number. */
+export const NUMBERED = 26;
+const READABLE = 12; // px of a row that shows its name
+const BARE = 6; // px left of cells without names, for the half of the first key's name
 
 /**
  * @typedef {object} Layout
@@ -14,6 +19,7 @@ export const FONT = "12px system-ui, sans-serif";
  * @property {number} height
  * @property {number} outerWidth of the canvas
  * @property {number} outerHeight
+ * @property {boolean} counted numbers stand for the names of many rows and columns
  */
 
 /**
@@ -24,27 +30,68 @@ export const FONT = "12px system-ui, sans-serif";
  * @property {{ query: string, key: string }} words names of the axes
  */
 
+/** @typedef {Pick<CanvasRenderingContext2D, "font" | "measureText">} Ruler */
+
 /**
- * @param {Pick<CanvasRenderingContext2D, "font" | "measureText">} context
+ * @param {Ruler} context
  * @param {number} room how wide the canvas may be
  * @param {Labels} labels
- * @returns {Layout}
+ * @param {number} most the largest cell
+ * @param {number} tallest of all cells
  */
-export function mapLayout(context, room, { queryTokens, keyTokens, words }, most = 48, tallest = 560) {
+export const mapLayout = (context, room, labels, most = 48, tallest = 560) =>
+  layoutsOf(context, room, labels, most, tallest, 1, 0)[0];
+
+/**
+ * The layouts of two maps side by side, with cells of one size. Where they would be small, the second does not repeat
+ * the names of the rows.
+ * @param {Ruler} context
+ * @param {number} room for both
+ * @param {number} gap between them
+ * @param {Labels} labels
+ * @param {number} most
+ * @param {number} tallest
+ */
+export function pairLayouts(context, room, gap, labels, most, tallest) {
+  const one = mapLayout(context, (room - gap) / 2, labels, most, tallest);
+  const narrow = one.cell < Math.min(NUMBERED, most, tallest / labels.queryTokens.length);
+  return narrow ? layoutsOf(context, room, labels, most, tallest, 2, gap) : [one, one];
+}
+
+/**
+ * Layouts of maps beside each other, of which only the first has names of rows.
+ * @param {Ruler} context
+ * @param {number} room
+ * @param {Labels} labels
+ * @param {number} most
+ * @param {number} tallest
+ * @param {number} maps
+ * @param {number} gap
+ * @returns {Layout[]}
+ */
+function layoutsOf(context, room, labels, most, tallest, maps, gap) {
   context.font = FONT;
   const widthOf = (/** @type {string} */ text) => context.measureText(text).width;
   const widest = (/** @type {string[]} */ tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
+  const { queryTokens, keyTokens, words } = labels;
   const [Q, K] = [queryTokens.length, keyTokens.length];
-  const many = Math.max(Q, K) > 40;
-  const left = many ? widthOf("0000") + 26 : widest(queryTokens) + 26; // many rows are numbered
-  const top = many ? widthOf("0000") + 24 : widest(keyTokens) + 24;
-  const cell = Math.min(most, (room - left - 2) / K, tallest / Q);
-  const [width, height] = [cell * K, cell * Q];
-  // Few cells leave no room for the names of the axes.
-  const edge = many ? 8 : 2; // of the last number
-  const outerWidth = left + Math.max(width, widthOf(words.key)) + edge;
-  const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
-  return { left, top, cell, width, height, outerWidth, outerHeight };
+  /** @returns {Layout[]} */
+  const layouts = (/** @type {boolean} */ counted) => {
+    const left = (counted ? widthOf("0000") : widest(queryTokens)) + 26;
+    const top = (counted ? widthOf("0000") : widest(keyTokens)) + 24;
+    const edge = counted ? 8 : 2; // of the last number
+    const cells = room - left - edge - (maps - 1) * (gap + BARE + edge);
+    const cell = Math.min(most, cells / (maps * K), tallest / Q);
+    if (!counted && cell < READABLE) return layouts(true);
+    const [width, height] = [cell * K, cell * Q];
+    // Few cells leave no room for the names of the axes.
+    const outerHeight = top + Math.max(height, widthOf(words.query)) + edge;
+    const outerWidth = Math.max(width, widthOf(words.key)) + edge;
+    const layout = { top, cell, width, height, outerHeight, counted };
+    const lefts = Array.from({ length: maps }, (_, n) => (n ? BARE : left));
+    return lefts.map((start) => ({ ...layout, left: start, outerWidth: start + outerWidth }));
+  };
+  return layouts(Math.max(Q, K) > 40);
 }
 
 /**
@@ -90,11 +137,14 @@ export function pixelMap(columns, rows) {
   return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
 }
 
-/** Lines only: what is under them says what the cell is. */
-function hatching() {
+/**
+ * Lines only: what is under them says what the cell is.
+ * @param {string} colour
+ */
+function hatching(colour) {
   const tile = element("canvas", { width: 8, height: 8 });
   const context = contextOf(tile);
-  context.strokeStyle = HATCH;
+  context.strokeStyle = colour;
   context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
@@ -104,7 +154,7 @@ function hatching() {
  * @typedef {object} Look
  * @property {{ q: number, k: number }} active the row with a frame, and the cell if the grid has the focus
  * @property {boolean} focused
- * @property {boolean} hatched
+ * @property {string | null} hatch the colour of the lines across hidden cells, if there are any
  * @property {(q: number, k: number) => { text: string, light: boolean } | null} number in the middle of a cell
  * @property {boolean} [smooth] where cells are smaller than pixels
  * @property {number} [from] draws between two heights only
@@ -124,7 +174,7 @@ export class LabelledMap {
     this.image = pixelMap(this.columns, this.rows);
     this.veil = pixelMap(this.columns, this.rows); // opaque where hidden
     this.layer = element("canvas");
-    this.hatch = hatching();
+    this.hatch = { colour: "", lines: /** @type {CanvasPattern | null} */ (null) };
     this.layout = /** @type {Layout} */ ({});
   }
 
@@ -135,7 +185,12 @@ export class LabelledMap {
    * @param {number} [tallest] of all cells
    */
   measure(room, most, tallest) {
-    this.layout = mapLayout(contextOf(this.canvas), room, this.labels, most, tallest);
+    this.take(mapLayout(contextOf(this.canvas), room, this.labels, most, tallest));
+  }
+
+  /** @param {Layout} layout */
+  take(layout) {
+    this.layout = layout;
     sizeCanvas(this.canvas, this.layout.outerWidth, this.layout.outerHeight);
   }
 
@@ -147,7 +202,7 @@ export class LabelledMap {
   paint(colour, hidden, from = 0, to = this.rows) {
     for (let cell = from * this.columns; cell < to * this.columns; cell++) {
       this.image.pixels[cell] = colour(cell);
-      this.veil.pixels[cell] = hidden?.(cell) ? BLACK : 0;
+      this.veil.pixels[cell] = hidden?.(cell) ? OPAQUE : 0;
     }
     for (const { context, data } of [this.image, this.veil]) {
       context.putImageData(data, 0, 0, 0, from, this.columns, to - from);
@@ -157,6 +212,7 @@ export class LabelledMap {
   /** @param {Look} look */
   draw(look) {
     const { left, top, width, height, outerWidth, outerHeight, cell } = this.layout;
+    if (!(cell > 0)) return; // not measured yet, or the labels alone are wider than the room; a wider page draws again
     const { active, from = 0, to = outerHeight } = look;
     const style = widgetStyle(this.canvas);
     const context = contextOf(this.canvas);
@@ -167,9 +223,9 @@ export class LabelledMap {
     context.clearRect(0, from, outerWidth + 1, to - from);
     context.imageSmoothingEnabled = look.smooth ?? false;
     context.drawImage(this.image.small, left, top, width, height);
-    if (look.hatched) this.drawHatch(context, from, to);
+    if (look.hatch) this.drawHatch(context, look.hatch, from, to);
     drawLabels(context, this.layout, this.labels, style.color);
-    if (cell >= 30 && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
+    if (cell >= NUMBERED && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
     const y = top + active.q * cell;
     outline(context, style.color, style.backgroundColor, 2, [left - 1, y, width + 2, cell]);
     if (look.focused) {
@@ -182,10 +238,12 @@ export class LabelledMap {
    * Hatches those cells that are opaque in the veil, at least between two heights of the canvas. The layer is no larger
    * than that: each drawing copies it.
    * @param {CanvasRenderingContext2D} context
+   * @param {string} colour
    * @param {number} from
    * @param {number} to
    */
-  drawHatch(context, from, to) {
+  drawHatch(context, colour, from, to) {
+    if (this.hatch.colour !== colour) this.hatch = { colour, lines: hatching(colour) };
     const { left, top, width, height } = this.layout;
     const ratio = context.getTransform().a;
     const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
@@ -197,7 +255,7 @@ export class LabelledMap {
     over.translate(0, -first);
     over.drawImage(this.veil.small, 0, 0, columns, rows);
     over.globalCompositeOperation = "source-in";
-    over.fillStyle = this.hatch;
+    over.fillStyle = /** @type {CanvasPattern} */ (this.hatch.lines);
     over.fillRect(0, first, columns, last - first);
     context.drawImage(this.layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
   }
@@ -208,7 +266,7 @@ export class LabelledMap {
    */
   drawNumbers(context, { number }) {
     const { left, top, cell } = this.layout;
-    Object.assign(context, { font: "11px system-ui, sans-serif", textAlign: "center" });
+    Object.assign(context, { font: FONT, textAlign: "center" });
     for (let q = 0; q < this.rows; q++) {
       for (let k = 0; k < this.columns; k++) {
         const shown = number(q, k);
@@ -238,18 +296,19 @@ export class LabelledMap {
  * @param {Labels} labels
  * @param {string} colour
  */
-function drawLabels(context, { left, top, cell }, { queryTokens, keyTokens, words }, colour) {
+function drawLabels(context, { left, top, cell, counted }, { queryTokens, keyTokens, words }, colour) {
   Object.assign(context, { fillStyle: colour, font: FONT, textBaseline: "middle" });
-  const step = Math.max(1, Math.ceil(14 / cell));
-  const label = (/** @type {number} */ n, /** @type {string[]} */ tokens) => (step > 1 ? String(n) : short(tokens[n]));
+  const step = Math.max(1, Math.ceil((counted ? 14 : READABLE) / cell));
+  const label = (/** @type {number} */ n, /** @type {string[]} */ tokens) => (counted ? String(n) : short(tokens[n]));
   context.textAlign = "right";
-  for (let q = 0; q < queryTokens.length; q += step) {
+  const named = left > BARE;
+  for (let q = 0; named && q < queryTokens.length; q += step) {
     context.fillText(label(q, queryTokens), left - 6, top + (q + 0.5) * cell);
   }
   for (let k = 0; k < keyTokens.length; k += step) {
     upwards(context, label(k, keyTokens), left + (k + 0.5) * cell, top - 6, "left");
   }
-  axisNames(context, words.key, left, 8, words.query, top);
+  axisNames(context, words.key, left, 8, named ? words.query : "", top);
 }
 
 /**

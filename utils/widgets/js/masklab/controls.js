@@ -3,7 +3,6 @@
 import { button, choice, element, field, numberChoice } from "../dom.js";
 import { PRESETS } from "../presets.js";
 import { DTYPES } from "../softmax.js";
-import { setAndSave } from "../widget.js";
 
 /** @import { Parameter } from "../presets.js" */
 /** @import { LabView } from "./masklab.js" */
@@ -19,22 +18,22 @@ export function labControls(view) {
   const dtypes = Object.fromEntries(Object.keys(DTYPES).map((name) => [name, name]));
   /** @type {Record<string, HTMLSelectElement>} */
   const settings = {
-    fill: choice(FILLS, model.get("fill"), (fill) => setAndSave(model, { fill })),
-    dtype: choice(dtypes, model.get("dtype"), (dtype) => setAndSave(model, { dtype })),
-    head: numberChoice(state.heads, model.get("head"), (head) => setAndSave(model, { head })),
+    fill: choice(FILLS, model.get("fill"), (fill) => view.choose({ fill })),
+    dtype: choice(dtypes, model.get("dtype"), (dtype) => view.choose({ dtype })),
+    head: numberChoice(state.heads, model.get("head"), (head) => view.choose({ head })),
   };
   const fields = Object.entries(settings).map(([name, select]) => field(/** @type {any} */ (words)[name], select));
   if (state.heads === 1) fields.pop();
-  const flip = button(words.flip, () => setAndSave(model, { flipped: !model.get("flipped") }));
-  const undo = button(words.undo, () => state.undo() && view.commit());
-  const reset = button(words.reset, () => view.change(() => state.reset()));
+  const flip = button(words.flip, () => view.choose({ flipped: !model.get("flipped") }));
+  const undo = button(words.undo, () => view.travel(false));
+  const reset = button(words.reset, () => view.reset());
 
   /** Shows the state in each control. */
   const show = () => {
     for (const [name, select] of Object.entries(settings)) select.value = String(model.get(name));
     flip.setAttribute("aria-pressed", String(model.get("flipped")));
     preset.value = state.preset;
-    undo.setAttribute("aria-disabled", String(state.past.length === 0)); // disabled would lose the focus
+    undo.setAttribute("aria-disabled", String(state.history.past.length === 0)); // disabled would lose the focus
   };
 
   /** @type {Record<string, HTMLInputElement>} */
@@ -53,8 +52,9 @@ export function labControls(view) {
   };
 
   const mask = [field(words.preset, preset), parameters];
-  const node = element("div", { class: "masks-controls" }, ...mask, ...fields, flip, undo, reset);
-  return { node, show, showParameters };
+  const node = element("div", { class: "masks-controls" }, ...mask, ...fields);
+  const buttons = element("div", { class: "masklab-buttons" }, flip, undo, reset);
+  return { node, buttons, show, showParameters };
 }
 
 /**

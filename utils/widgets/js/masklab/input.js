@@ -1,46 +1,40 @@
-// How MaskLab is drawn on: with a pointer and with keys.
+// How MaskLab is drawn on: with a pointer, with a finger and with keys.
 
 /** @import { LabView } from "./masklab.js" */
 
-/**
- * A stroke gives all of its cells the value that its first one gets; a click on the left selects a row.
- * @param {LabView} view
- */
-export function followPointer(view) {
-  const { state, maps } = view;
-  const { left, right } = maps;
-  /** @type {number | null} */
-  let value = null; // of the stroke that is being drawn
-  right.canvas.addEventListener("pointerdown", (event) => {
-    const { q, k, inside } = right.cellAt(event);
-    if (event.button !== 0 || !inside) return;
-    event.preventDefault();
-    maps.grid.focus();
-    right.canvas.setPointerCapture(event.pointerId);
-    value = view.toggle(q, k);
-    view.showStroke();
-  });
-  right.canvas.addEventListener("pointermove", (event) => {
-    const { q, k, inside } = right.cellAt(event);
-    if (value === null || !inside || (q === state.active.q && k === state.active.k)) return;
-    for (const [row, column] of cellsBetween(state.active, { q, k })) view.setCell(row, column, value);
+const HOLD = 350; // ms after which a finger draws
+const SLACK = 10; // px that a finger may move while it holds still
+
+/** A stroke gives all of its cells the value that its first one gets. */
+class Stroke {
+  /** @param {LabView} view */
+  constructor(view) {
+    this.view = view;
+    /** @type {number | null} */
+    this.value = null; // null while nothing is drawn
+  }
+
+  /** @param {{ q: number, k: number }} cell */
+  begin({ q, k }) {
+    this.view.maps.grid.focus();
+    this.value = this.view.toggle(q, k);
+    this.view.showStroke();
+  }
+
+  /** @param {PointerEvent} event */
+  follow(event) {
+    const { state, maps } = this.view;
+    const { q, k, inside } = maps.right.cellAt(event);
+    if (this.value === null || !inside || (q === state.active.q && k === state.active.k)) return;
+    for (const [row, column] of cellsBetween(state.active, { q, k })) this.view.setCell(row, column, this.value);
     state.active = { q, k };
-    view.showStroke();
-  });
-  const endStroke = () => {
-    if (value !== null) view.endDrawing();
-    value = null;
-  };
-  right.canvas.addEventListener("pointerup", endStroke);
-  right.canvas.addEventListener("pointercancel", endStroke);
-  // A notebook takes the focus for its cell while the button is down, and then reads letters as commands.
-  view.root.addEventListener("click", () => {
-    if (!view.root.contains(document.activeElement)) maps.grid.focus();
-  });
-  left.canvas.addEventListener("pointerdown", (event) => {
-    const { q, inRows } = left.cellAt(event);
-    if (inRows) view.moveTo(q, state.active.k);
-  });
+    this.view.showStroke();
+  }
+
+  end() {
+    if (this.value !== null) this.view.endDrawing();
+    this.value = null;
+  }
 }
 
 /**
@@ -57,7 +51,100 @@ function cellsBetween(from, to) {
 }
 
 /**
- * Arrows move, Space and Enter hide or show a cell, Ctrl+Z undoes.
+ * Draws on the right; a click on the left selects a row.
+ * @param {LabView} view
+ */
+export function followPointer(view) {
+  const { state, maps } = view;
+  const { left, right } = maps;
+  const stroke = new Stroke(view);
+  const finger = new Finger(view, stroke);
+  right.canvas.addEventListener("pointerdown", (event) => {
+    finger.touches = event.pointerType === "touch";
+    if (finger.touches) return finger.press(event);
+    const cell = right.cellAt(event);
+    if (event.button !== 0 || !cell.inside) return;
+    event.preventDefault();
+    right.canvas.setPointerCapture(event.pointerId);
+    stroke.begin(cell);
+  });
+  right.canvas.addEventListener("pointermove", (event) => {
+    finger.move(event);
+    stroke.follow(event);
+  });
+  right.canvas.addEventListener("pointerup", () => {
+    finger.lift();
+    stroke.end();
+  });
+  right.canvas.addEventListener("pointercancel", () => {
+    finger.forget();
+    stroke.end();
+  });
+  // A page that has begun to scroll can no longer be held; so this is no passive listener.
+  const hold = (/** @type {TouchEvent} */ event) => stroke.value !== null && event.preventDefault();
+  right.canvas.addEventListener("touchmove", hold, { passive: false });
+  right.canvas.addEventListener("contextmenu", (event) => finger.touches && event.preventDefault());
+  // A notebook takes the focus for its cell while the button is down, and then reads letters as commands.
+  view.root.addEventListener("click", () => {
+    if (!view.root.contains(document.activeElement)) maps.grid.focus();
+  });
+  left.canvas.addEventListener("click", (event) => {
+    const { q, inRows } = left.cellAt(event);
+    if (inRows) view.moveTo(q, state.active.k);
+  });
+}
+
+/** A finger scrolls the page with a swipe, toggles a cell with a tap, and draws once it has held still for a moment. */
+class Finger {
+  /**
+   * @param {LabView} view
+   * @param {Stroke} stroke
+   */
+  constructor(view, stroke) {
+    this.view = view;
+    this.stroke = stroke;
+    this.touches = false;
+    this.waiting = 0;
+    this.first = { q: 0, k: 0 };
+    this.x = 0;
+    this.y = 0;
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    this.forget();
+    const { q, k, inside } = this.view.maps.right.cellAt(event);
+    if (!event.isPrimary || !inside) return; // two fingers enlarge the page
+    this.first = { q, k };
+    [this.x, this.y] = [event.clientX, event.clientY];
+    this.waiting = window.setTimeout(() => this.draw(), HOLD);
+  }
+
+  draw() {
+    this.forget();
+    this.stroke.begin(this.first);
+    this.view.maps.grid.node.classList.add("masklab-drawing");
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    if (this.waiting && Math.hypot(event.clientX - this.x, event.clientY - this.y) > SLACK) this.forget();
+  }
+
+  lift() {
+    if (this.waiting) this.stroke.begin(this.first);
+    this.forget();
+  }
+
+  forget() {
+    clearTimeout(this.waiting);
+    this.waiting = 0;
+    this.view.maps.grid.node.classList.remove("masklab-drawing");
+  }
+}
+
+/**
+ * Arrows move, Space and Enter hide or show a cell, Ctrl+Z undoes, Ctrl+Y or Ctrl+Shift+Z does again.
  * @param {LabView} view
  */
 export function followKeys(view) {
@@ -71,6 +158,6 @@ export function followKeys(view) {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
     if (key !== "z" && key !== "y") return;
     event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
-    if (key === "z" && !event.shiftKey && state.undo()) view.commit();
+    view.travel(key === "y" || event.shiftKey);
   });
 }

@@ -1,11 +1,17 @@
 // MaskLab's two maps: the weights before the mask, and after it, where the mask is drawn.
 
 import { CellGrid } from "../cell_grid.js";
-import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { element, formatNumber, short } from "../dom.js";
-import { LabelledMap } from "../grid.js";
+import { isDeep } from "../colours.js";
+import { contextOf, element, formatNumber, short } from "../dom.js";
+import { LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
 
 /** @import { LabView } from "./masklab.js" */
+
+// The widget's width in px from which on its maps stand side by side, and all controls in one row.
+const SIDE_BY_SIDE = 640;
+const WIDE = 1150;
+const GAP = 24;
+const LARGEST = 48; // px, the side of a cell
 
 export class LabMaps {
   /** @param {LabView} view */
@@ -29,10 +35,33 @@ export class LabMaps {
   }
 
   measure() {
-    const width = this.node.clientWidth || this.view.root.clientWidth - 16;
-    const columns = width >= 640 ? 2 : 1;
-    const room = Math.min(560, (width - 24 * (columns - 1)) / columns);
-    for (const map of [this.left, this.right]) map.measure(room);
+    const { root } = this.view;
+    const outer = root.clientWidth || SIDE_BY_SIDE;
+    const columns = outer >= SIDE_BY_SIDE ? 2 : 1;
+    root.classList.toggle("masklab-stacked", columns === 1);
+    root.classList.toggle("masklab-wide", outer >= WIDE);
+    const context = contextOf(this.left.canvas);
+    const { labels } = this.left;
+    const room = this.node.clientWidth || outer - 16;
+    const { top } = mapLayout(context, room / columns, labels);
+    const tallest = this.tallest(top, columns, outer);
+    const stacked = () => new Array(2).fill(mapLayout(context, room, labels, LARGEST, tallest));
+    const layouts = columns === 2 ? pairLayouts(context, room, GAP, labels, LARGEST, tallest) : stacked();
+    this.left.take(layouts[0]);
+    this.right.take(layouts[1]);
+  }
+
+  /**
+   * How high all cells of one map may be: as the page says in --masks-tallest, else so that with a few tokens the whole
+   * widget is in view at once. Many tokens need more.
+   * @param {number} top the height of the labels above them
+   * @param {number} columns
+   * @param {number} outer the width of the widget
+   */
+  tallest(top, columns, outer) {
+    const said = parseFloat(getComputedStyle(this.view.root).getPropertyValue("--masks-tallest"));
+    const few = columns === 1 ? 320 : (outer >= WIDE ? 332 : 290) - top;
+    return said || Math.max(few, Math.min(NUMBERED * this.view.state.Q, 560));
   }
 
   /**
@@ -41,14 +70,14 @@ export class LabMaps {
    * @param {number[]} rows
    */
   paint(rows) {
-    const { state, model } = this.view;
+    const { state, model, palette } = this.view;
     const { before, after, keep } = state;
     const hiding = model.get("flipped") ? 1 : 0;
     const hidden = (/** @type {number} */ cell) => keep[cell] === hiding;
     const [from, to] = [Math.min(...rows), Math.max(...rows) + 1];
-    const unmasked = (/** @type {number} */ cell) => colourOf(before[cell]);
+    const unmasked = (/** @type {number} */ cell) => palette.weight(before[cell]);
     const colour = (/** @type {number} */ cell) =>
-      hidden(cell) && after[cell] === 0 ? HIDDEN_COLOUR : colourOf(after[cell]);
+      hidden(cell) && after[cell] === 0 ? palette.hidden : palette.weight(after[cell]);
     this.left.paint(unmasked, null, from, to);
     this.right.paint(colour, hidden, from, to);
   }
@@ -70,19 +99,19 @@ export class LabMaps {
    * @param {number[] | null} rows
    */
   drawMap(map, rows) {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     const { top, cell, outerHeight } = map.layout;
     const masked = map === this.right;
     const weights = masked ? state.after : state.before;
     map.draw({
       active: state.active,
       focused: masked && this.grid.focused,
-      hatched: masked && state.counts.hidden > 0,
+      hatch: masked && state.counts.hidden > 0 ? palette.hatch : null,
       number(q, k) {
         const weight = weights[q * state.K + k];
         if (masked && weight === 0 && state.hides(q * state.K + k)) return null;
-        if (Number.isNaN(weight)) return { text: "NaN", light: true };
-        return { text: weight.toFixed(2).replace(/^0/, ""), light: weight < 0.5 };
+        const text = Number.isNaN(weight) ? "NaN" : weight.toFixed(2).replace(/^0/, "");
+        return { text, light: isDeep(palette.weight(weight)) };
       },
       // Between whole numbers, so that no pixel is drawn half; frames reach beyond their rows.
       from: rows ? Math.floor(top + Math.min(...rows) * cell) - 4 : 0,

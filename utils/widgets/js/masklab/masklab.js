@@ -4,7 +4,7 @@ import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
 import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
-import { program, WidgetView } from "../widget.js";
+import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
@@ -31,8 +31,12 @@ export class LabView extends WidgetView {
     this.pipeline = new RowPlayer(this);
     this.tour = new Tour(this);
     this.code = codeBox(this);
-    this.root.append(this.controls.node, this.warning, this.maps.node, this.status, this.help);
-    this.root.append(this.pipeline.node, this.code.node, this.live);
+    if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
+    const says = element("div", { class: "masklab-says" }, this.warning, " ", this.status);
+    const bar = element("div", { class: "masklab-bar" }, this.controls.buttons, says);
+    const top = element("div", { class: "masklab-top" }, this.controls.node, bar);
+    const foot = element("div", { class: "masklab-foot" }, this.help, this.code.node);
+    this.root.append(top, this.maps.node, this.pipeline.node, foot, this.live);
     this.tour.mount();
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
@@ -73,6 +77,10 @@ export class LabView extends WidgetView {
 
   draw() {
     this.maps.draw();
+  }
+
+  recolour() {
+    this.refresh();
   }
 
   /**
@@ -119,11 +127,37 @@ export class LabView extends WidgetView {
 
   // -- changing --
 
+  /** The state as it is, to come back to. */
+  now() {
+    return this.state.now(this.naming === 0);
+  }
+
   /** @param {() => void} edit of the state */
   change(edit) {
-    this.state.remember(this.naming === 0);
+    this.state.history.remember(this.now());
     edit();
     this.commit();
+  }
+
+  /** @param {Record<string, unknown>} settings */
+  choose(settings) {
+    this.state.history.remember(this.now());
+    setAndSave(this.model, settings);
+  }
+
+  /**
+   * Undoes the last change; or, forward, does again what was undone.
+   * @param {boolean} forward
+   */
+  travel(forward) {
+    const moment = this.state.history.step(this.now(), forward);
+    if (!moment) return;
+    this.state.restore(moment);
+    this.commit();
+  }
+
+  reset() {
+    if (!this.state.isAtStart()) this.change(() => this.state.restore(this.state.history.start));
   }
 
   commit() {
@@ -149,7 +183,7 @@ export class LabView extends WidgetView {
    */
   toggle(q, k) {
     const { state } = this;
-    state.remember(this.naming === 0);
+    state.history.remember(this.now());
     state.active = { q, k };
     const value = state.keep[q * state.K + k] ? 0 : 1;
     this.setCell(q, k, value);

@@ -1,7 +1,7 @@
 // What is below MaskLab's maps and their row: the mask as code.
 
 import { APIS, toCode } from "../as_code.js";
-import { button, choice, element } from "../dom.js";
+import { button, choice, element, setText } from "../dom.js";
 
 /** @import { LabView } from "./masklab.js" */
 
@@ -9,24 +9,35 @@ import { button, choice, element } from "../dom.js";
  * The mask as text for one of the APIs, with a button that copies it.
  * @param {LabView} view
  */
-export function codeBox({ words, state, live }) {
+export function codeBox({ words, state, model, live }) {
   const text = element("pre", { tabindex: "0", "aria-label": words.code });
   const show = () => {
+    if (!node.open) return;
     const { keep, preset, parameters, Q, K } = state;
-    if (node.open) text.textContent = toCode(api.value, keep, preset, parameters, Q, K);
+    const settings = { flipped: model.get("flipped"), fill: model.get("fill"), dtype: model.get("dtype") };
+    setText(text, toCode(api.value, keep, preset, parameters, Q, K, settings));
+  };
+  let saying = 0;
+  const say = (/** @type {string} */ word) => {
+    setText(copying, word);
+    live.textContent = word;
+    clearTimeout(saying);
+    saying = window.setTimeout(() => setText(copying, words.copy), 2000);
   };
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text.textContent ?? "");
-      live.textContent = words.copied;
+      say(words.copied);
     } catch {
       // Without permission, as in some embedded pages: leave it selected, for Ctrl+C.
       getSelection()?.selectAllChildren(text);
+      say(words.copy_yourself);
     }
   };
+  const copying = button(words.copy, copy);
   const api = choice(APIS, "sdpa", show);
   api.setAttribute("aria-label", words.code);
-  const parts = [element("summary", {}, words.code), element("div", {}, api, button(words.copy, copy)), text];
+  const parts = [element("summary", {}, words.code), element("div", {}, api, copying), text];
   const node = element("details", { class: "masklab-code", ontoggle: show }, ...parts);
   return { node, show };
 }

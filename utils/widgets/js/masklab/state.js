@@ -3,8 +3,12 @@
 import { defaults, isPreset, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue } from "../softmax.js";
 import { bytesOf } from "../widget.js";
+import { historyOf } from "./history.js";
 
 /** @import { Model } from "../widget.js" */
+/** @import { Moment } from "./history.js" */
+
+const SETTINGS = ["fill", "dtype", "head", "flipped"];
 
 export class LabState {
   /** @param {Model} model */
@@ -19,8 +23,7 @@ export class LabState {
     /** @type {string[]} */
     this.keyTokens = model.get("key_tokens");
     this.keep = bytesOf(model.get("keep_bytes")); // this view's own, to draw on
-    this.initial = this.keep.slice();
-    this.known = this.initial; // the mask as others know it
+    this.known = this.keep.slice(); // the mask as others know it
     this.scores = new Float32Array(Q * K); // of the chosen head
     this.before = new Float32Array(Q * K);
     this.after = new Float32Array(Q * K);
@@ -28,12 +31,11 @@ export class LabState {
     this.counts = { hidden: 0, empty: 0, nan: 0 };
     this.active = { q: 0, k: 0 };
     this.edited = 0; // the row that changed last
-    /** @type {{ keep: Uint8Array, preset: string | null, parameters: Record<string, any> }[]} */
-    this.past = [];
     this.preset = "custom";
     this.parameters = defaults(K);
     this.sharing = false; // so that this view does not read its own words
     this.nameMask();
+    this.history = historyOf(model, this.now(true), Q * K > 65536 ? 10 : 100);
   }
 
   /** Names the mask: as the view that drew it says; else, as after Python has drawn, as it looks. */
@@ -87,28 +89,28 @@ export class LabState {
   // -- changing --
 
   /**
-   * Remembers the mask, for undo.
    * @param {boolean} named whether its name is that of the mask, or was not looked for yet
+   * @returns {Moment}
    */
-  remember(named) {
-    this.past.push({ keep: this.known, preset: named ? this.preset : null, parameters: this.parameters });
-    if (this.past.length > (this.Q * this.K > 65536 ? 10 : 100)) this.past.shift();
+  now(named) {
+    const settings = Object.fromEntries(SETTINGS.map((name) => [name, this.model.get(name)]));
+    return { keep: this.known, preset: named ? this.preset : null, parameters: this.parameters, settings };
   }
 
-  /** Takes the last mask back; false if there is none. */
-  undo() {
-    const last = this.past.pop();
-    if (!last) return false;
-    this.keep = last.keep.slice();
-    this.parameters = last.parameters;
-    if (last.preset) this.preset = last.preset;
+  /** @param {Moment} moment */
+  restore({ keep, preset, parameters, settings }) {
+    this.keep = keep.slice();
+    this.parameters = parameters;
+    if (preset) this.preset = preset;
     else this.nameMask();
-    return true;
+    for (const [name, value] of Object.entries(settings)) if (this.model.get(name) !== value) this.share(name, value);
   }
 
-  reset() {
-    this.keep = this.initial.slice();
-    this.nameMask();
+  /** Whether there is nothing that Reset would change. */
+  isAtStart() {
+    const { keep, settings } = this.history.start;
+    const same = SETTINGS.every((name) => this.model.get(name) === settings[name]);
+    return same && keep.every((visible, cell) => visible === this.keep[cell]);
   }
 
   /**

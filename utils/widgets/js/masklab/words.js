@@ -58,12 +58,13 @@ export const WORDS = {
   dtype: "Number type",
   head: "Head",
   flip: "Flip polarity",
-  flipped: "Flipped: True is read as ignore, as MultiheadAttention would.",
+  flipped: "Flipped: True is read as ignore.",
   undo: "Undo",
   reset: "Reset",
   code: "As code",
   copy: "Copy",
-  copied: "Copied.",
+  copied: "Copied",
+  copy_yourself: "Press Ctrl+C",
   pipeline: (/** @type {string} */ query, /** @type {number} */ q) => `Row ${q}, query ${query}`,
   stages: { score: "score", bias: "bias", masked: "score + bias", exp: "exp", weight: "weight", before: "before" },
   exp_of_difference: "exp(… − max)",
@@ -94,5 +95,6 @@ export const WORDS = {
     (empty ? `, ${empty} ${empty === 1 ? "query sees" : "queries see"} nothing` : "") +
     (nan ? `, ${nan} ${nan === 1 ? "row is" : "rows are"} NaN` : "") +
     ".",
-  help: "Click or drag cells of the map after the mask. Keys: arrows, Home, End move; Space hides or shows; Ctrl+Z undoes.",
+  help: "Click or drag cells on the right. Keys: arrows move, Space hides or shows, Ctrl+Z undoes.",
+  help_touch: "Tap a cell to hide or show it. Hold, then drag, to draw.",
 };
