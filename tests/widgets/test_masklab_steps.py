@@ -106,13 +106,22 @@ def test_the_words_of_a_step_and_where_it_is(open_widget):
 
 def test_undo_takes_a_step_back(open_widget):
     page = open_widget(lab())
-    for n in (2, 3):
-        go(page, n)
     undo = page.get_by_role("button", name="Undo")
-    undo.click()
-    assert torch.equal(state_of(page)[0], BY_HAND)
-    undo.click()
-    assert torch.equal(state_of(page)[0], SETS[0][0])
+    for n in (2, 3):
+        go(page, n)  # by way of 1, which sets nothing
+    for n, wanted in ((2, SETS[2]), (1, SETS[0]), (0, SETS[0])):
+        undo.click()
+        state = state_of(page)
+        assert state[5] == n
+        assert same(state, wanted), n
+        assert words_of(page)[0].startswith(f"{n + 1} of 5")
+    expect(undo).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Control+y")
+    page.keyboard.press("Control+y")
+    assert same(state_of(page), SETS[2])
+    page.get_by_role("button", name="Reset").click()
+    assert same(state_of(page), SETS[0])
+    assert words_of(page)[0].startswith("1 of 5")
 
 
 def test_a_task_says_when_it_is_solved_and_only_then(open_widget):
