@@ -55,7 +55,7 @@ def test_scores_can_be_replaced(open_widget):
         base64.b64encode(lab.scores_bytes).decode(),
     )
     settle(page)
-    weights = [float(text) for text in page.locator(".masklab-weight td").all_inner_texts()]
+    weights = [float(text.replace("−", "-")) for text in page.locator(".masklab-weight td").all_inner_texts()]
     assert weights == pytest.approx([*other[0, 0].softmax(-1).tolist(), 1], abs=6e-4)
 
 
@@ -357,7 +357,7 @@ def test_the_pages_own_switch_wins_over_the_systems(open_widget, page, scheme, w
 def test_everything_is_reached_by_keyboard_and_read_out(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     reached = []
-    for _ in range(12):
+    for _ in range(16):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.getAttribute('role') ?? document.activeElement.tagName"))
     assert {"SELECT", "BUTTON", "grid", "SUMMARY"} <= set(reached)

@@ -82,8 +82,8 @@ export const WORDS = {
   back: "Back",
   next: "Next",
   again: "This step again",
-  step_of: (/** @type {number} */ n, /** @type {number} */ all) => `${n} of ${all}`,
-  task: "task",
+  /** @type {(n: number, all: number, task: boolean) => string} */
+  step_of: (n, all, task) => `${n} of ${all}${task ? ", task" : ""}.`,
   solved: "Solved.",
   visible: "visible",
   hidden: "hidden",
