@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 
 import nbformat
-
 from torch import Tensor
 
 from . import for_readers, ledger, paths, picture, static_widgets, which_masks
@@ -86,9 +85,7 @@ def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
             buffer["data"] = base64.b64encode(keep.numpy().tobytes()).decode()
     outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
     shown = _figures(next(data["text/html"] for data in outputs if "image/png" in data), figures)
-    return "\n".join(
-        [static_widgets.mount(model_id, shown), static_widgets.states_script({model_id: saved}), MASKS_JS]
-    )
+    return "\n".join([static_widgets.mount(model_id, shown), static_widgets.states_script({model_id: saved}), MASKS_JS])
 
 
 def picture_file(name: str) -> str:

@@ -127,7 +127,9 @@ def meta(name, content):
 
 
 #: What a cell prints, in MyST-NB's HTML.
-PRINT = re.compile(r'(<div class="output (?:stream|text_plain)[^>]*><div class="highlight"><pre)>(.*?)</pre>', re.DOTALL)
+PRINT = re.compile(
+    r'(<div class="output (?:stream|text_plain)[^>]*><div class="highlight"><pre)>(.*?)</pre>', re.DOTALL
+)
 #: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
 LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
 LONGEST_LINED_UP = 90
