@@ -12,6 +12,10 @@ from traitlets.config import Config
 
 from utils.plots import DARK_STYLE
 
+from . import paths
+
+#: What all of them have in their style.
+SHARED = paths.HERE / "shared.css"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
@@ -46,6 +50,8 @@ HTML = """\
 
 def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
     """A complete file of HTML; title and description are plain text."""
+    shared = SHARED.read_text(encoding="utf-8").replace("/* figures */", f".masks-figure {DARK_STYLE}")
+    style = f"{style}\n{shared}"
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
@@ -87,12 +93,11 @@ def without_links(markdown: str) -> str:
 
 
 def highlighted(style: str) -> str:
-    """A style sheet with the colours of code, light and dark, where it says so; figures are dark there, too."""
+    """A style sheet with the colours of code, light and dark, where it says so."""
     from pygments.formatters import HtmlFormatter
 
-    for name, colours, figures in (("light", "default", ""), ("dark", "github-dark", f".masks-figure {DARK_STYLE}")):
-        code = HtmlFormatter(style=colours).get_style_defs(".highlight")
-        style = style.replace(f"/* {name} */", f"{code}\n{figures}")
+    for name, colours in (("light", "default"), ("dark", "github-dark")):
+        style = style.replace(f"/* {name} */", HtmlFormatter(style=colours).get_style_defs(".highlight"))
     return style
 
 

@@ -99,7 +99,7 @@
     /** @param {number} zoom @param {boolean} beside */
     const attempt = (zoom, beside) => {
       box.classList.toggle("beside", beside);
-      return largest(FIGURE / 2, 1.6 * FIGURE, (enlargement) => {
+      return largest(FIGURE / 4, 1.6 * FIGURE, (enlargement) => {
         for (const figure of figures) figure.style.zoom = String(enlargement / zoom);
         return fits(box, zoom);
       });

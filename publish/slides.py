@@ -123,8 +123,9 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
 
 
 def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -> bool:
-    """Whether a cell or the last one shown is a large figure; below a heading, which has no output, it may be."""
-    return _is_large_figure(shown[-1]) or (_is_large_figure(cell) and len(shown) > 1)
+    """Whether a cell is on another slide than what is shown: one of them is a large figure, with more than a heading."""
+    heading_only = len(shown) == 1 and "\n" not in shown[0].source.strip()
+    return _is_large_figure(shown[-1]) or (_is_large_figure(cell) and not heading_only)
 
 
 def _is_large_figure(cell: nbformat.NotebookNode) -> bool:

@@ -195,6 +195,7 @@ def test_the_speaker_has_notes_and_a_clock(opened):
 
 
 def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page):
+    page.emulate_media(color_scheme="dark")
     page.goto(f"{deck_file('04_minus_infinity').as_uri()}?print-pdf")
     page.wait_for_selector(".reveal-print .pdf-page, .print-pdf .pdf-page")
     page.emulate_media(media="print")
@@ -202,6 +203,10 @@ def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page
     assert page.locator(".pdf-page").count() == slides
     expect(page.locator(".masks-place > img").first).to_be_visible()
     expect(page.locator(".masks-alive").first).to_be_hidden()
+    sheets = page.locator(".pdf-page").evaluate_all(
+        "all => all.map((sheet) => getComputedStyle(sheet).backgroundColor)"
+    )
+    assert set(sheets) == {"rgb(255, 255, 255)"}, "white paper, whatever the screen is"
 
 
 @every_lesson
@@ -245,15 +250,17 @@ def shown_of(notebook):
 
 
 def test_a_large_figure_is_alone_on_its_slide():
-    notebook = tagged(("## One", "slide"), ("Before.", "on-slide"), ("plot()", "", "on-slide"), ("After.", "on-slide"))
     picture = nbformat.v4.new_output("display_data", {"image/png": ""}, metadata={"image/png": {"width": 700}})
-    for height, wanted in (
-        (200, [["## One", "Before.", "plot()", "After."]]),
-        (400, [["## One", "Before."], ["## One", "plot()"], ["## One", "After."]]),
-    ):
-        picture.metadata["image/png"]["height"] = height
-        notebook.cells[3].outputs = [picture]
-        assert [cells for cells, _ in shown_of(notebook)[1:-1]] == wanted
+    for before in ([("## One\n\nBefore.", "slide")], [("## One", "slide"), ("Before.", "on-slide")]):
+        notebook = tagged(*before, ("plot()", "", "on-slide"), ("After.", "on-slide"))
+        notebook.cells[-2].outputs = [picture]
+        words = [text for text, _ in before]
+        for height, wanted in (
+            (200, [[*words, "plot()", "After."]]),
+            (400, [words, ["## One", "plot()"], ["## One", "After."]]),
+        ):
+            picture.metadata["image/png"]["height"] = height
+            assert [cells for cells, _ in shown_of(notebook)[1:-1]] == wanted
 
 
 def test_tags_say_what_is_shown_and_the_rest_is_notes():
