@@ -703,6 +703,8 @@ def test_before_and_after_stand_side_by_side_from_640_px_on(open_widget, count):
             assert after["left"] >= before["right"] + 24, width
         assert max(before["right"], after["right"]) <= geometry["right"] - 8, width
         assert geometry["over"] <= width + 16, "nothing runs off the page"
+        repeated = before["right"] - before["left"] == after["right"] - after["left"]
+        assert repeated == (count == 8 or width < 640), "where cells are small, rows are named once"
 
 
 def test_eight_tokens_are_in_view_at_once(open_widget):
