@@ -8,7 +8,7 @@
   const SMALLEST = 18; // px of code, prints and labels, 2.5 % of the height; a longer line of code is broken
   const SMALLEST_WORDS = 0.7; // of their size
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
-  const FIGURE = SMALLEST / 13; // labels of 13 px
+  const FIGURE = SMALLEST / 12.67; // numbers of 9.5 points
   const LOWEST = 160; // px of a widget's maps
   /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
   const ARRANGEMENTS = [
@@ -61,6 +61,7 @@
     box.style.zoom = String(zoom);
     box.style.setProperty("--fit", String(zoom)); // by which widgets and figures are not made smaller
     fitPrints(box, zoom);
+    fitFormulas(box);
     if (excess(box) > 1) return false;
     const right = box.getBoundingClientRect().left + (size().width + 1) * Reveal.getScale();
     const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *, img");
@@ -83,6 +84,17 @@
         pre.style.fontSize = `${size}px`;
       }
       pre.classList.toggle("broken", pre.scrollWidth > pre.clientWidth);
+    }
+  };
+
+  /** Formulas that are wider than a phone get smaller. */
+  const fitFormulas = (/** @type {Element} */ box) => {
+    const formulas = /** @type {NodeListOf<MathMLElement>} */ (box.querySelectorAll('math[display="block"]'));
+    for (const formula of formulas) {
+      formula.style.zoom = "";
+      const widths = [...formula.children].map((part) => part.getBoundingClientRect().width);
+      const room = box.getBoundingClientRect().width / Math.max(...widths);
+      if (room < 1) formula.style.zoom = String(room);
     }
   };
 
