@@ -10,8 +10,19 @@ from functools import cache
 import nbformat
 from traitlets.config import Config
 
+from utils.plots import DARK_STYLE
+
+from . import paths
+
+#: What all of them have in their style.
+SHARED = paths.HERE / "shared.css"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
+#: What a cell prints, in nbconvert's HTML.
+PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^>]*>\s*<pre)>(.*?)</pre>', re.DOTALL)
+#: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
+LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
+LONGEST_LINED_UP = 90
 #: Tag of a cell that shows its output only.
 HIDDEN_CODE = "hidden-code"
 
@@ -39,6 +50,8 @@ HTML = """\
 
 def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
     """A complete file of HTML; title and description are plain text."""
+    shared = SHARED.read_text(encoding="utf-8").replace("/* figures */", f".masks-figure {DARK_STYLE}")
+    style = f"{style}\n{shared}"
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
@@ -48,7 +61,15 @@ def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bo
 
     Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
     """
-    return _exporter(code, anchors).from_notebook_node(notebook)[0].strip()
+    return PRINT.sub(_with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
+
+
+def _with_sentences(output: re.Match[str]) -> str:
+    """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
+    lines = html.unescape(output[2]).splitlines()
+    too_long = max(map(len, lines), default=0) > LONGEST_LINED_UP
+    style = "" if LINED_UP.search("\n".join(lines)) and not too_long else ' class="sentences"'
+    return f"{output[1]}{style}>{output[2]}</pre>"
 
 
 @cache

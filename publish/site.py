@@ -7,6 +7,7 @@ makes again only those that changed. All of it works from a disk and asks the ne
 
 import copy
 import hashlib
+import html
 import os
 import re
 import shutil
@@ -23,6 +24,9 @@ from .hosting import Hosting
 
 SITE = paths.ROOT / "dist" / "site"
 WORK = paths.ROOT / "dist" / "build"
+#: Pages that nobody should land on from a search.
+UNLISTED = ("404.html", "genindex.html", "search.html")
+SITEMAPS = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 SET_UP = """\
 # Downloaded or opened in Colab, this fetches the helpers and data of the lessons. In the collection it does nothing.
@@ -63,6 +67,8 @@ def build(hosting: Hosting | None = None) -> Path:
         unused = shutil.ignore_patterns(".buildinfo*", "*.map", "_sources", "webpack-macros.html")
         shutil.copytree(WORK / "html", fresh, ignore=unused)
         (fresh / ".nojekyll").touch()
+        if hosting.address:
+            _write_for_search_engines(fresh, hosting.address)
         _write_downloads(fresh, lessons, claims)
         for path, notebook in (file for files in executed.values() for file in files):
             target = fresh / "downloads" / path.relative_to(paths.FOLDER)
@@ -90,6 +96,19 @@ def _run_sphinx(hosting: Hosting) -> None:
     if done.returncode:
         complaint = re.sub(r"\x1b\[[\d;]*m", "", done.stderr).strip()
         raise paths.LessonError(f"the site cannot be built; Sphinx says:\n{complaint}")
+
+
+def _write_for_search_engines(folder: Path, address: str) -> None:
+    """Writes sitemap.xml, with every page once, and robots.txt, which leads to it.
+
+    sphinx-sitemap would list those pages only that this build had to write again.
+    """
+    pages = [path.relative_to(folder).as_posix() for path in [*folder.glob("*.html"), *folder.glob("reference/*.html")]]
+    addresses = sorted(f"{address}/{'' if page == 'index.html' else page}" for page in pages if page not in UNLISTED)
+    urls = "".join(f"<url><loc>{html.escape(url)}</loc></url>\n" for url in addresses)
+    sitemap = f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{SITEMAPS}">\n{urls}</urlset>\n'
+    paths.write_text(sitemap, folder / "sitemap.xml")
+    paths.write_text(f"User-agent: *\nAllow: /\n\nSitemap: {address}/sitemap.xml\n", folder / "robots.txt")
 
 
 def _write_downloads(folder: Path, lessons: dict[str, nbformat.NotebookNode], claims: nbformat.NotebookNode) -> None:

@@ -1,54 +1,160 @@
-// Starts the deck. A slide that is too tall for the window's 16:9 is made smaller until it fits: fonts differ between
-// machines, and nothing may be cut.
+// Starts the deck. What is too tall for a slide is made smaller until it fits: fonts differ between machines, and nothing
+// may be cut. Words give way to widgets and figures, whose labels must be read from the last row.
 
 {
-  const WIDTH = 1280;
-  const HEIGHT = 720;
-  const ROOM = 690; // below it are the number and the arrows
-  const SMALLEST = 18; // px of code and prints; a longer line is broken
+  const upright = matchMedia("(orientation: portrait) and (max-width: 600px)"); // a phone, held as phones are
+  const size = () => (upright.matches ? { width: 640, height: 1180 } : { width: 1280, height: 720 });
+  const FOOT = 30; // the number and the arrows
+  const SMALLEST = 18; // px of code, prints and labels, 2.5 % of the height; a longer line of code is broken
+  const SMALLEST_WORDS = 0.7; // of their size
+  const WIDGET = 1.5; // as slides.css has it: labels of 12 px
+  const FIGURE = SMALLEST / 13; // labels of 13 px
+  const LOWEST = 160; // px of a widget's maps
+  /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
+  const ARRANGEMENTS = [
+    [1, false],
+    [0.9, false],
+    [0.85, true],
+    [0.8, false],
+    [0.75, true],
+    [0.7, false],
+    [0.7, true],
+  ];
 
   /** @typedef {NodeListOf<HTMLElement>} Elements */
 
-  const fit = (/** @type {HTMLElement} */ slide, most = 1) => {
-    const box = /** @type {HTMLElement} */ (slide.querySelector(".fit"));
+  const fit = (/** @type {HTMLElement} */ slide) => {
+    const box = boxOf(slide);
+    const figures = figuresOf(box);
+    if (box.querySelector(".masks-lives")) fitWidgets(box);
+    else if (figures.length) fitFigures(box, figures);
+    else if (!fits(box, 1)) largest(SMALLEST_WORDS, 1, (zoom) => fits(box, zoom));
+  };
+
+  const boxOf = (/** @type {Element} */ slide) => /** @type {HTMLElement} */ (slide.querySelector(".fit"));
+  const figuresOf = (/** @type {Element} */ box) =>
+    /** @type {HTMLImageElement[]} */ ([...box.querySelectorAll(".output_subarea > img")]);
+
+  /**
+   * Tries the largest number that passes, and leaves it tried; the least one if none does. It is returned.
+   * @param {number} least
+   * @param {number} most
+   * @param {(number: number) => boolean} passes
+   */
+  const largest = (least, most, passes) => {
+    let [low, high] = [least, most];
+    for (let turn = 0; turn < 9; turn++) {
+      const middle = (low + high) / 2; // less zoom, longer lines, so height is no simple function of it
+      if (passes(middle)) low = middle;
+      else high = middle;
+    }
+    passes(low);
+    return low;
+  };
+
+  /**
+   * Shows words at this zoom, and says whether everything is on the slide.
+   * @param {HTMLElement} box
+   * @param {number} zoom
+   */
+  const fits = (box, zoom) => {
+    box.style.zoom = String(zoom);
+    box.style.setProperty("--fit", String(zoom)); // by which widgets and figures are not made smaller
+    fitPrints(box, zoom);
+    if (excess(box) > 1) return false;
+    const right = box.getBoundingClientRect().left + (size().width + 1) * Reveal.getScale();
+    const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *, img");
+    return [...parts].every((part) => part.getBoundingClientRect().right <= right);
+  };
+
+  /**
+   * Prints and code get smaller until their lines have room, but never too small to be read.
+   * @param {Element} box
+   * @param {number} zoom
+   */
+  const fitPrints = (box, zoom) => {
     const blocks = /** @type {Elements} */ (box.querySelectorAll("pre:not(.masks-widget *)"));
     for (const pre of blocks) {
       pre.classList.remove("broken");
       pre.style.fontSize = "";
       let size = parseFloat(getComputedStyle(pre).fontSize);
-      while (pre.scrollWidth > pre.clientWidth && size > SMALLEST) {
-        size -= 0.5;
+      while (pre.scrollWidth > pre.clientWidth && size > SMALLEST / zoom) {
+        size = Math.max(size - 0.5, SMALLEST / zoom);
         pre.style.fontSize = `${size}px`;
       }
       pre.classList.toggle("broken", pre.scrollWidth > pre.clientWidth);
     }
-    const fits = (/** @type {number} */ zoom) => {
-      box.style.zoom = String(zoom);
-      if (tooTall(box)) return false;
-      const right = box.getBoundingClientRect().left + (WIDTH + 1) * Reveal.getScale();
-      const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *");
-      return [...parts].every((part) => part.getBoundingClientRect().right <= right);
-    };
-    if (fits(most) || (box.querySelector(".masks-widget") && !box.classList.contains("maps-only"))) return;
-    let low = 0.4;
-    let high = most;
-    for (let turn = 0; turn < 7; turn++) {
-      const middle = (low + high) / 2; // less zoom, longer lines, so height is no simple function of it
-      if (fits(middle)) low = middle;
-      else high = middle;
-    }
-    fits(low);
   };
 
-  const tooTall = (/** @type {Element} */ box) => box.getBoundingClientRect().height > ROOM * Reveal.getScale() + 1;
-  // A widget is drawn when its slide is shown, and then has its height.
+  /** By how many pixels of the slide its content is too tall. */
+  const excess = (/** @type {Element} */ box) =>
+    box.getBoundingClientRect().height / Reveal.getScale() - (size().height - FOOT);
+
+  /**
+   * Figures as large as there is room for, below the words or beside them; words get smaller before figures do.
+   * @param {HTMLElement} box
+   * @param {HTMLElement[]} figures
+   */
+  const fitFigures = (box, figures) => {
+    /** @param {number} zoom @param {boolean} beside */
+    const attempt = (zoom, beside) => {
+      box.classList.toggle("beside", beside);
+      return largest(FIGURE / 4, 1.6 * FIGURE, (enlargement) => {
+        for (const figure of figures) figure.style.zoom = String(enlargement / zoom);
+        return fits(box, zoom);
+      });
+    };
+    let best = { zoom: 1, beside: false, enlargement: 0 };
+    for (const [zoom, beside] of ARRANGEMENTS) {
+      if (beside && (upright.matches || box.children.length < 3)) continue;
+      const enlargement = attempt(zoom, beside);
+      if (enlargement > best.enlargement) best = { zoom, beside, enlargement };
+      if (enlargement >= FIGURE) return;
+    }
+    attempt(best.zoom, best.beside);
+  };
+
+  /**
+   * The maps of widgets get lower until the slide holds them; what a lecture can do without goes first. A widget
+   * measures itself anew when its width changes, and is drawn before the next frame but one.
+   * @param {HTMLElement} box
+   */
+  const fitWidgets = async (box) => {
+    if (box.dataset.fitting) return;
+    box.dataset.fitting = "true";
+    const alive = /** @type {Elements} */ (box.querySelectorAll(".masks-alive"));
+    let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
+    let zoom = Number(box.style.zoom) || 1;
+    let widget = WIDGET;
+    for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
+      if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
+      else if (tallest > LOWEST && mapsReachDown(box))
+        tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
+      else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
+      else widget -= 0.1; // cut is worse than small
+      box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
+      box.style.setProperty("--widget", String(widget));
+      for (const each of alive) each.classList.toggle("masks-nudged");
+      await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+    }
+    delete box.dataset.fitting;
+  };
+
+  /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
+  const mapsReachDown = (/** @type {Element} */ box) => {
+    const bottom = (/** @type {string} */ what) =>
+      Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
+    return bottom(".masks-widget") - bottom("canvas") < 60 * WIDGET * Reveal.getScale();
+  };
+
+  const tallestOf = (/** @type {Element} */ box) =>
+    Math.max(...[...box.querySelectorAll("canvas")].map((canvas) => canvas.offsetHeight));
+
+  // A widget is drawn when its slide is shown, and then has its height; it changes as one works with it.
   const grown = new ResizeObserver((changes) => {
     for (const { target } of changes) {
       const box = /** @type {HTMLElement} */ (target);
-      if (!box.checkVisibility() || !tooTall(box)) continue;
-      const maps = box.classList.contains("maps-only");
-      box.classList.add("maps-only"); // large maps rather than a small everything
-      if (tooTall(box)) fit(/** @type {HTMLElement} */ (box.parentElement), maps ? 0.98 * Number(box.style.zoom) : 1);
+      if (box.checkVisibility() && excess(box) > 1) fitWidgets(box);
     }
   });
   for (const box of document.querySelectorAll(".fit:has(.masks-place)")) grown.observe(box);
@@ -66,8 +172,8 @@
   });
 
   Reveal.initialize({
-    width: WIDTH,
-    height: HEIGHT,
+    ...size(),
+    scrollActivationWidth: 0, // the same slides on a phone, in another shape
     margin: 0.05,
     center: false,
     hash: true,
@@ -85,6 +191,7 @@
   Reveal.on("ready", fitCurrent);
   Reveal.on("slidechanged", fitCurrent);
   Reveal.on("resize", fitCurrent);
+  upright.addEventListener("change", () => Reveal.configure(size()));
   Reveal.on("pdf-ready", () => {
     for (const slide of Reveal.getSlides()) fit(slide);
   });

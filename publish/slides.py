@@ -4,7 +4,7 @@ Tags in the lesson's source say what is shown. ``slide`` begins a slide with thi
 the slide before; of a code cell that is its output, and with ``show-code`` its code, too. Markdown without a tag goes
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
 stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Title and closing slide
-come from the lesson's head.
+come from the lesson's head. A figure that needs the room of a slide is alone on one, so that its labels can be read.
 """
 
 import re
@@ -21,6 +21,8 @@ SLIDES = paths.ROOT / "dist" / "slides"
 STYLE = paths.HERE / "slides.css"
 START = paths.HERE / "slides.js"
 SHOWN = {"slide", "on-slide"}
+#: Width and height of a figure, in pixels, beyond which nothing else has room on its slide.
+LARGE = 640, 300
 #: The speaker's window shows the deck in frames.
 POLICY = f"{document.POLICY}; frame-src file: http: https:"
 TITLE = """\
@@ -102,7 +104,8 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
         if section:
             heading, waiting = section[1], []
             notes = waiting
-        if "slide" in tags:
+        shown = slides[-1].cells
+        if "slide" in tags or (tags & SHOWN and len(slides) > 1 and _is_alone(cell, shown)):
             slides.append(Slide([] if section else [_markdown(f"{cell.id}-heading", f"## {heading}")], list(waiting)))
             waiting, notes = [], slides[-1].notes
         elif tags & SHOWN and len(slides) == 1:
@@ -117,6 +120,17 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     text = closing.format(goals=goals and goals[1].strip(), title=about.title)
     slides.append(Slide([_markdown("closing", text)]))
     return slides
+
+
+def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -> bool:
+    """Whether a cell is on another slide than what is shown: one of them is a large figure, with more than a heading."""
+    heading_only = len(shown) == 1 and "\n" not in shown[0].source.strip()
+    return _is_large_figure(shown[-1]) or (_is_large_figure(cell) and not heading_only)
+
+
+def _is_large_figure(cell: nbformat.NotebookNode) -> bool:
+    sizes = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", ())]
+    return any(size.get("width", 0) > LARGE[0] and size.get("height", 0) > LARGE[1] for size in sizes)
 
 
 def _rendered(slides: list[Slide]) -> list[str]:

@@ -12,14 +12,22 @@ import re
 from pathlib import Path
 
 import nbformat
+from torch import Tensor
 
-from . import for_readers, ledger, paths, static_widgets, which_masks
+from . import for_readers, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
 #: Modules of the reference, in the order in which one meets them; what describe.py holds is in conventions.
 MODULES = ["masks", "conventions", "patterns", "attention", "influence", "plots", "widgets", "models", "text", "checks"]
 FIGURE = re.compile(r'src="data:image/png;base64,([^"]+)"')
+#: What the home page says first, and a link to it.
+TITLE = "Attention masks, executed"
+SENTENCE = (
+    "Interactive lessons on attention masks: what they hide, how to write one down for each library, and why a mask "
+    "that looks right can hide nothing."
+)
+ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -38,6 +46,7 @@ def write(
         Whether anything was deleted: what Sphinx built before may then hold pages of what is gone.
     """
     about = {name: for_readers.about(notebook) for name, notebook in lessons.items()}
+    keeps = {name: picture.mask(notebook) for name, notebook in lessons.items()}
     files: dict[str, str] = {}
     states: dict[str, dict] = {}
     figures: dict[str, bytes] = {}
@@ -46,13 +55,15 @@ def write(
         shown = static_widgets.replace_views(page)
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
-    files |= _texts(about, hero(lessons["00_start_here"], figures)) | _reference()
+    files |= _texts(about, keeps, hero(lessons["00_start_here"], figures)) | _reference()
     files["_static/masks.css"] = static_widgets.style(states)
     files["_static/masks.js"] = static_widgets.loader(states)
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
-    files["about.json"] = json.dumps(_pages(about, hosting))
+    files["about.json"] = json.dumps(_pages(about, keeps, hosting))
     contents = {name: text.encode() for name, text in files.items()}
     contents |= {f"_static/figures/{name}": data for name, data in figures.items()}
+    if hosting.address:
+        contents |= {picture_file(name): data for name, data in _pictures(about, keeps).items()}
     for name, data in contents.items():
         _write_if_changed(folder / name, data)
     gone = [
@@ -68,16 +79,28 @@ def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
     states = static_widgets.replace_views(copy.deepcopy(notebook))
     model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
     saved = copy.deepcopy(saved)
-    tokens = saved["state"]["key_tokens"]
-    row = bytes(token != "[PAD]" for token in tokens)
+    keep = picture.mask(notebook)
     for buffer in saved["buffers"]:
         if buffer["path"] == ["keep_bytes"]:
-            buffer["data"] = base64.b64encode(row * len(tokens)).decode()
+            buffer["data"] = base64.b64encode(keep.numpy().tobytes()).decode()
     outputs = (output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
-    picture = _figures(next(data["text/html"] for data in outputs if "image/png" in data), figures)
-    return "\n".join(
-        [static_widgets.mount(model_id, picture), static_widgets.states_script({model_id: saved}), MASKS_JS]
-    )
+    shown = _figures(next(data["text/html"] for data in outputs if "image/png" in data), figures)
+    return "\n".join([static_widgets.mount(model_id, shown), static_widgets.states_script({model_id: saved}), MASKS_JS])
+
+
+def picture_file(name: str) -> str:
+    """Where the site has the picture that goes with a link to a page."""
+    return f"_static/pictures/{name}.png"
+
+
+def _pictures(about: dict[str, for_readers.About], keeps: dict[str, Tensor]) -> dict[str, bytes]:
+    """Name → picture that goes with a link to a lesson; that of the home page shows several masks."""
+    pictures = {
+        name: picture.large([keeps[name]], lesson.title.split(" · ", 1)[-1], lesson.description, TITLE)
+        for name, lesson in about.items()
+    }
+    pictures["index"] = picture.large([*keeps.values()][:9], TITLE, SENTENCE, f"{len(about)} lessons")
+    return pictures
 
 
 def _write_if_changed(path: Path, data: bytes) -> None:
@@ -87,12 +110,14 @@ def _write_if_changed(path: Path, data: bytes) -> None:
         path.write_bytes(data)
 
 
-def _texts(about: dict[str, for_readers.About], hero: str) -> dict[str, str]:
+def _texts(about: dict[str, for_readers.About], keeps: dict[str, Tensor], hero: str) -> dict[str, str]:
     """Name → text of the home page, the list of lessons, and the page for what is not there."""
     numbered = [name for name in about if not name.startswith("10")]
     parts = {
+        "{title}": TITLE,
+        "{sentence}": SENTENCE,
         "{hero}": hero,
-        "{cards}": "\n".join(_card(name, about[name]) for name in numbered),
+        "{cards}": "\n".join(_card(name, about[name], keeps[name]) for name in numbered),
         "{entries}": "\n".join(numbered),
     }
     return {f"{name}.md": _filled(f"{name}.md", parts) for name in ("index", "lessons", "404")}
@@ -149,19 +174,20 @@ def _figures(text: str, figures: dict[str, bytes]) -> str:
     return FIGURE.sub(file, text)
 
 
-def _card(name: str, about: for_readers.About) -> str:
-    """A lesson among the cards of the home page."""
+def _card(name: str, about: for_readers.About, keep: Tensor) -> str:
+    """A lesson among the cards of the home page: its mask, its question, and the belief that it is about."""
     number, title = about.title.split(" · ", 1)
+    belief = about.description.removeprefix("The misconception: ")
     return f"""\
 ::::{{grid-item-card}} {number} · {title}
 :link: {name}
 :link-type: doc
 
-{about.description}
+<div class="card-mask">{picture.small(keep)}</div>
 
-:::{{card-footer}}
-{about.read + about.do} min
-:::
+{belief[0].upper()}{belief[1:]}
+
+<div class="card-minutes">{about.read + about.do} min</div>
 ::::
 """
 
@@ -181,9 +207,12 @@ def _summary(name: str) -> str:
     return f"- [utils.{name}](reference/{name}.rst): {first.replace('``', '`')}"
 
 
-def _pages(about: dict[str, for_readers.About], hosting: Hosting) -> dict:
+def _pages(about: dict[str, for_readers.About], keeps: dict[str, Tensor], hosting: Hosting) -> dict:
     """Name → what conf.py says of a page; a table is looked up, not read, so its words say nothing of its minutes."""
-    pages: dict[str, dict] = {which_masks.TABLE.stem: {"read": 2}}
+    pages: dict[str, dict] = {
+        "index": {"title": TITLE, "description": SENTENCE, "picture": picture_file("index"), "shown": ALL_MASKS},
+        which_masks.TABLE.stem: {"read": 2},
+    }
     for name, lesson in about.items():
         downloads = [
             ("Notebook", f"downloads/{name}.ipynb"),
@@ -193,7 +222,10 @@ def _pages(about: dict[str, for_readers.About], hosting: Hosting) -> dict:
         if name.startswith("10"):
             downloads.insert(0, ("One sheet to print", f"pages/{for_readers.PRINTED}"))
         pages[name] = {
-            "description": lesson.description,
+            "title": lesson.title,
+            "description": lesson.description.replace("`", ""),
+            "picture": picture_file(name),
+            "shown": picture.words(keeps[name]),
             "read": lesson.read,
             "do": lesson.do,
             "downloads": downloads,

@@ -1,17 +1,22 @@
 """Heatmaps of attention weights, with alt text (first used in lesson 00).
 
-Rows are queries, query 0 on top; columns are keys. Weights have a fixed scale from 0 to 1. Three things
-that must not be confused look different in kind: a hidden key is hatched, a weight of 0 is the darkest
-colour of the scale, NaN is a red cross on white. Beyond 64 rows or columns hidden is grey and NaN red.
+Rows are queries, query 0 on top; columns are keys. Weights have a fixed scale from 0 to 1, whose colours follow the
+square root, so that small weights can be told apart. Three things that must not be confused look different in kind: a
+hidden key is hatched, a weight of 0 is nearly white, NaN is red. Beyond 64 rows or columns hidden is grey.
+
+A figure is drawn once, for light pages and for print. On a dark page a filter turns light into dark and leaves the
+hues: see ``_colours.py``.
 """
 
 import base64
 import html
 import io
+import itertools
 import math
 import struct
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import _colours
 from ._validation import mismatch, require_keep_for, require_tensor, text_of
 from .attention import attend
 
@@ -28,10 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
 
-CMAP = "cividis"
-NAN_COLOUR = "#b2182b"
-HIDDEN, HATCHED, HATCH = "#d9d9d9", "#f4f4f4", "#9a9a9a"  # hidden cells: in grids and many cells, else hatched
-VISIBLE = "#4a5a7d"  # of a mask alone, where there are no weights to show
+VISIBLE = _colours.WEIGHTS[5]  # of a mask alone, where there are no weights to show
 LINES = ("#0072b2", "#d55e00", "#000000", "#cc79a7", "#e69f00")  # Okabe and Ito: told apart without red and green
 MARKERS = "osD^v"
 FALLBACK_FONTS = (
@@ -42,15 +45,26 @@ FALLBACK_FONTS = (
     "Noto Emoji",
     "Segoe UI Emoji",
 )
+KEYS, QUERIES = "keys (who is looked at)", "queries (who looks)"
 MAX_NUMBERS = 8  # numbers are printed into the cells up to 8 × 8
 MAX_CELLS = 64  # rows or columns up to which each hidden cell is hatched and each token named
 MAX_LABEL = 16  # characters of a token label
 DPI = 144
+PAD = 0.1  # inches
 SCREEN_DPI = 96  # a figure of 7 inches is shown 672 px wide, with 1.5 image pixels for each
+TYPE = 10.5  # points: 14 px
+TICKS = (0, 0.05, 0.25, 0.5, 1)  # of the scale of weights
+#: Pages that say they are dark: JupyterLab, this site, VS Code, Colab. What only the system knows, a page says itself.
+DARK_PAGES = ('body[data-jp-theme-light="false"]', 'html[data-theme="dark"]', "body.vscode-dark", "html[theme=dark]")
+#: Black becomes whatever the page has for a background.
+DARK_STYLE = f"{{ filter: {_colours.DARK_FILTER}; mix-blend-mode: screen }}"
+STYLE = f"<style>@media screen {{ :is({', '.join(DARK_PAGES)}) .masks-figure {DARK_STYLE} }}</style>"
 
 
 class Picture:
     """A finished figure that carries its alt text into every notebook, page and export.
+
+    Where HTML is shown, the panels of a figure stand side by side, or below each other on a narrow screen.
 
     Attributes:
         figure: the ``matplotlib.figure.Figure``, for changes and ``savefig``.
@@ -59,37 +73,51 @@ class Picture:
     Args:
         figure: a finished ``matplotlib.figure.Figure``.
         alt: what it shows, in words.
+        panels: its axes, from left to right, if it may be cut between them; each has a title.
 
     References:
         Lesson 00; https://www.w3.org/WAI/tutorials/images/
     """
 
-    def __init__(self, figure: "Figure", alt: str):
+    def __init__(self, figure: "Figure", alt: str, panels: Sequence["Axes"] = ()):
         self.figure = figure
         self.alt = alt
+        self._panels = panels
+        if figure.get_layout_engine():  # it comes to rest in two passes; then every picture of the figure is the same
+            with _no_word_of_fonts():
+                for _ in range(2):
+                    figure.draw_without_rendering()
+            figure.set_layout_engine("none")
 
     def png(self) -> bytes:
-        """The figure as a PNG file."""
+        """The figure as a PNG file, light."""
         buffer = io.BytesIO()
-        with warnings.catch_warnings():
-            # A token may be in any script. What no font on this machine has is drawn as a box; that is warning enough.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
+        with _no_word_of_fonts():
+            self.figure.savefig(buffer, format="png", dpi=DPI, facecolor="white", bbox_inches="tight", pad_inches=PAD)
         return _fewer_colours(buffer.getvalue())
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         png = self.png()
-        width, height = (round(pixels * SCREEN_DPI / DPI) for pixels in struct.unpack(">II", png[16:24]))
-        size = {"width": width, "height": height}
-        encoded = base64.b64encode(png).decode()
+        width, height = _size(png)
         # JupyterLab 4.6 drops the alt text of an image/png, so it gets the same picture as HTML. nbconvert,
         # GitHub and printing read the image and, where they know it, the alt text in its metadata.
-        image = (
-            f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(self.alt)}" width="{width}" '
-            'style="max-width: 100%; height: auto; background: white">'
-        )
-        data = {"image/png": encoded, "text/html": image, "text/plain": self.alt}
-        return data, {"image/png": {"alt": self.alt, **size}}
+        alts = [self.alt, *(axes.get_title() for axes in self._panels[1:])]
+        images = "".join(map(_image, self._cut(png), alts))
+        data = {"image/png": base64.b64encode(png).decode(), "text/html": images + STYLE, "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
+
+    def _cut(self, png: bytes) -> list[bytes]:
+        """One PNG file for each panel, all of one height."""
+        from PIL import Image
+
+        if len(self._panels) < 2:
+            return [png]
+        whole = Image.open(io.BytesIO(png))
+        left = self.figure.get_tightbbox().x0 - PAD
+        boxes: list[Any] = [axes.get_tightbbox() for axes in self._panels]
+        middles = [(a.x1 + b.x0) / 2 / self.figure.dpi - left for a, b in itertools.pairwise(boxes)]
+        edges = [0, *(round(middle * DPI) for middle in middles), whole.width]
+        return [_saved(whole.crop((a, 0, b, whole.height))) for a, b in itertools.pairwise(edges)]
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
@@ -104,6 +132,8 @@ def heatmap(
     alt: str,
     title: str = "",
     value_name: str = "attention weight",
+    x_name: str = KEYS,
+    y_name: str = QUERIES,
     limits: tuple[float, float] | None = (0.0, 1.0),
     diverging: bool = False,
 ) -> Picture:
@@ -117,7 +147,10 @@ def heatmap(
         alt: required: what the figure shows, as a sentence that states the finding.
         title: written above the figure.
         value_name: what a cell is, written beside the colour scale.
-        limits: ends of the colour scale; None takes those of the finite values.
+        x_name: what a column is.
+        y_name: what a row is.
+        limits: ends of the colour scale; None takes those of the finite values. Colours follow the square root from 0
+            to 1, and are evenly spaced between other limits.
         diverging: for differences: a map centred at 0, with limits made symmetric.
 
     Returns:
@@ -136,10 +169,11 @@ def heatmap(
     alt = _alt(alt)
     figure, (axes,) = _canvas(values.shape, panels=1)
     low, high = _limits(values, limits, diverging)
-    cmap = "vlag" if diverging else CMAP
-    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, vmin=low, vmax=high, cmap=cmap)
+    scale = _weights_scale() if limits == (0.0, 1.0) and not diverging else _even_scale(low, high, diverging)
+    mesh = _draw(axes, values, hidden, query_tokens, key_tokens, **scale)
+    axes.set(xlabel=text_of(x_name), ylabel=text_of(y_name))
     axes.set_title(text_of(title))
-    _colour_scale(figure, mesh, value_name)
+    _colour_scale(figure, axes, mesh, value_name)
     return Picture(figure, alt)
 
 
@@ -150,7 +184,7 @@ def before_after(
     key_tokens: Sequence[str],
     *,
     alt: str,
-    titles: tuple[str, str] = ("before: softmax(scores)", "after: hidden keys get no weight"),
+    titles: tuple[str, str] = ("before the mask", "after the mask"),
     fill: str | float = "-inf",
 ) -> Picture:
     """Attention weights before and after a mask, side by side on one scale.
@@ -189,11 +223,11 @@ def before_after(
     figure, panels = _canvas(values.shape, panels=2)
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
-        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, vmin=0.0, vmax=1.0, cmap=CMAP)
+        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, **_weights_scale())
+        axes.set(xlabel=KEYS, ylabel=QUERIES)
         axes.set_title(text_of(title))
-    panels[1].set_ylabel("")
-    _colour_scale(figure, mesh, "attention weight")
-    return Picture(figure, alt)
+    _colour_scale(figure, panels[-1], mesh, "attention weight")
+    return Picture(figure, alt, panels)
 
 
 def head_grid(
@@ -206,7 +240,6 @@ def head_grid(
 ) -> Picture:
     """Every layer × head as a small map, layer 0 on top; two sides next to each other if ``after`` is given.
 
-    Small weights are brightened: the colour follows the square root of the weight, and so does the scale beside it.
     A map of many tokens is shrunk; of the cells that share a pixel the largest weight counts.
 
     Args:
@@ -225,30 +258,29 @@ def head_grid(
     References:
         Lesson 07; https://github.com/jessevig/bertviz shows the same maps one by one
     """
-    from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     alt = _alt(alt)
     sides = [before] if after is None else [before, after]
     layers, heads = before.shape[:2]
-    scale = ScalarMappable(PowerNorm(0.5, 0.0, 1.0), colormaps[CMAP])
+    scale = ScalarMappable(**_weights_scale())
     wide = 5.2 if after is None else 3.4
     tall = max(0.8, wide * layers / heads)
-    figure = Figure(figsize=(len(sides) * (wide + 0.5) + 0.8, tall + 0.8), layout="constrained")
+    figure = Figure(figsize=(len(sides) * (wide + 0.5), tall + 1.4), layout="constrained")
     panels = figure.subplots(1, len(sides), squeeze=False)[0]
     for axes, weights, hiding, title in zip(panels, sides, (None, keep), titles, strict=False):
         mosaic = _mosaic(weights, hiding, scale)
         axes.imshow(mosaic, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5), aspect="auto", interpolation="antialiased")
         axes.set_xticks(range(0, heads, math.ceil(heads / 16)))
         axes.set_yticks(range(0, layers, math.ceil(layers / 16)))
-        axes.tick_params(length=0, labelsize=8)
+        axes.tick_params(length=0, labelsize=TYPE)
         axes.spines[:].set_visible(False)
-        axes.set(title=text_of(title), xlabel="head")
-    panels[0].set_ylabel("layer")
-    _colour_scale(figure, scale, "attention weight", ticks=(0, 0.1, 0.5, 1))
-    return Picture(figure, alt)
+        axes.set_title(text_of(title), fontsize=TYPE)
+        axes.set_xlabel("head", fontsize=TYPE)
+    panels[0].set_ylabel("layer", fontsize=TYPE)
+    _colour_scale(figure, panels[-1], scale, "attention weight")
+    return Picture(figure, alt, panels if after is not None else ())
 
 
 def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
@@ -288,12 +320,12 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         # Lower edges are aligned, so that fewer queries than keys look like the last rows of a square.
         axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
         for query, key in np.ndindex(*keep.shape):
-            style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": HATCHED, "hatch": "/////"}
-            axes.add_patch(_cell(query, key, edgecolor=HATCH, linewidth=0, **style))
+            style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": _colours.HIDDEN, "hatch": "/////"}
+            axes.add_patch(_cell(query, key, edgecolor=_colours.HATCH, linewidth=0, **style))
         axes.hlines(range(1, keep.shape[0]), 0, keep.shape[1], color="white", linewidth=0.8)
         axes.vlines(range(1, keep.shape[1]), 0, keep.shape[0], color="white", linewidth=0.8)
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
-        axes.spines[:].set_color(HATCH)
+        axes.spines[:].set_color(_colours.HATCH)
         axes.set_title(text_of(name), fontsize=7.5, pad=3)
         if x == left:
             axes.set_xlabel("keys", fontsize=7.5)
@@ -388,16 +420,42 @@ def _canvas(shape: tuple[int, ...], panels: int) -> tuple["Figure", Any]:
     from matplotlib.figure import Figure
 
     q_len, k_len = shape
-    cell = min(0.6, (5.2 if panels == 1 else 3.6) / k_len, 5.2 / q_len)
-    figure = Figure(figsize=(panels * (cell * k_len + 0.9) + 1.0, cell * q_len + 1.0), layout="compressed")
+    # A panel of 8 tokens is less than 4 inches wide with its labels: a phone's width, half of a column's.
+    cell = min(0.5, (2.9 if k_len <= 16 else 4.4) / k_len, 4.4 / q_len)
+    figure = Figure(figsize=(panels * (cell * k_len + 0.9), cell * q_len + 1.6), layout="compressed")
     return figure, figure.subplots(1, panels, squeeze=False)[0]
 
 
-def _colour_scale(figure: "Figure", mesh: Any, label: str, **options: Any) -> None:
-    """A colour scale of one width on the right, as high as the axes: what is left of a figure without its margins."""
-    width, height = figure.get_size_inches()
-    shape = {"aspect": (height - 0.9) / 0.12, "fraction": 0.3 / width, "pad": 0.12 / width}
-    figure.colorbar(mesh, ax=figure.axes, label=text_of(label), **shape, **options)
+def _colour_scale(figure: "Figure", axes: "Axes", mesh: Any, label: str) -> None:
+    """A colour scale below a map, of one height: what is below takes no width, of which phones have little."""
+    width, height = axes.get_position().width * figure.get_figwidth(), figure.get_figheight()
+    shape: dict[str, Any] = {
+        "location": "bottom",
+        "aspect": max(10.0, width / 0.1),
+        "fraction": 0.1 / height,
+        "pad": 0.05 / height,
+    }
+    bar = figure.colorbar(mesh, ax=axes, **shape)
+    if hasattr(mesh.norm, "gamma"):
+        bar.ax.set_xticks(TICKS, map("{:g}".format, TICKS))
+        bar.ax.minorticks_off()
+        label += ", square-root scale"
+    bar.set_label(text_of(label))
+
+
+def _weights_scale() -> dict[str, Any]:
+    """Colours of weights from 0 to 1."""
+    from matplotlib.colors import ListedColormap, PowerNorm
+
+    return {"cmap": ListedColormap(_colours.table(_colours.WEIGHTS, 256) / 255), "norm": PowerNorm(0.5, 0.0, 1.0)}
+
+
+def _even_scale(low: float, high: float, diverging: bool) -> dict[str, Any]:
+    """The same colours, or those of changes, evenly spaced."""
+    from matplotlib.colors import ListedColormap, Normalize
+
+    colours = _colours.table(_colours.CHANGES if diverging else _colours.WEIGHTS, 256)
+    return {"cmap": ListedColormap(colours / 255), "norm": Normalize(low, high)}
 
 
 def _draw(
@@ -408,27 +466,27 @@ def _draw(
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": 7.5}} if few else {}
+    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": 9}} if few else {}
     lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
     many = max(q_len, k_len) > MAX_CELLS
     if many:
-        _fill(axes, hidden & (values == 0), HIDDEN)
-        _fill(axes, np.isnan(values), NAN_COLOUR)
+        _fill(axes, hidden & (values == 0), _colours.HIDDEN)
+        _fill(axes, np.isnan(values), _colours.NAN)
     for query, key in () if many else np.argwhere(hidden):
         # A hidden key that still has weight is a leak: its colour stays under the hatching.
         leak = values[query, key] != 0 and not np.isnan(values[query, key])
-        face = "none" if leak else HATCHED
-        axes.add_patch(_cell(query, key, facecolor=face, edgecolor=HATCH, hatch="////", linewidth=0))
+        face = "none" if leak else _colours.HIDDEN
+        if np.isnan(values[query, key]):
+            face = _colours.NAN
+        axes.add_patch(_cell(query, key, facecolor=face, edgecolor=_colours.HATCH, hatch="////", linewidth=0))
     for query, key in () if many else np.argwhere(np.isnan(values)):
         if not hidden[query, key]:
-            axes.add_patch(_cell(query, key, facecolor="white", edgecolor=NAN_COLOUR, linewidth=1))
-        text = "NaN" if few else "×"
-        axes.text(key + 0.5, query + 0.5, text, color=NAN_COLOUR, fontsize=7.5, ha="center", va="center")
-    axes.set_xlabel("keys (who is looked at)")
-    axes.set_ylabel("queries (who looks)")
-    size = 9 if max(q_len, k_len) <= 16 else 7
+            axes.add_patch(_cell(query, key, facecolor=_colours.NAN, edgecolor="white", linewidth=0.5))
+        if few:
+            axes.text(key + 0.5, query + 0.5, "NaN", color="white", fontsize=9, ha="center", va="center")
+    size = TYPE if max(q_len, k_len) <= 24 else 8
     upright = k_len <= 4 and all(len(token) <= 5 for token in key_tokens)
     step = math.ceil(max(q_len, k_len) / MAX_CELLS) * 4 if many else 1
     across, down = np.arange(0, k_len, step), np.arange(0, q_len, step)
@@ -438,6 +496,14 @@ def _draw(
         label.set_parse_math(False)  # a token may hold $, which is no formula
         label.set_fontfamily(_fonts())
     return axes.collections[0]
+
+
+@contextmanager
+def _no_word_of_fonts() -> Iterator[None]:
+    """A token may be in any script. What no font on this machine has is drawn as a box; that is warning enough."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 @cache
@@ -460,16 +526,11 @@ def _mosaic(weights: Tensor, keep: Tensor | None, scale: Any) -> np.ndarray:
     shrink = torch.nn.functional.adaptive_max_pool2d
     values, nan, kept = (shrink(x, size).squeeze(1) for x in (values, nan, kept[None, None]))
     colours = torch.from_numpy(scale.cmap(scale.norm(values.numpy()), bytes=True)[..., :3].copy())
-    colours[(values == 0) & (kept == 0)] = _rgb(HIDDEN)
-    colours[nan > 0] = _rgb(NAN_COLOUR)
+    colours[(values == 0) & (kept == 0)] = torch.tensor(_colours.rgb(_colours.HIDDEN))
+    colours[nan > 0] = torch.tensor(_colours.rgb(_colours.NAN))
     tiles = torch.nn.functional.pad(colours, (0, 0, line, line, line, line), value=255)
     tiles = tiles.unflatten(0, (layers, heads)).permute(0, 2, 1, 3, 4)
     return tiles.flatten(2, 3).flatten(0, 1).numpy()
-
-
-def _rgb(colour: str) -> Tensor:
-    """(3,) uint8, from "#rrggbb"."""
-    return torch.tensor(list(bytes.fromhex(colour[1:])), dtype=torch.uint8)
 
 
 def _fill(axes: "Axes", where: np.ndarray, colour: str) -> None:
@@ -502,15 +563,34 @@ def _label(token: str) -> str:
 
 
 def _fewer_colours(png: bytes) -> bytes:
-    """The same picture with a palette: a third of the size, every colour within 11 of 255 of its own."""
+    """The same picture with a palette: less than half the size, and colours that nobody tells from their own."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGB")
     # Maximum coverage keeps rare colours, such as the bright end of the scale; median cut drops them.
-    image = image.quantize(128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return _saved(image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE))
+
+
+def _saved(image: Any) -> bytes:
+    """An image as a PNG file."""
     buffer = io.BytesIO()
     image.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG file on the screen, in CSS pixels."""
+    width, height = (round(pixels * SCREEN_DPI / DPI) for pixels in struct.unpack(">II", png[16:24]))
+    return width, height
+
+
+def _image(png: bytes, alt: str) -> str:
+    """A picture in HTML; it shrinks on a narrow screen."""
+    address = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    style = "display: inline-block; vertical-align: top; max-width: 100%; height: auto"  # panels beside each other
+    return (
+        f'<img class="masks-figure" src="{address}" alt="{html.escape(alt)}" width="{_size(png)[0]}" style="{style}">'
+    )
 
 
 # --- checks ----------------------------------------------------------------------------------------

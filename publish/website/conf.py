@@ -2,12 +2,15 @@
 
 import inspect
 import json
+import re
 from datetime import date
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
+from docutils import nodes
 from sphinx.util.inspect import stringify_signature
 
+from publish import picture
 from publish.document import without_empty_heads
 from publish.for_readers import WORDS_A_MINUTE
 
@@ -25,7 +28,7 @@ extensions = [
 ]
 nb_execution_mode = "off"  # executed already, once for everything
 nb_merge_streams = True
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_block", "colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_rtype = False  # the type is in the signature already
@@ -49,11 +52,12 @@ html_sidebars: dict[str, list] = {
     "10_cheat_sheet": [],
     "which_masks": [],
 }
+html_favicon = "_static/mask.svg"
 html_theme_options = {
-    "logo": {"text": "Attention masks"},
+    "logo": {"text": "Attention masks", "image_light": "_static/mask.svg", "image_dark": "_static/mask.svg"},
     "navbar_end": ["theme-switcher"],
     "article_header_end": ["about-page"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "which_masks": []},
     "footer_start": ["copyright"],
     "footer_end": [],
     "navigation_with_keys": False,  # arrow keys belong to the widgets
@@ -66,8 +70,6 @@ html_theme_options = {
 
 #: Of pages that are no lessons.
 DESCRIPTIONS = {
-    "index": "Interactive lessons on attention masks: what they hide, how to write one down for each library, and why "
-    "a mask that looks right can hide nothing.",
     "lessons": "All lessons on attention masks in their order, with the time that each takes.",
     "what_tutorials_get_wrong": "Claims about attention masks, what a run shows of each, and the cell that proves it.",
     "which_masks": "Every text model class of transformers: which attention masks it takes, in which form, and what it "
@@ -80,20 +82,65 @@ DESCRIPTIONS = {
 
 
 def describe(app, name, template, context, doctree):
-    """Gives each page its description, the minutes it takes, its downloads and its launch buttons."""
-    about = json.loads((Path(app.srcdir) / "about.json").read_text(encoding="utf-8")).get(name, {})
+    """Gives each page what a link to it shows, the minutes it takes, its downloads and its launch buttons."""
+    pages = json.loads((Path(app.srcdir) / "about.json").read_text(encoding="utf-8"))
+    about, address = pages.get(name, {}), app.config.html_baseurl
     plain = f"Reference of {name.replace('reference/', 'utils.')}: what each function takes, returns and raises."
+    title = about.get("title") or re.sub(r"<[^>]+>", "", unescape(context.get("title", "")))
     description = about.get("description") or DESCRIPTIONS.get(name, plain)
-    metatags = f'\n<meta name="description" content="{escape(description)}">'
-    if name == "404" and app.config.html_baseurl:  # shown at any address, so its links start from the top
-        metatags += f'\n<base href="{escape(app.config.html_baseurl)}">'
-    context["metatags"] = context.get("metatags", "") + metatags
+    tags = {"description": description, "og:type": "website", "og:site_name": project}
+    tags |= {"og:title": title, "og:description": description}
+    if name == "404":
+        context["pageurl"] = None  # it is shown at any address
+    elif address:
+        if name == "index":
+            context["pageurl"] = address  # one page, one address
+        tags |= {"og:url": context["pageurl"], **picture_tags(about if "picture" in about else pages["index"], address)}
+    context["metatags"] = "\n".join([context.get("metatags", ""), *(meta(*tag) for tag in tags.items())])
+    if name == "404" and address:  # its links start from the top
+        context["metatags"] += f'\n<base href="{escape(address)}">'
     if doctree is not None and name not in ("index", "404"):
-        words = sum(len(text.split()) for text in doctree.findall(lambda node: node.tagname == "#text"))
+        texts = doctree.findall(lambda node: node.tagname == "#text" and not isinstance(node.parent, nodes.raw))
+        words = sum(len(text.split()) for text in texts)
         context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
     context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
     if "body" in context:
-        context["body"] = without_empty_heads(context["body"])
+        context["body"] = PRINT.sub(mark_sentences, without_empty_heads(context["body"]))
+
+
+def picture_tags(about, address):
+    """What names the picture that a link to a page shows."""
+    width, height = map(str, picture.SIZE)
+    return {
+        "og:image": address + about["picture"],
+        "og:image:alt": about["shown"],
+        "og:image:type": "image/png",
+        "og:image:width": width,
+        "og:image:height": height,
+        "twitter:card": "summary_large_image",
+    }
+
+
+def meta(name, content):
+    """A tag of a page's head: Open Graph has properties, the rest are names."""
+    return f'<meta {"property" if name.startswith("og:") else "name"}="{name}" content="{escape(content)}">'
+
+
+#: What a cell prints, in MyST-NB's HTML.
+PRINT = re.compile(
+    r'(<div class="output (?:stream|text_plain)[^>]*><div class="highlight"><pre)>(.*?)</pre>', re.DOTALL
+)
+#: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
+LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
+LONGEST_LINED_UP = 90
+
+
+def mark_sentences(output):
+    """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
+    text = unescape(re.sub(r"<[^>]+>", "", output[2]))
+    too_long = max(map(len, text.splitlines()), default=0) > LONGEST_LINED_UP
+    style = "" if LINED_UP.search(text) and not too_long else ' class="sentences"'
+    return f"{output[1]}{style}>{output[2]}</pre>"
 
 
 def is_internal(app, what, name, obj, skip, options):

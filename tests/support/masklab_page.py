@@ -92,6 +92,5 @@ def preset_masks(q_len, k_len, real, window, prefix, lengths):
 
 HOSTILE = ["<img src=x onerror=alert(1)>", "\"'`", "</script><script>alert(1)</script>", "👩‍👩‍👧", "שלום"]
 HOSTILE += ["e\u0301\u0302\u0303", "a\nb", "x" * 10_000, ""]
-#: How the widget names them in its table: at most 12 characters, in one line.
+#: How the widget names them in its row: at most 12 characters, in one line.
 HOSTILE_SHOWN = ["<img src=x …", HOSTILE[1], "</script><s…", *HOSTILE[3:6], "a b", "x" * 11 + "…", ""]
-HOSTILE_SHOWN = [f"{n} {text}" for n, text in enumerate(HOSTILE_SHOWN)]

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 #: Room → the rooms that it imports from. These are the edges that exist: one that goes must go here, too.
 EDGES = {
     "_validation": set(),
+    "_colours": set(),
     "_transformers": set(),
     "masks": {"_validation"},
     "patterns": {"_validation"},
@@ -35,8 +36,8 @@ EDGES = {
     "_probe": {"_transformers", "_validation"},
     "influence": {"_probe", "_validation", "patterns", "text"},
     "checks": {"masks"},
-    "plots": {"_validation", "attention"},  # the softmax of a figure is the taught one
-    "widgets": {"_validation", "masks", "plots"},
+    "plots": {"_colours", "_validation", "attention"},  # the softmax of a figure is the taught one
+    "widgets": {"_colours", "_validation", "masks", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
     "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
     "__main__": {"_takes", "models"},

@@ -6,11 +6,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from utils import masks, plots
+from utils import _colours, masks, plots
 from utils.attention import attend
 
 Q_TOKENS, K_TOKENS = ["a", "b", "c"], ["t", "u", "v", "w", "x"]
@@ -57,8 +58,9 @@ def test_hidden_zero_and_nan_are_three_different_looks():
     texts = {(int(t.get_position()[1]), int(t.get_position()[0])): t.get_text() for t in axes.texts}
     assert texts[0, 0] == "0"
     assert texts[1, 1] == "NaN"
-    (outlined,) = (p for p in axes.patches if not p.get_hatch())
-    assert to_hex(outlined.get_edgecolor()) == plots.NAN_COLOUR
+    (red,) = (p for p in axes.patches if not p.get_hatch())
+    assert to_hex(red.get_facecolor()) == _colours.NAN
+    assert {to_hex(p.get_facecolor()) for p in axes.patches if p.get_hatch() and p.get_y() < 2} == {_colours.HIDDEN}
 
 
 def test_before_after_draws_softmax_and_masked_softmax_on_one_scale():
@@ -75,7 +77,10 @@ def test_before_after_draws_softmax_and_masked_softmax_on_one_scale():
     assert hatched(left) == set()
     assert hatched(right) == {(q, k) for q in range(3) for k in (3, 4)}
     assert left.collections[0].get_clim() == right.collections[0].get_clim() == (0, 1)
-    assert bar.get_ylabel() == "attention weight"
+    assert bar.get_xlabel() == "attention weight, square-root scale"
+    assert [tick.get_text() for tick in bar.get_xticklabels()] == ["0", "0.05", "0.25", "0.5", "1"]
+    for axes in (left, right):
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("keys (who is looked at)", "queries (who looks)")
 
 
 def test_before_after_shows_an_empty_row_as_nan():
@@ -103,7 +108,7 @@ def test_alt_text_reaches_the_notebook_as_html_and_as_metadata():
     image = Image.open(io.BytesIO(png))
     assert image.format == "PNG"
     assert metadata["image/png"]["width"] == pytest.approx(image.width * plots.SCREEN_DPI / plots.DPI, abs=1)
-    assert data["text/html"].startswith("<img src=")
+    assert data["text/html"].startswith('<img class="masks-figure" src=')
     assert "<b>" not in data["text/html"]
 
 
@@ -115,6 +120,43 @@ def test_the_palette_changes_no_colour_to_speak_of():
     picture.figure.savefig(whole, dpi=plots.DPI, facecolor="white", bbox_inches="tight", pad_inches=0.1)
     before, after = (np.asarray(Image.open(f).convert("RGB")).astype(int) for f in (whole, io.BytesIO(picture.png())))
     assert np.abs(before - after).max() <= 12
+
+
+def test_panels_are_pictures_of_their_own_where_html_is_shown():
+    """Together they are the whole picture, of which GitHub shows one with its alt text."""
+    picture = plots.before_after(torch.randn(3, 5), masks.lengths([3], 5)[0, 0], Q_TOKENS, K_TOKENS, alt=ALT)
+    data, _ = picture._repr_mimebundle_()
+    page = BeautifulSoup(data["text/html"], "html.parser")
+    left, right = page.find_all("img", class_="masks-figure")
+    assert (left["alt"], right["alt"]) == (ALT, "after the mask")
+    parts = [Image.open(io.BytesIO(base64.b64decode(part["src"].partition(",")[2]))) for part in (left, right)]
+    whole = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
+    assert np.array_equal(np.hstack([np.asarray(part.convert("RGB")) for part in parts]), whole)
+    edge = np.asarray(parts[0].convert("RGB"))[:, -2:]
+    assert (edge == 255).all(), "cut between the panels, through nothing"
+    assert all(part.width / 96 * 64 < 390 for part in parts), "each fits on a phone"
+
+
+def test_colours_tell_small_weights_apart_in_both_lights():
+    """The distances that OKLab measures; 0.02 is what one just sees, side by side."""
+    light = _colours.table(_colours.WEIGHTS, 256)
+    for colours in (light, _colours.dark(light)):
+        of = lambda weight: oklab(colours[round(255 * weight**0.5)])  # noqa: B023, E731
+        assert np.linalg.norm(of(0.05) - of(0)) > 0.15
+        assert np.linalg.norm(of(0.5) - of(0.25)) > 0.12
+        lightness = oklab(colours)[:, 0]
+        assert (np.diff(lightness) * np.sign(lightness[-1] - lightness[0]) > -0.003).all()
+    assert oklab(light)[0, 0] > 0.95
+    assert oklab(_colours.dark(light))[0, 0] < 0.2
+
+
+def oklab(colours):
+    """https://bottosson.github.io/posts/oklab/"""
+    srgb = colours / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    cone = [[0.41222, 0.53633, 0.05145], [0.21190, 0.68070, 0.10740], [0.08830, 0.28172, 0.62998]]
+    lab = [[0.21045, 0.79362, -0.00407], [1.97800, -2.42859, 0.45059], [0.02590, 0.78277, -0.80868]]
+    return np.cbrt(linear @ np.transpose(cone)) @ np.transpose(lab)
 
 
 def test_hostile_tokens_are_drawn_as_text():

@@ -1,9 +1,12 @@
 """Explorer: a real model, a sentence typed by somebody, a mask drawn by somebody, and whatever goes wrong."""
 
 import copy
+import json
 import re
+from collections import Counter
 from types import SimpleNamespace
 
+import ipywidgets
 import pytest
 import torch
 
@@ -39,7 +42,7 @@ def test_it_starts_with_the_real_model_on_the_real_sentence():
     assert torch.equal(shown.grid.after, shown.grid.before)
     assert torch.allclose(shown.lab.scores.softmax(-1), wanted[0], atol=1e-6)
     assert shown.message == "With this mask the output of every token is the same as without."
-    assert shown.children[2:] == (shown.lab, shown._between, shown.grid)
+    assert shown.children[3:] == (shown.lab, shown._between, shown.grid)
     assert shown.lab.fill == "min", "as the model itself hides"
 
 
@@ -90,10 +93,10 @@ def test_the_chosen_head_is_the_one_in_masklab():
     shown.lab.head = 7
     assert (shown.grid.layer, shown.grid.head) == (3, 7)
     assert "one head of layer 3 " in shown._between.value
-    shown.lab.fill, shown.lab.dtype, shown.grid.side, shown.grid.brighten = "-inf", "float16", "change", False
+    shown.lab.fill, shown.lab.dtype, shown.grid.side = "-inf", "float16", "change"
     shown._sentence.value = "Another one."
     assert (shown.lab.fill, shown.lab.dtype) == ("-inf", "float16")
-    assert (shown.grid.side, shown.grid.brighten) == ("change", False)
+    assert shown.grid.side == "change"
     assert (shown.grid.layer, shown.grid.head, shown.lab.head) == (3, 7, 7), "the choice outlives the sentence"
 
 
@@ -113,7 +116,7 @@ def test_what_cannot_be_run_is_told_and_the_last_result_stays(plain, control, va
     assert says in plain.message
     assert plain.grid is grid
     assert plain.lab is lab
-    assert (plain.children[2], plain.children[4]) == (lab, grid)
+    assert (plain.children[3], plain.children[5]) == (lab, grid)
     assert (plain._button.disabled, plain._button.icon) == (False, "")
     getattr(plain, control).value = was
     assert says not in plain.message
@@ -142,6 +145,51 @@ def test_a_model_that_breaks_is_told(monkeypatch):
     shown.lab.keep = masks.causal(6)
     assert shown.message == "out of <b>memory</b> and patience"
     assert shown._said.value == "out of &lt;b&gt;memory&lt;/b&gt; and patience", "text is never read as markup"
+
+
+def saved(earlier=frozenset()):
+    """What a notebook is saved with, by the ids of its widgets, without those that were there earlier."""
+    states = ipywidgets.Widget.get_manager_state()["state"]
+    return {model_id: state for model_id, state in states.items() if model_id not in earlier}
+
+
+def test_a_notebook_is_no_larger_after_twenty_sentences_than_after_one(monkeypatch):
+    a_reader(monkeypatch)
+    earlier = saved().keys()
+    shown = Explorer("ab", "tiny", keep=masks.causal(2))
+    first = saved(earlier)
+    for n in range(20):
+        shown._sentence.value = "ba" if n % 2 == 0 else "ab"
+    last = saved(earlier)
+    names = [Counter(each["model_module"] + each["model_name"] for each in states.values()) for states in (first, last)]
+    assert names[0] == names[1]
+    assert len(json.dumps(last)) <= len(json.dumps(first)) + 100, "a few digits at most"
+
+
+def test_what_is_replaced_is_closed_once_it_is_no_longer_shown_and_nobody_listens_to_it(monkeypatch):
+    a_reader(monkeypatch)
+    shown = Explorer("ab", "tiny")
+    lab, grid, order = shown.lab, shown.grid, []
+    shown.observe(lambda change: order.append("replaced"), "children")
+    for old in (lab, grid):
+        monkeypatch.setattr(old, "close", lambda old=old, close=old.close: (order.append(type(old).__name__), close()))
+    shown._sentence.value = "abc"
+    assert order == ["replaced", "MaskLab", "HeadGrid"]
+    assert [old.comm for old in (lab, grid, lab.layout, grid.layout)] == [None] * 4
+    message = shown.message
+    lab.keep = masks.causal(2)
+    grid.layer = 1
+    assert (shown.message, shown.grid.layer) == (message, 0)
+
+
+def test_a_sentence_that_fails_half_way_leaves_no_widget_behind(monkeypatch):
+    a_reader(monkeypatch)
+    shown = Explorer("ab", "tiny")
+    alive = set(ipywidgets.widgets.widget._instances)
+    monkeypatch.setattr(explorer._Reading, "show_mask", lambda *arguments: 1 / 0)
+    shown._sentence.value = "abc"
+    assert shown.message == "division by zero"
+    assert set(ipywidgets.widgets.widget._instances) == alive
 
 
 def test_a_model_that_cannot_be_shown_leaves_the_last_one_at_work(monkeypatch):

@@ -15,14 +15,16 @@ from playwright.sync_api import expect
 from tests.support.masklab_page import HOSTILE
 from tests.support.real_maps import maps_of_two_texts
 from tests.support.widget_page import settle
-from utils import masks, plots
+from utils import _colours, masks, plots
 from utils.widgets import HeadGrid
 from utils.widgets.headgrid import LEVELS
 
 LAYERS, HEADS, Q_LEN, K_LEN = 2, 3, 4, 6
 QUERIES, KEYS = ["a", "b", "c", "d"], ["t", "u", "v", "w", "x", "y"]
-DARKEST, BRIGHTEST, RED = (0, 34, 78), (254, 232, 56), (178, 24, 43)
-GREY = tuple(bytes.fromhex(plots.HIDDEN[1:]))  # one colour in figures and widgets
+# One definition for figures and widgets.
+ZERO, ONE, RED, GREY = (
+    tuple(_colours.rgb(one)) for one in (_colours.WEIGHTS[0], _colours.WEIGHTS[-1], _colours.NAN, _colours.HIDDEN)
+)
 
 
 def weights(*shape):
@@ -114,7 +116,7 @@ def test_every_map_stands_at_its_layer_and_head_with_queries_down(open_widget):
     before[0, 1, 0, 5] = 1.0
     seen = Shot(open_widget(grid_of(before, layer=1, head=0)))
     for layer, head, q, k in torch.ones_like(before).nonzero().tolist():
-        expected = BRIGHTEST if before[layer, head, q, k] else DARKEST
+        expected = ONE if before[layer, head, q, k] else ZERO
         assert seen.thumb(layer, head, q, k) == expected, (layer, head, q, k)
 
 
@@ -124,8 +126,8 @@ def test_a_thin_line_survives_shrinking(open_widget):
     page = open_widget(HeadGrid(before))
     x, y, size = thumb_box(page, 0, 0, heads=1)
     seen = Shot(page, heads=1)
-    assert seen.pixel(0, x + 222.5 / 300 * size, y + 123.5 / 400 * size) == BRIGHTEST
-    assert seen.pixel(0, x + 122.5 / 300 * size, y + 223.5 / 400 * size) == DARKEST
+    assert seen.pixel(0, x + 222.5 / 300 * size, y + 123.5 / 400 * size) == ONE
+    assert seen.pixel(0, x + 122.5 / 300 * size, y + 223.5 / 400 * size) == ZERO
 
 
 def test_hidden_zero_nan_and_small_have_their_own_looks(open_widget):
@@ -136,24 +138,20 @@ def test_hidden_zero_nan_and_small_have_their_own_looks(open_widget):
     keep = masks.full(Q_LEN, K_LEN).clone()
     keep[:, 5] = False
     page = open_widget(grid_of(weights(), after, keep=keep))
-    page.get_by_label("Brighten").uncheck()
     page.get_by_label("Layer", exact=True).select_option("1")
     page.get_by_role("grid").first.focus()
     settle(page)
     seen = Shot(page)
     for cell_of in (lambda q, k: seen.thumb(0, 1, q, k), lambda q, k: seen.zoom(1, q, k)):
-        assert cell_of(0, 0) == BRIGHTEST
-        assert cell_of(1, 3) == DARKEST
+        assert cell_of(0, 0) == ONE
+        assert cell_of(1, 3) == ZERO
         assert cell_of(2, 3) == RED
-        dull = cell_of(1, 1)
-        assert sum(abs(a - b) for a, b in zip(dull, DARKEST, strict=True)) < 12
+        small = cell_of(1, 1)
+        assert sum(abs(int(a) - int(b)) for a, b in zip(small, ZERO, strict=True)) > 40, "0.01 can be seen"
     assert seen.thumb(0, 1, 1, 5) == GREY
     colours = {seen.zoom(1, q, k) for q in (0, 1, 3) for k in (5, 5.1, 5.2, 5.3)}
     assert GREY in colours
     assert len(colours) > 1, "hatched"
-    page.get_by_label("Brighten").check()
-    settle(page)
-    assert Shot(page).thumb(0, 1, 1, 1) != dull, "a weight of 0.01 can be seen"
     expect(page.locator(".headgrid-legend")).to_contain_text("hidden")
     expect(page.locator(".headgrid-legend")).to_contain_text("NaN")
 
@@ -164,12 +162,11 @@ def test_change_is_after_less_before(open_widget):
     after[0, 0, 0, 0], after[0, 0, 0, 1] = 1.0, 0.0
     after[0, 0, 3] = torch.nan
     page = open_widget(grid_of(before, after))
-    page.get_by_label("Brighten").uncheck()
     page.get_by_label("change").check()
     settle(page)
     seen = Shot(page)
     assert seen.thumb(0, 0, 1, 1) == (247, 247, 247)
-    assert seen.thumb(0, 0, 3, 1) == (0, 0, 0)
+    assert seen.thumb(0, 0, 3, 1) == RED
     more, less = seen.thumb(0, 0, 0, 0), seen.thumb(0, 0, 0, 1)
     assert more[0] > more[2], "more is orange"
     assert less[2] > less[0], "less is purple"
@@ -269,7 +266,7 @@ def test_two_widgets_on_a_page_know_nothing_of_each_other(open_widget):
           const el = document.createElement("div");
           document.querySelector("main").append(el);
           const state = { ...Object.fromEntries(["shape", "before_bytes", "after_bytes", "keep_bytes", "levels_bytes",
-            "query_tokens", "key_tokens", "names", "brighten", "words"].map((name) => [name, model.get(name)])),
+            "query_tokens", "key_tokens", "names", "words"].map((name) => [name, model.get(name)])),
             layer: 0, head: 0, side: "before" };
           const other = { get: (n) => state[n], set: (n, v) => (state[n] = v), save_changes() {}, on() {}, off() {} };
           (await window.load()).default.render({ model: other, el });
@@ -360,13 +357,13 @@ def test_before_and_after_stand_side_by_side(open_widget, width):
 def test_everything_is_reached_by_keyboard(open_widget):
     page = open_widget(grid_of(weights(), weights()))
     reached = []
-    for _ in range(6):
+    for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.getAttribute('role') ?? document.activeElement.type"))
         assert page.evaluate("document.activeElement.dataset.lmSuppressShortcuts") == "true"
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
-    assert reached == ["radio", "select-one", "select-one", "checkbox", "grid", "grid"]
+    assert reached == ["radio", "select-one", "select-one", "grid", "grid"]
 
 
 def test_hostile_tokens_are_text(open_widget):
@@ -439,8 +436,8 @@ def test_grey_is_hidden_without_weight_and_on_the_right_only(open_widget):
     legend = page.locator(".headgrid-legend")
     expect(legend).to_contain_text("hidden")
     seen = Shot(page)
-    assert [seen.thumb(1, 2, q, 5) for q in (1, 2)] == [GREY, BRIGHTEST], "a leak can be seen"
-    assert seen.zoom(0, 1, 5) == DARKEST
+    assert [seen.thumb(1, 2, q, 5) for q in (1, 2)] == [GREY, ONE], "a leak can be seen"
+    assert seen.zoom(0, 1, 5) == ZERO
     page.get_by_label("change").check()
     settle(page)
     seen = Shot(page)
@@ -457,21 +454,22 @@ def test_what_shrinking_may_not_lose(open_widget):
     page = open_widget(HeadGrid(before, after, keep=keep))
     x, y, _ = thumb_box(page, 0, 0, heads=1)
     seen = Shot(page)
-    assert {seen.pixel(0, x + n, y + 5) for n in range(2, 60)} == {DARKEST}
+    assert {seen.pixel(0, x + n, y + 5) for n in range(2, 60)} == {ZERO}
     assert seen.pixel(0, x + 9, y + 31) == RED
     page.get_by_label("change").check()
     settle(page)
-    assert Shot(page).pixel(0, x + 9, y + 31) == (0, 0, 0)
+    assert Shot(page).pixel(0, x + 9, y + 31) == RED
 
 
-def test_changes_and_the_legend_are_brightened_too(open_widget):
+def test_changes_and_the_legend_follow_the_square_root_too(open_widget):
     before = torch.full((LAYERS, HEADS, Q_LEN, K_LEN), 0.25)
     before[0, 0, 3] = torch.nan
     after = torch.full_like(before, 0.5)
     page = open_widget(grid_of(before, after))
     expect(page.locator(".headgrid-legend")).to_contain_text("NaN")  # on the left only
     strip = "document.querySelector('.headgrid-legend canvas').getContext('2d').getImageData(24, 0, 1, 1).data"
-    assert list(page.evaluate(f"Array.from({strip})"))[:3] == [125, 124, 120], "√(24 / 95) of the scale"
+    colour = _colours.table(_colours.WEIGHTS, 256)[round(255 * (24 / 95) ** 0.5)]
+    assert list(page.evaluate(f"Array.from({strip})"))[:3] == colour.tolist(), "√(24 / 95) of the scale"
     page.get_by_label("change").check()
     settle(page)
     assert Shot(page).thumb(0, 0, 1, 1) == (213, 167, 126), "half of the way to orange, for a change of a quarter"
@@ -491,7 +489,7 @@ def test_what_is_written_on_the_maps(open_widget, page):
     assert [t[:3] for t in texts[:HEADS]] == [[str(h), x + h * (size + 3) + size / 2, 25] for h in range(HEADS)]
     assert [t[0] for t in texts if t[0].startswith("aa")] == ["a" * 11 + "…"] * 2
     numbers = [(t[0], t[3]) for t in texts if re.fullmatch(r"−?1?\.\d\d|1\.00", t[0])]
-    assert numbers[:3] == [("1.00", "#000000"), (".02", "#ffffff"), (".12", "#ffffff")]
+    assert numbers[:3] == [("1.00", "#ffffff"), (".02", "#000000"), (".12", "#000000")]
     assert len(numbers) == 2 * Q_LEN * K_LEN
     texts = redrawn(page, lambda: page.get_by_label("change").check())
     expect(titles).to_have_text(["A", "change"])
@@ -688,12 +686,12 @@ def test_the_picture_has_each_cell_in_its_place():
         )
 
     for colour, wanted in [
-        (cell(left, 1, 2, 3, 4), BRIGHTEST),
-        (cell(left, 1, 2, 2, 4), DARKEST),
-        (cell(left, 0, 0, 2, 4), DARKEST),
+        (cell(left, 1, 2, 3, 4), ONE),
+        (cell(left, 1, 2, 2, 4), ZERO),
+        (cell(left, 0, 0, 2, 4), ZERO),
         (cell(right, 0, 0, 2, 4), RED),
         (cell(right, 1, 1, 1, 0), GREY),
-        (cell(left, 1, 1, 1, 0), DARKEST),
+        (cell(left, 1, 1, 1, 0), ZERO),
     ]:
         assert colour == pytest.approx(wanted, abs=1)  # matplotlib cuts off where the browser rounds
 
@@ -798,9 +796,10 @@ def test_the_picture_shrinks_by_the_maximum_and_shows_leaks_and_nan():
     keep = masks.full(4).clone()
     keep[:, 3] = False
     picture = plots.head_grid(before, alt="x").figure.axes[0].images[0].get_array()
-    assert tuple(picture[1 + 123 * 24 // 400, 1 + 222 * 24 // 400]) == pytest.approx(BRIGHTEST, abs=1)
+    assert tuple(picture[1 + 123 * 24 // 400, 1 + 222 * 24 // 400]) == pytest.approx(ONE, abs=1)
     picture = plots.head_grid(after, after, keep=keep, alt="x").figure.axes[1].images[0].get_array()
-    assert tuple(picture[4, 22]) == tuple(picture[4, 4]) == pytest.approx((125, 124, 120), abs=2), "√0.25, a leak"
+    middle = _colours.table(_colours.WEIGHTS, 256)[128].tolist()
+    assert picture[4, 22].tolist() == picture[4, 4].tolist() == pytest.approx(middle, abs=2), "√0.25, a leak"
     assert tuple(picture[10, 22]) == tuple(picture[10, 4]) == RED
 
 

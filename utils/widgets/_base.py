@@ -9,14 +9,20 @@ import anywidget
 import traitlets
 from torch import Tensor
 
+from .._colours import palettes_text
 from .._validation import mismatch, text_of
 from ..masks import PRESETS
 
 HERE = Path(__file__).parent
 LIMIT = 1024  # queries or keys; more cells than this fit on no screen
 IMPORTS = re.compile(r'^import [^;]*? from "(.+?)";\n', re.MULTILINE)
-#: What one text of many modules needs no more: the word export before a declaration, and comments about types.
-LEFT_OUT = re.compile(r"^export (?=async |class |const |function)|^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
+#: What one text of many modules needs no more, and every notebook would carry: the word export before a declaration,
+#: comments on lines of their own, and indentation (no text in a module goes on over a line's end).
+LEFT_OUT = re.compile(
+    r"^export (?=async |class |const |function)|^ */\*\*(?:(?!\*/).)*\*/\n|^ *//[^\n]*\n|^ +", re.MULTILINE | re.DOTALL
+)
+#: Of a style sheet: comments and indentation.
+STYLE_LEFT_OUT = re.compile(r"/\*(?:(?!\*/).)*\*/\n?|^ +", re.MULTILINE | re.DOTALL)
 #: Names in a rule of ``PRESETS`` that follow from q and k.
 DERIVED = {"own": "q + k_len - q_len", "document_q": "document[q + k_len - q_len]", "document_k": "document[k]"}
 
@@ -45,7 +51,8 @@ def module_text(name: str) -> str:
         texts[path] = LEFT_OUT.sub("", IMPORTS.sub("", text))
 
     join(HERE / "js" / name / f"{name}.js", HERE)
-    return "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
+    text = "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
+    return text.replace("THEMES = {}", f"THEMES = {palettes_text()}")
 
 
 def masks_text() -> str:
@@ -64,7 +71,8 @@ def masks_text() -> str:
 
 def style_text(name: str) -> str:
     """The style sheet of a widget, after the one that all have."""
-    return "\n".join((HERE / "css" / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name))
+    sheets = [(HERE / "css" / f"{part}.css").read_text(encoding="utf-8") for part in ("shared", name)]
+    return STYLE_LEFT_OUT.sub("", "\n".join(sheets))
 
 
 class MapWidget(anywidget.AnyWidget):

@@ -18,6 +18,7 @@ from .masklab import MaskLab
 
 LONGEST = 256  # tokens; a map of more is too fine to click
 MOST_PADS = 64
+SAVED = "Drawn from the saved notebook. Run this cell, and the model answers again."
 
 
 class Explorer(ipywidgets.VBox):
@@ -85,8 +86,12 @@ class Explorer(ipywidgets.VBox):
         self.lab: Any = None
         self.grid: Any = None
         controls = [self._sentence, self._model, self._pads, self._button]
-        self._top = [ipywidgets.HBox(controls, layout={"flex_flow": "row wrap"}), self._said]
-        super().__init__(self._top)
+        row = ipywidgets.HBox(controls, layout={"flex_flow": "row wrap", "overflow": "visible"})
+        # shared.css shows it where a page has no kernel.
+        saved = ipywidgets.HTML(SAVED, layout={"display": "none"}).add_class("masks-saved")
+        self._top = [saved, row, self._said]
+        super().__init__(self._top, layout={"overflow": "visible"})  # else with scrollbars of its own
+        self.add_class("masks-explorer")
         self._read(keep)
         for control in controls[:-1]:
             control.observe(lambda change: self._try(self._read), "value")
@@ -117,14 +122,20 @@ class Explorer(ipywidgets.VBox):
         # "min" is what the model itself adds to hidden scores.
         lab = MaskLab(weights[layer].log(), keep, reading.tokens, head=head, fill="min")
         grid = HeadGrid(weights, weights, reading.tokens, names=("no mask", "your mask"), layer=layer, head=head)
-        if self.grid:  # how the reader looks at things outlives the sentence
-            lab.fill, lab.dtype = self.lab.fill, self.lab.dtype
-            grid.side, grid.brighten = self.grid.side, self.grid.brighten
-        said = reading.show_mask(lab.keep, grid)
+        earlier = (self.lab, self.grid)
+        try:
+            if self.grid:  # how the reader looks at things outlives the sentence
+                lab.fill, lab.dtype = self.lab.fill, self.lab.dtype
+                grid.side = self.grid.side
+            said = reading.show_mask(lab.keep, grid)
+        except BaseException:
+            _close(lab, grid)
+            raise
         self._reading, self.lab, self.grid = reading, lab, grid
         self._say(said)
         self._tell_layer()
         self.children = (*self._top, lab, self._between, grid)
+        _close(*earlier)  # now that no page shows them
         lab.observe(lambda change: self._try(self._apply), ["keep", "flipped"])
         lab.observe(lambda change: setattr(grid, "head", change.new), "head")
         grid.observe(lambda change: self._follow(), ["layer", "head"])
@@ -188,6 +199,15 @@ class Explorer(ipywidgets.VBox):
             self._say(" ".join(str(error).split()) or type(error).__name__)
         finally:
             self._button.description, self._button.icon, self._button.disabled = was
+
+
+def _close(*widgets: ipywidgets.DOMWidget | None) -> None:
+    """Ends widgets with all that belongs to them: what is not closed is saved into the notebook."""
+    for widget in widgets:
+        if widget is not None:
+            widget.unobserve_all()
+            widget.layout.close()
+            widget.close()
 
 
 @dataclass

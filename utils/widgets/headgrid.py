@@ -71,7 +71,6 @@ class HeadGrid(MapWidget):
     names = traitlets.List(traitlets.Unicode(), ["before", "after"]).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
     side = traitlets.Enum(SIDES, "before").tag(sync=True)
-    brighten = traitlets.Bool(True).tag(sync=True)
     version = traitlets.Int(0).tag(sync=True)  # rises when weights, tokens and keep have all arrived
 
     def __init__(

@@ -9,9 +9,7 @@ from torch import Tensor
 from .. import plots
 from .._validation import describe_tensor, mismatch, require_float, require_keep_for
 from ._base import MapWidget, module_text, require_labels, require_size, style_text
-
-FILLS = ("-inf", "min", "-1e9", "-1e4")
-DTYPES = ("float32", "float16", "bfloat16")
+from .step import DTYPES, FILLS, Step, pack_keep, pack_steps, read_mask, require_known
 
 
 class Keep(traitlets.TraitType):
@@ -46,12 +44,17 @@ class MaskLab(MapWidget):
         fill: what hidden scores get: "-inf", "min" (finfo of the number type), "-1e9" or "-1e4".
         dtype: the number type of every step: "float32", "float16" or "bfloat16".
         head: which head is shown first.
+        steps: a guided tour, shown beside the maps. The widget starts at its first step, so what that names is set
+            already, in Python and in the picture too. ``lab.step`` is the number of the step that is shown, from 0;
+            setting it goes there.
         alt: what the picture shows, for those who cannot see it; made from the mask if not given.
         words: replaces words of the interface, for another language: see WORDS in js/masklab/words.js.
 
     Raises:
-        TypeError: scores that are no float tensor, a keep that is not bool, labels that are no list of strings.
-        ValueError: sizes that do not fit, scores of NaN or +inf, an unknown fill, number type or head.
+        TypeError: scores that are no float tensor, a keep that is not bool, labels that are no list of strings, or
+            steps that are none.
+        ValueError: sizes that do not fit, scores of NaN or +inf, an unknown fill, number type or head, or a step that
+            this widget cannot take.
 
     References:
         Lesson 00, and every lesson after it.
@@ -71,6 +74,10 @@ class MaskLab(MapWidget):
     fill = traitlets.Enum(FILLS, "-inf").tag(sync=True)
     dtype = traitlets.Enum(DTYPES, "float32").tag(sync=True)
     flipped = traitlets.Bool(False).tag(sync=True)
+    steps = traitlets.List(traitlets.Dict()).tag(sync=True)  # see pack_steps
+    step = traitlets.Int(0, help="The step of the tour that is shown, from 0.").tag(sync=True)
+    start = traitlets.Dict().tag(sync=True)  # what a step that sets something begins from
+    _hears_the_page = False
 
     def __init__(
         self,
@@ -82,28 +89,28 @@ class MaskLab(MapWidget):
         fill: str = "-inf",
         dtype: str = "float32",
         head: int = 0,
+        steps: Sequence[Step] = (),
         alt: str = "",
         words: dict | None = None,
     ):
         scores = _scores(scores)
         heads, q_len, k_len = scores.shape
         queries, keys = require_labels(query_tokens, key_tokens, "query_tokens", q_len, k_len)
-        for name, value, known in (("fill", fill, FILLS), ("dtype", dtype, DTYPES)):
-            if value not in known:
-                raise ValueError(f"{name}: got {value!r}, wanted one of {', '.join(map(repr, known))}.")
-        if isinstance(head, bool) or not isinstance(head, int) or not 0 <= head < heads:
-            raise ValueError(f"head: got {head!r}, wanted 0 to {heads - 1}.")
+        for name, value, known in (("fill", fill, FILLS), ("dtype", dtype, DTYPES), ("head", head, range(heads))):
+            require_known(value, name, known)
         self._alt = alt
+        tour = pack_steps(steps, (heads, q_len, k_len))
+        mask = pack_keep(torch.ones(1, 1, dtype=torch.bool) if keep is None else keep, q_len, k_len)
+        start = {"mask": mask, "fill": fill, "dtype": dtype, "flipped": False, "head": head}
         super().__init__(
             shape=[heads, q_len, k_len],
             scores_bytes=scores.numpy().tobytes(),
-            keep_bytes=_keep_bytes(keep, q_len, k_len),
             query_tokens=queries,
             key_tokens=keys,
-            fill=fill,
-            dtype=dtype,
-            head=head,
             words=words or {},
+            steps=tour,
+            start=start if tour else {},
+            **_traits_of(start | (tour[0]["sets"] if tour else {}), q_len, k_len),
         )
 
     @property
@@ -130,6 +137,34 @@ class MaskLab(MapWidget):
         old = _keep_tensor(change.old, self.shape) if change.old else traitlets.Undefined  # none when it is made
         self._notify_trait("keep", old, self.keep)
 
+    @traitlets.validate("step")
+    def _step_exists(self, proposal):
+        value, count = proposal["value"], len(self.steps)
+        if value and not 0 <= value < count:
+            raise ValueError(f"step: got {value}, wanted 0 to {count - 1}." if count else "step: there are no steps.")
+        return value
+
+    @traitlets.observe("step")
+    def _go_to_step(self, change):
+        sets = self.steps[change.new]["sets"] if self.steps else {}
+        if not sets or self._hears_the_page:
+            return
+        with self.hold_sync():
+            for name, value in _traits_of(self.start | sets, *self.shape[1:]).items():
+                setattr(self, name, value)
+
+    def set_state(self, sync_data):
+        """Takes what a page says. One that goes to a step sets everything itself, and may have drawn meanwhile.
+
+        Args:
+            sync_data: names of traits, with values as they arrive.
+        """
+        self._hears_the_page = True
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._hears_the_page = False
+
     def picture(self) -> plots.Picture:
         """The state as a figure with alt text: what GitHub, print and PDF show."""
         keep = self.keep ^ self.flipped
@@ -150,9 +185,15 @@ def _scores(scores) -> Tensor:
     return scores
 
 
+def _traits_of(settings: dict, q_len: int, k_len: int) -> dict:
+    """The traits of a lab for what a step, on top of the lab as constructed, is set to."""
+    mask = settings["mask"]
+    traits = {name: value for name, value in settings.items() if name not in ("mask", "row")}  # each view has its row
+    preset = mask if isinstance(mask, dict) else {}
+    return traits | {"preset": preset, "keep_bytes": _keep_bytes(read_mask(mask, q_len, k_len), q_len, k_len)}
+
+
 def _keep_bytes(keep, q_len: int, k_len: int) -> bytes:
-    if keep is None:
-        return b"\x01" * (q_len * k_len)
     keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
     return keep.to(torch.uint8).contiguous().numpy().tobytes()
 

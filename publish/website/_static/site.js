@@ -7,6 +7,8 @@ function filterModels() {
   if (!place) return;
   const table = /** @type {HTMLTableElement} */ (document.querySelector("article table"));
   const models = [...table.tBodies[0].rows];
+  table.classList.add("models");
+  nameCells(table);
   place.innerHTML = '<label>Show only <input type="search" placeholder="mistral"></label> <output></output>';
   const input = /** @type {HTMLInputElement} */ (place.querySelector("input"));
   const output = /** @type {HTMLOutputElement} */ (place.querySelector("output"));
@@ -20,5 +22,22 @@ function filterModels() {
   };
   input.addEventListener("input", show);
   show();
+}
+
+/**
+ * Says in each cell what it is: on a phone a row is a block, and no head stands above it. The roles stay then, too.
+ * @param {HTMLTableElement} table
+ */
+function nameCells(table) {
+  const headings = [...table.rows[0].cells].map((cell) => cell.textContent ?? "");
+  table.setAttribute("role", "table");
+  for (const part of [table.tHead, ...table.tBodies]) part?.setAttribute("role", "rowgroup");
+  for (const row of table.rows) {
+    row.setAttribute("role", "row");
+    [...row.cells].forEach((cell, n) => {
+      cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
+      cell.dataset.heading = headings[n];
+    });
+  }
 }
 document.addEventListener("DOMContentLoaded", filterModels);

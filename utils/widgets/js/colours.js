@@ -1,23 +1,72 @@
-// The colours of cells. Each is one number, as an image holds its pixels: little-endian RGBA.
+// The colours of cells, for light pages and for dark ones. Each is one number, as an image holds its pixels:
+// little-endian RGBA.
 
-// matplotlib's cividis, 256 colours as base64: readable with every kind of colour blindness.
-const CIVIDIS =
-  "ACJOACNPACRRACVTACVUACZWACdYAChZAChbACldACpfACphACtiACxkACxmAC1oAC5qAC5sAC9tADBvADBwADFwADFxATJxBTNxCDNwDDRwDzVwEjVwFDZwFjdwGDdvGjhvHDlvHjpvIDpvITtuIzxuJDxuJj1uJz5uKT9uKj9tK0BtLUFtLkFtL0JtMUNtMkNtM0RtNEVsNUVsNkZsOEdsOUhsOkhsO0lsPEpsPUpsPktsP0xsQExsQU1sQk5sQ05sRE9sRVBsRlFsR1FsSFJsSVNsSlNsS1RsTFVsTVVsTlZsT1dsUFdsUVhtUlltU1ptVFptVVttVVxtVlxtV11tWF5tWV5uWl9uW2BuXGFuXWFuXmJuXmNvX2NvYGRvYWVvYmVvY2ZwZGdwZWhwZWhwZmlwZ2pxaGpxaWtxamxxa21ybG1ybG5ybW9ybm9zb3BzcHFzcXJ0cnJ0cnN0c3R1dHR1dXV1dnZ2d3d2d3d3eHh3eXl3enp4e3p4fHt4fXx4fnx4fn14f354gH94gX94goB5g4F5hIJ5hYJ5hoN5h4R4iIV4iYV4ioZ4i4d4jIh4jYh4jol4j4p4kIt4kYt4kox4ko14k454lI53lY93lpB3l5F3mJJ3mZJ3mpN2m5R2nJV2nZV2npZ2n5d1oJh1oZl1opl1o5p0pJt0pZx0ppx0p51zqJ5zqZ9zqqBzq6ByrKFyraJyrqNxr6RxsKVxsaVws6ZwtKdvtahvtqlvt6luuKpuuattuqxtu61tvK5sva5svq9rv7BrwLFqwbJqwrNpw7NpxLRoxbVoxrZnx7dnyLhmyblly7llzLpkzbtjzrxjz71i0L5i0b9h0sBg08Bf1MFf1cJe1sNd18Rc2cVc2sZb28da3MhZ3chY3slY38pX4MtW4cxV4s1U5M5T5c9S5tBR59FQ6NJP6dNO6tNM69RL7dVK7tZJ79dI8NhG8dlF8tpE89tC9dxB9t0/994++N88+eA6++E4/OI2/eM0/uQ0/uU1/uY2/ug4";
+/** @typedef {{ weights: string, changes: string, hidden: number[], hatch: number[], nan: number[] }} Theme */
 
-export const NAN = [178, 24, 43];
-export const HIDDEN = [217, 217, 217]; // hatched on top; the same in light and dark, as the map beside it
-export const HATCH = "#555555";
+/** @type {Record<string, Theme>} */
+const THEMES = {}; // filled from utils/_colours.py
 
 /** @param {number[]} rgb */
-export const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
+const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 
-export const HIDDEN_COLOUR = pixel(HIDDEN);
-export const BLACK = pixel([0, 0, 0]);
+/**
+ * @param {string} rgb three bytes a colour, as base64
+ */
+function table(rgb) {
+  const bytes = Uint8Array.from(atob(rgb), (character) => character.charCodeAt(0));
+  return Uint32Array.from({ length: bytes.length / 3 }, (_, n) => pixel([...bytes.subarray(3 * n, 3 * n + 3)]));
+}
 
-const BYTES = Uint8Array.from(atob(CIVIDIS), (c) => c.charCodeAt(0));
-// Colours of the weights 0 … 1 in 256 steps, and of NaN.
-const COLOURS = Uint32Array.from({ length: 257 }, (_, i) => pixel([...BYTES.subarray(3 * i, 3 * i + 3)]));
-COLOURS[256] = pixel(NAN);
+export class Palette {
+  /** @param {Theme} theme */
+  constructor({ weights, changes, hidden, hatch, nan }) {
+    this.weights = table(weights);
+    this.changes = table(changes);
+    this.hidden = pixel(hidden);
+    this.hatch = `rgb(${hatch})`;
+    this.nan = pixel(nan);
+  }
 
-/** @param {number} weight 0 … 1 or NaN */
-export const colourOf = (weight) => COLOURS[Number.isNaN(weight) ? 256 : Math.round(255 * Math.min(1, weight))];
+  /**
+   * The square root is the spacing, so that small weights can be told apart.
+   * @param {number} weight 0 … 1 or NaN
+   */
+  weight(weight) {
+    return Number.isNaN(weight) ? this.nan : this.weights[Math.round(255 * Math.sqrt(Math.min(1, weight)))];
+  }
+
+  /** @param {number} change -1 … 1 or NaN */
+  change(change) {
+    if (Number.isNaN(change)) return this.nan;
+    return this.changes[255 + Math.round(255 * Math.sign(change) * Math.sqrt(Math.min(1, Math.abs(change))))];
+  }
+}
+
+/** @type {Record<string, Palette>} */
+const PALETTES = {};
+
+/**
+ * The colours that suit the page: those of its widget's background.
+ * @param {Element} widget
+ */
+export function paletteOf(widget) {
+  const [red] = getComputedStyle(widget).backgroundColor.match(/\d+/g) ?? ["255"];
+  const name = Number(red) < 128 ? "dark" : "light";
+  PALETTES[name] ??= new Palette(THEMES[name]);
+  return PALETTES[name];
+}
+
+/**
+ * A pixel as CSS writes it.
+ * @param {number} colour
+ */
+export const css = (colour) => `rgb(${colour & 255} ${(colour >> 8) & 255} ${(colour >> 16) & 255})`;
+
+/**
+ * Whether white text is read better on it than black.
+ * @param {number} colour
+ */
+export function isDeep(colour) {
+  const [red, green, blue] = [0, 8, 16].map((shift) => (((colour >> shift) & 255) / 255) ** 2.2);
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.18; // where both have the same contrast
+}

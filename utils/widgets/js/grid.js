@@ -1,8 +1,8 @@
 // Maps of weights with labelled rows and columns: layout, cells, numbers, hatching and frames.
 
-import { BLACK, HATCH } from "./colours.js";
 import { contextOf, element, short } from "./dom.js";
 
+const OPAQUE = 0xff000000;
 export const FONT = "12px system-ui, sans-serif";
 
 /** From this size on a cell shows its number. */
@@ -137,11 +137,14 @@ export function pixelMap(columns, rows) {
   return { small, context, data, pixels: new Uint32Array(data.data.buffer) };
 }
 
-/** Lines only: what is under them says what the cell is. */
-function hatching() {
+/**
+ * Lines only: what is under them says what the cell is.
+ * @param {string} colour
+ */
+function hatching(colour) {
   const tile = element("canvas", { width: 8, height: 8 });
   const context = contextOf(tile);
-  context.strokeStyle = HATCH;
+  context.strokeStyle = colour;
   context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
 }
@@ -151,7 +154,7 @@ function hatching() {
  * @typedef {object} Look
  * @property {{ q: number, k: number }} active the row with a frame, and the cell if the grid has the focus
  * @property {boolean} focused
- * @property {boolean} hatched
+ * @property {string | null} hatch the colour of the lines across hidden cells, if there are any
  * @property {(q: number, k: number) => { text: string, light: boolean } | null} number in the middle of a cell
  * @property {boolean} [smooth] where cells are smaller than pixels
  * @property {number} [from] draws between two heights only
@@ -171,7 +174,7 @@ export class LabelledMap {
     this.image = pixelMap(this.columns, this.rows);
     this.veil = pixelMap(this.columns, this.rows); // opaque where hidden
     this.layer = element("canvas");
-    this.hatch = hatching();
+    this.hatch = { colour: "", lines: /** @type {CanvasPattern | null} */ (null) };
     this.layout = /** @type {Layout} */ ({});
   }
 
@@ -199,7 +202,7 @@ export class LabelledMap {
   paint(colour, hidden, from = 0, to = this.rows) {
     for (let cell = from * this.columns; cell < to * this.columns; cell++) {
       this.image.pixels[cell] = colour(cell);
-      this.veil.pixels[cell] = hidden?.(cell) ? BLACK : 0;
+      this.veil.pixels[cell] = hidden?.(cell) ? OPAQUE : 0;
     }
     for (const { context, data } of [this.image, this.veil]) {
       context.putImageData(data, 0, 0, 0, from, this.columns, to - from);
@@ -209,6 +212,7 @@ export class LabelledMap {
   /** @param {Look} look */
   draw(look) {
     const { left, top, width, height, outerWidth, outerHeight, cell } = this.layout;
+    if (!(cell > 0)) return; // not measured yet, or the labels alone are wider than the room; a wider page draws again
     const { active, from = 0, to = outerHeight } = look;
     const style = widgetStyle(this.canvas);
     const context = contextOf(this.canvas);
@@ -219,7 +223,7 @@ export class LabelledMap {
     context.clearRect(0, from, outerWidth + 1, to - from);
     context.imageSmoothingEnabled = look.smooth ?? false;
     context.drawImage(this.image.small, left, top, width, height);
-    if (look.hatched) this.drawHatch(context, from, to);
+    if (look.hatch) this.drawHatch(context, look.hatch, from, to);
     drawLabels(context, this.layout, this.labels, style.color);
     if (cell >= NUMBERED && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
     const y = top + active.q * cell;
@@ -234,10 +238,12 @@ export class LabelledMap {
    * Hatches those cells that are opaque in the veil, at least between two heights of the canvas. The layer is no larger
    * than that: each drawing copies it.
    * @param {CanvasRenderingContext2D} context
+   * @param {string} colour
    * @param {number} from
    * @param {number} to
    */
-  drawHatch(context, from, to) {
+  drawHatch(context, colour, from, to) {
+    if (this.hatch.colour !== colour) this.hatch = { colour, lines: hatching(colour) };
     const { left, top, width, height } = this.layout;
     const ratio = context.getTransform().a;
     const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
@@ -249,7 +255,7 @@ export class LabelledMap {
     over.translate(0, -first);
     over.drawImage(this.veil.small, 0, 0, columns, rows);
     over.globalCompositeOperation = "source-in";
-    over.fillStyle = this.hatch;
+    over.fillStyle = /** @type {CanvasPattern} */ (this.hatch.lines);
     over.fillRect(0, first, columns, last - first);
     context.drawImage(this.layer, left, top + (first / rows) * height, width, ((last - first) / rows) * height);
   }

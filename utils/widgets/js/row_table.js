@@ -16,7 +16,7 @@ import { element, setText, tokenName } from "./dom.js";
  * @param {number} most
  * @param {(k: number) => number} weight
  */
-function largestKeys(count, most, weight) {
+export function largestKeys(count, most, weight) {
   const weights = Array.from({ length: count }, (_, k) => weight(k));
   const largest = [...weights.keys()].sort((a, b) => weights[b] - weights[a]).slice(0, most);
   return largest.sort((a, b) => a - b);

@@ -1,5 +1,6 @@
 // What a view of any widget does: it shares traits with Python, follows the page's width and colours, and ends.
 
+import { paletteOf } from "./colours.js";
 import { element, mergeWords, uniqueId } from "./dom.js";
 
 /**
@@ -39,6 +40,11 @@ export const program = (View) => ({
   },
 });
 
+/** What every widget says, beside the words of its own. */
+const COMMON = {
+  saved: "Drawn from the saved notebook. Run this cell, and Python sees what you do here.",
+};
+
 /** @template {Record<string, any>} Words */
 export class WidgetView {
   /**
@@ -55,18 +61,25 @@ export class WidgetView {
     this.status = element("p", { class: "masks-status" });
     this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
     this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
+    // Where a notebook is open but no kernel knows this widget; shared.css shows it there.
+    const { saved } = mergeWords(COMMON, model.get("words"));
+    this.root.append(element("p", { class: "masks-saved" }, saved));
     this.frame = 0;
     /** @type {(() => unknown)[]} */
     this.endings = [];
     el.append(this.root);
+    this.palette = paletteOf(this.root);
     passSaving(this.root, el);
   }
 
   /** When the width changes. */
   measure() {}
 
-  /** When colours or the focus change. */
+  /** When the focus or the page's colours change. */
   draw() {}
+
+  /** When the page has become dark, or light. */
+  recolour() {}
 
   /** When anything else does; see `askToPaint`. */
   paint() {}
@@ -80,10 +93,18 @@ export class WidgetView {
       this.model.on(`change:${name}`, listener);
       this.endings.push(() => this.model.off(`change:${name}`, listener));
     }
-    const resize = new ResizeObserver(() => this.measure());
+    const draw = () => {
+      const palette = paletteOf(this.root);
+      if (palette === this.palette) return this.draw();
+      this.palette = palette;
+      this.recolour();
+    };
+    const resize = new ResizeObserver(() => {
+      if (paletteOf(this.root) !== this.palette) draw(); // it may have had no style until now
+      this.measure();
+    });
     resize.observe(this.root);
     const dark = matchMedia("(prefers-color-scheme: dark)");
-    const draw = () => this.draw();
     dark.addEventListener("change", draw);
     const themes = new MutationObserver(draw); // the site and JupyterLab switch by attributes
     for (const node of [document.documentElement, document.body]) {

@@ -1,10 +1,10 @@
-// HeadGrid's controls (side, layer, head, brighten) and its legend: the scale of colours, hidden cells and NaN.
+// HeadGrid's controls (side, layer, head) and its legend: the scale of colours, hidden cells and NaN.
 
-import { colourOf, HIDDEN, NAN } from "../colours.js";
+import { css } from "../colours.js";
 import { contextOf, element, field, numberChoice } from "../dom.js";
 import { setAndSave } from "../widget.js";
-import { changeColour, stretch } from "./weights.js";
 
+/** @import { Palette } from "../colours.js" */
 /** @import { GridState, Side } from "./state.js" */
 /** @import { GridView } from "./headgrid.js" */
 
@@ -14,7 +14,8 @@ export class GridControls {
   /** @param {GridView} view */
   constructor(view) {
     this.view = view;
-    this.node = element("div", { class: "masks-controls" });
+    this.sides = element("div");
+    this.head = element("div", { class: "headgrid-head" });
     /** Shows the state in each control. */
     this.show = () => {};
   }
@@ -25,21 +26,19 @@ export class GridControls {
     const { layers, heads, after } = state.weights;
     const layer = numberChoice(layers, state.layer, (value) => setAndSave(model, { layer: value }));
     const head = numberChoice(heads, state.head, (value) => setAndSave(model, { head: value }));
-    const onchange = () => setAndSave(model, { brighten: brighten.checked });
-    const brighten = element("input", { type: "checkbox", onchange });
-    const check = element("label", { class: "headgrid-check" }, brighten, words.brighten);
-    this.node.replaceChildren(field(words.layer, layer), field(words.head, head), check);
+    this.head.replaceChildren(field(words.layer, layer), field(words.head, head));
     const sides = /** @type {Side[]} */ (["before", "after", "change"]);
     const radios = sides.map((side) => {
       const attributes = { type: "radio", name: `${id}-side`, value: side };
       return element("input", { ...attributes, onchange: () => setAndSave(model, { side }) });
     });
     const labels = radios.map((radio, n) => element("label", {}, radio, state.sideName(sides[n])));
-    if (after) this.node.prepend(element("fieldset", {}, element("legend", {}, words.show), ...labels));
+    const title = element("legend", { class: "masks-hidden" }, words.show);
+    if (after) this.sides.replaceChildren(element("fieldset", {}, title, ...labels));
+    else this.sides.replaceChildren(words.thumbs(words.only, layers, heads));
     this.show = () => {
       layer.value = String(state.layer);
       head.value = String(state.head);
-      brighten.checked = model.get("brighten");
       for (const radio of radios) radio.checked = radio.value === state.side;
     };
   }
@@ -48,29 +47,29 @@ export class GridControls {
 /**
  * @param {GridState} state
  * @param {{ hidden: string, nan: string }} words
+ * @param {Palette} palette
  */
-export function legendParts(state, words) {
+export function legendParts(state, words, palette) {
   const change = state.side === "change";
-  const parts = [
-    element("span", {}, change ? "−1 " : "0 ", scale(change, state.model.get("brighten")), change ? " +1" : " 1"),
-  ];
-  if (state.weights.keep && state.side === "after") parts.push(swatch(`rgb(${HIDDEN})`, words.hidden));
-  if (state.hasNaN()) parts.push(swatch(change ? "#000000" : `rgb(${NAN})`, words.nan));
+  const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, palette), change ? " +1" : " 1")];
+  if (state.weights.keep && state.side === "after")
+    parts.push(swatch(css(palette.hidden), words.hidden, palette.hatch));
+  if (state.hasNaN()) parts.push(swatch(css(palette.nan), words.nan));
   return parts;
 }
 
 /**
  * @param {boolean} change
- * @param {boolean} brighten
+ * @param {Palette} palette
  */
-function scale(change, brighten) {
+function scale(change, palette) {
   const bar = element("canvas", { width: LEGEND_WIDTH, height: 1, "aria-hidden": "true" });
   const context = contextOf(bar);
   const strip = context.createImageData(LEGEND_WIDTH, 1);
   const pixels = new Uint32Array(strip.data.buffer);
   for (let x = 0; x < LEGEND_WIDTH; x++) {
     const share = x / (LEGEND_WIDTH - 1);
-    pixels[x] = change ? changeColour(2 * share - 1, brighten) : colourOf(stretch(share, brighten));
+    pixels[x] = change ? palette.change(2 * share - 1) : palette.weight(share);
   }
   context.putImageData(strip, 0, 0);
   return bar;
@@ -79,9 +78,10 @@ function scale(change, brighten) {
 /**
  * @param {string} colour
  * @param {string} text
+ * @param {string} [line] across it
  */
-function swatch(colour, text) {
+function swatch(colour, text, line = colour) {
   const box = element("span", { class: "headgrid-swatch" });
-  box.style.background = colour;
+  box.style.background = `linear-gradient(135deg, ${colour} 46%, ${line} 46% 54%, ${colour} 54%)`;
   return element("span", {}, box, text);
 }

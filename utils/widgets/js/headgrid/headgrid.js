@@ -1,15 +1,20 @@
 // HeadGrid: the attention maps of every layer and head as thumbnails, before and after; one of them large.
 
-import { element } from "../dom.js";
+import { element, setText } from "../dom.js";
 import { program, setAndSave, WidgetView } from "../widget.js";
 import { GridControls, legendParts } from "./controls.js";
 import { GridState } from "./state.js";
-import { Thumbs } from "./thumbs.js";
+import { ROOMY, Thumbs } from "./thumbs.js";
 import { inflate, movedShare } from "./weights.js";
 import { WORDS } from "./words.js";
 import { Zoom } from "./zoom.js";
 
 /** @import { Model } from "../widget.js" */
+/** @import { Head } from "./state.js" */
+
+const PADDING = 8; // of a widget, see shared.css
+const BODY_GAP = 24; // between the thumbnails and the large maps beside them, see headgrid.css
+const PAIR = 624; // pixels: what a widget of 640 has for two large maps; with less they are below the thumbnails
 
 /** @extends {WidgetView<typeof WORDS>} */
 export class GridView extends WidgetView {
@@ -24,16 +29,22 @@ export class GridView extends WidgetView {
     this.thumbs = new Thumbs(this);
     this.legend = element("p", { class: "masks-help headgrid-legend" });
     this.zoom = new Zoom(this);
-    const side = element("div", { class: "headgrid-side" }, this.zoom.grid.node, this.status, this.zoom.table);
-    this.body = element("div", { class: "headgrid-body" }, element("div", {}, this.thumbs.node, this.legend), side);
-    this.root.append(this.controls.node, this.body, this.help, this.live);
+    const bar = element("div", { class: "headgrid-bar" }, this.controls.sides, this.legend);
+    const { grid, line, table } = this.zoom;
+    const side = element("div", { class: "headgrid-side" }, this.controls.head, grid.node, line, table);
+    const all = element("div", {}, bar, this.thumbs.node, this.status);
+    this.body = element("div", { class: "headgrid-body" }, all, side);
+    this.root.append(this.body, this.help, this.live);
     this.stale = { thumbs: false, zoom: false };
+    this.measured = false;
+    /** @type {Head | null} */
+    this.pointed = null; // the thumbnail under the pointer
     const enter = () => this.zoom.grid.focus();
     this.thumbs.grid.listen((layer, head) => setAndSave(model, { layer, head }), { Enter: enter, " ": enter });
     this.zoom.grid.listen((q, k) => this.moveTo(q, k), { Escape: () => this.thumbs.grid.focus() });
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
-    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides, brighten: sides });
+    this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides });
     this.endings.push(() => (this.state.loads = -1)); // nothing that is still being read is shown
     this.load();
   }
@@ -42,6 +53,8 @@ export class GridView extends WidgetView {
     this.root.setAttribute("aria-busy", "true");
     try {
       if (!(await this.state.load())) return;
+      this.measured = false;
+      this.pointed = null;
       this.controls.build();
       this.zoom.build();
     } catch (error) {
@@ -66,16 +79,19 @@ export class GridView extends WidgetView {
     this.refresh();
   }
 
+  recolour() {
+    this.refresh({ thumbs: true });
+  }
+
   paint() {
     const { state, words } = this;
-    if (!state.loaded) return;
+    if (!this.measured) return;
     if (this.stale.thumbs) this.thumbs.paint();
     if (this.stale.thumbs || this.stale.zoom) {
       this.zoom.paint();
       this.controls.show();
-      const { layer, head } = state;
-      this.status.textContent = words.status(layer, head, this.model.get("names"), state.moved(), state.nanRows());
-      this.legend.replaceChildren(...legendParts(state, words));
+      this.showHead();
+      this.legend.replaceChildren(...legendParts(state, words, this.palette));
     }
     this.stale = { thumbs: false, zoom: false };
     this.thumbs.draw();
@@ -86,15 +102,41 @@ export class GridView extends WidgetView {
   }
 
   measure() {
-    if (!this.state.loaded) return;
-    const width = (this.root.clientWidth || 656) - 16;
-    const half = Math.floor(width * 0.42);
-    const beside = width >= 860 && this.thumbs.fitBeside(half);
-    this.body.style.gridTemplateColumns = beside ? `${half}px minmax(0, 1fr)` : "minmax(0, 1fr)";
-    this.thumbs.measure(beside ? half : width);
-    this.zoom.measure(beside ? width - half - 24 : width);
+    const width = this.root.clientWidth - 2 * PADDING;
+    if (!this.state.loaded || width <= 0) return; // what is not shown yet is measured when it is
+    // How high a page lets maps be: slides are low, so that the large maps are beside the thumbnails at any size.
+    const tallest = parseFloat(getComputedStyle(this.root).getPropertyValue("--masks-tallest")) || null;
+    const pair = tallest ? (width - BODY_GAP) / 2 : PAIR;
+    const rest = width - BODY_GAP - pair;
+    const beside = tallest ? width >= PAIR : rest >= this.thumbs.width(ROOMY);
+    this.body.style.gridTemplateColumns = beside ? `${rest}px minmax(0, 1fr)` : "minmax(0, 1fr)";
+    this.thumbs.measure(beside ? rest : width, tallest);
+    this.zoom.measure(beside ? pair : width, tallest);
     this.stale.thumbs = true;
+    this.measured = true;
     this.paintNow(); // at once: a canvas that is given its size is empty
+  }
+
+  /**
+   * What is said of a head, in words that are seen and heard.
+   * @param {Head} place
+   */
+  headWords(place) {
+    const { state, words, model } = this;
+    return words.status(place.layer, place.head, model.get("names"), state.moved(place), state.nanRows(place));
+  }
+
+  /** Says of the head under the pointer, else of the chosen one, how much moved. */
+  showHead() {
+    setText(this.status, this.headWords(this.pointed ?? { layer: this.state.layer, head: this.state.head }));
+  }
+
+  /** @param {Head | null} place */
+  pointToHead(place) {
+    const [is, was] = [place, this.pointed].map((head) => head && `${head.layer} ${head.head}`);
+    if (is === was) return;
+    this.pointed = place;
+    this.showHead();
   }
 
   // -- changing --

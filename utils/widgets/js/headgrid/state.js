@@ -1,12 +1,13 @@
 // HeadGrid's state: the weights, which head and which cell are chosen, and which side is shown.
 
-import { colourOf, HIDDEN_COLOUR } from "../colours.js";
-import { changeColour, movedShare, NAN_CODE, percent, stretch, unpack } from "./weights.js";
+import { movedShare, NAN_CODE, percent, unpack } from "./weights.js";
 
+/** @import { Palette } from "../colours.js" */
 /** @import { Model } from "../widget.js" */
 /** @import { Weights } from "./weights.js" */
 /** @import { WORDS } from "./words.js" */
 /** @typedef {"before" | "after" | "change"} Side */
+/** @typedef {{ layer: number, head: number }} Head */
 
 export class GridState {
   /**
@@ -81,7 +82,12 @@ export class GridState {
 
   /** Where the chosen map begins among the bytes. */
   get start() {
-    return (this.layer * this.weights.heads + this.head) * this.weights.Q * this.weights.K;
+    return this.startOf(this);
+  }
+
+  /** @param {Head} place */
+  startOf({ layer, head }) {
+    return (layer * this.weights.heads + head) * this.weights.Q * this.weights.K;
   }
 
   /**
@@ -107,16 +113,23 @@ export class GridState {
     return keep !== null && !keep[q * K + k];
   }
 
-  /** How much of the chosen head's weight moved; null if there is only one side. */
-  moved() {
+  /**
+   * How much of a head's weight moved; null if there is only one side.
+   * @param {Head} place
+   */
+  moved(place) {
     const { before, after, levels, Q, K } = this.weights;
-    return after && percent(movedShare(before, after, levels, this.start, Q, K));
+    return after && percent(movedShare(before, after, levels, this.startOf(place), Q, K));
   }
 
-  /** How many rows of the chosen head are NaN. */
-  nanRows() {
+  /**
+   * How many rows of a head are NaN.
+   * @param {Head} place
+   */
+  nanRows(place) {
     const { before, after, Q, K } = this.weights;
-    const rows = Array.from({ length: Q }, (_, q) => this.start + q * K);
+    const start = this.startOf(place);
+    const rows = Array.from({ length: Q }, (_, q) => start + q * K);
     return rows.filter((from) => (after ?? before).subarray(from, from + K).includes(NAN_CODE)).length;
   }
 
@@ -127,23 +140,23 @@ export class GridState {
   /**
    * How a side is coloured, and which of two cells stands out more, by their places among the bytes.
    * @param {Side} side
+   * @param {Palette} palette
    * @returns {{ colour: (at: number, cell: number) => number, pick: (a: number, b: number) => number }}
    */
-  look(side) {
+  look(side, palette) {
     const { before, levels, keep } = this.weights;
     const after = /** @type {Uint8Array} */ (this.weights.after);
-    const brighten = this.model.get("brighten");
     if (side === "change") {
       const change = (/** @type {number} */ at) => levels[after[at]] - levels[before[at]];
       const size = (/** @type {number} */ at) => (Number.isNaN(change(at)) ? Infinity : Math.abs(change(at)));
-      return { colour: (at) => changeColour(change(at), brighten), pick: (a, b) => (size(b) > size(a) ? b : a) };
+      return { colour: (at) => palette.change(change(at)), pick: (a, b) => (size(b) > size(a) ? b : a) };
     }
     const bytes = side === "before" ? before : after;
-    const colours = Uint32Array.from(levels, (value) => colourOf(stretch(value, brighten)));
+    const colours = Uint32Array.from(levels, (value) => palette.weight(value));
     const masked = side === "after" ? keep : null;
     const rank = (/** @type {number} */ at) => bytes[at] + (masked ? masked[at % masked.length] / 2 : 0);
     return {
-      colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? HIDDEN_COLOUR : colours[bytes[at]]),
+      colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? palette.hidden : colours[bytes[at]]),
       pick: (a, b) => (rank(b) > rank(a) ? b : a),
     };
   }

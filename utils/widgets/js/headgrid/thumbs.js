@@ -7,42 +7,68 @@ import { setAndSave } from "../widget.js";
 
 /** @import { GridView } from "./headgrid.js" */
 
-const MARGIN = 34; // pixels on the left and on top
+const MARGIN = 34; // pixels on the left and on top, for numbers and names
 const GAP = 3; // between two thumbnails
-const SMALLEST_BESIDE = 16; // with more heads than fit like this, the thumbnails are above the large map
+const LAYER_GAP = 8; // between two layers that take several lines each
+const SMALLEST = 20; // pixels of a thumbnail; with more heads a layer takes several lines
+const LARGEST = 80;
+const TALL = 440; // pixels of all layers, if their thumbnails can be smaller than LARGEST without being small
+export const ROOMY = 44; // pixels of a thumbnail that shows its pattern
 
 export class Thumbs {
   /** @param {GridView} view */
   constructor(view) {
     this.view = view;
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    this.title = element("figcaption");
     const attributes = { class: "headgrid-thumbs", "aria-label": "" };
     this.grid = new CellGrid(view, "thumbs", attributes, () => view.state.headPosition(), this.canvas);
-    this.node = element("figure", {}, this.title, this.grid.node);
+    this.node = element("figure", {}, this.grid.node);
     this.size = 0; // of a thumbnail
+    this.columns = 1; // thumbnails in a line
+    this.lines = 1; // of a layer
     this.image = new ImageData(1, 1); // the maps alone, at the screen's own resolution
     this.canvas.addEventListener("click", (event) => this.choose(event));
-  }
-
-  /** @param {number} n */
-  corner(n) {
-    return MARGIN + n * (this.size + GAP);
+    this.canvas.addEventListener("pointermove", (event) => view.pointToHead(this.headAt(event)));
+    this.canvas.addEventListener("pointerleave", () => view.pointToHead(null));
   }
 
   /**
-   * Is there room for them beside the large map?
-   * @param {number} room
+   * The upper left corner of a thumbnail.
+   * @param {number} layer
+   * @param {number} head
+   * @returns {[number, number]}
    */
-  fitBeside(room) {
-    return room >= MARGIN + this.view.state.weights.heads * (SMALLEST_BESIDE + GAP);
+  corner(layer, head) {
+    const pitch = this.size + GAP;
+    const line = Math.floor(head / this.columns);
+    return [MARGIN + (head % this.columns) * pitch, MARGIN + layer * this.layerPitch + line * pitch];
   }
 
-  /** @param {number} room */
-  measure(room) {
+  get layerPitch() {
+    return this.lines * (this.size + GAP) + (this.lines > 1 ? LAYER_GAP : 0);
+  }
+
+  /**
+   * How wide all heads are in one line.
+   * @param {number} size of a thumbnail
+   */
+  width(size) {
+    return MARGIN + this.view.state.weights.heads * (size + GAP);
+  }
+
+  /**
+   * @param {number} room
+   * @param {number | null} tallest how high all of them may be at most
+   */
+  measure(room, tallest) {
     const { layers, heads } = this.view.state.weights;
-    this.size = Math.max(8, Math.min(64, Math.floor((room - MARGIN - 2) / heads) - GAP));
-    sizeCanvas(this.canvas, this.corner(heads), this.corner(layers));
+    const pitches = room - MARGIN - 1; // the frame of the last one reaches beyond its gap
+    this.lines = Math.ceil(heads / Math.max(1, Math.floor(pitches / (SMALLEST + GAP))));
+    this.columns = Math.ceil(heads / this.lines);
+    const low = Math.floor((tallest ?? TALL) / (layers * this.lines)) - GAP;
+    const most = Math.min(LARGEST, Math.max(tallest ? SMALLEST : ROOMY, low));
+    this.size = Math.max(8, Math.min(most, Math.floor(pitches / this.columns) - GAP));
+    sizeCanvas(this.canvas, MARGIN + this.columns * (this.size + GAP), this.corner(layers, 0)[1]);
   }
 
   /** Draws every map into the image. */
@@ -52,14 +78,14 @@ export class Thumbs {
     const context = contextOf(this.canvas, { willReadFrequently: true });
     const ratio = context.getTransform().a;
     const size = Math.max(1, Math.round(this.size * ratio));
-    const { colour, pick } = state.look(state.side);
+    const { colour, pick } = state.look(state.side, this.view.palette);
     this.image = context.createImageData(this.canvas.width, this.canvas.height);
     const { width, data } = this.image;
     const pixels = new Uint32Array(data.buffer);
     const [rows, columns] = [bounds(Q, size), bounds(K, size)];
     for (let map = 0; map < layers * heads; map++) {
       const from = map * Q * K;
-      const [top, left] = [Math.floor(map / heads), map % heads].map((n) => Math.round(this.corner(n) * ratio));
+      const [left, top] = this.corner(Math.floor(map / heads), map % heads).map((n) => Math.round(n * ratio));
       rows.forEach(([q0, q1], y) => {
         columns.forEach(([k0, k1], x) => {
           let best = from + q0 * K + k0;
@@ -72,28 +98,61 @@ export class Thumbs {
 
   draw() {
     const { state, words } = this.view;
-    const { layers, heads } = state.weights;
     const context = contextOf(this.canvas);
     const style = widgetStyle(this.canvas);
     context.putImageData(this.image, 0, 0);
     Object.assign(context, { fillStyle: style.color, font: FONT, textBaseline: "middle", textAlign: "center" });
-    const step = Math.max(1, Math.ceil(16 / (this.size + GAP)));
-    const middle = (/** @type {number} */ n) => this.corner(n) + this.size / 2;
-    for (let head = 0; head < heads; head += step) context.fillText(String(head), middle(head), MARGIN - 9);
-    for (let layer = 0; layer < layers; layer += step) context.fillText(String(layer), MARGIN - 10, middle(layer));
+    this.drawNumbers(context);
     axisNames(context, words.heads, MARGIN, 9, words.layers, MARGIN);
     Object.assign(context, { strokeStyle: style.borderTopColor, lineWidth: this.grid.focused ? 4 : 3 });
-    const [x, y] = [this.corner(state.head), this.corner(state.layer)];
+    const [x, y] = this.corner(state.layer, state.head);
     context.strokeRect(x - 2, y - 2, this.size + 4, this.size + 4);
+  }
+
+  /**
+   * Of layers and heads. A further line of a layer says how many heads are in the lines above it: + 16.
+   * @param {CanvasRenderingContext2D} context
+   */
+  drawNumbers(context) {
+    const { layers } = this.view.state.weights;
+    const middle = this.size / 2;
+    const step = Math.max(1, Math.ceil(16 / (this.size + GAP)));
+    for (let head = 0; head < this.columns; head += step) {
+      context.fillText(String(head), this.corner(0, head)[0] + middle, MARGIN - 9);
+    }
+    context.textAlign = "right";
+    for (let layer = 0; layer < layers; layer += step) {
+      for (let line = 0; line < this.lines; line++) {
+        const text = line ? `+${line * this.columns}` : String(layer);
+        context.fillText(text, MARGIN - 6, this.corner(layer, line * this.columns)[1] + middle);
+      }
+    }
   }
 
   /** Says what is shown, and reads out the chosen thumbnail. */
   describe() {
     const { state, words } = this.view;
     const { layers, heads } = state.weights;
-    this.title.textContent = words.thumbs(state.sideName(state.side), layers, heads);
-    this.grid.node.setAttribute("aria-label", this.title.textContent);
-    this.grid.show(words.thumb(state.layer, state.head, state.moved()));
+    const { layer, head } = state;
+    this.grid.node.setAttribute("aria-label", words.thumbs(state.sideName(state.side), layers, heads));
+    this.grid.show(this.view.headWords({ layer, head }));
+  }
+
+  /**
+   * The head that an event points at, or null.
+   * @param {MouseEvent} event
+   */
+  headAt(event) {
+    if (!this.view.state.loaded) return null;
+    const { layers, heads } = this.view.state.weights;
+    const [x, y] = pointAt(event, this.canvas, this.canvas.offsetWidth, this.canvas.offsetHeight);
+    const pitch = this.size + GAP;
+    const layer = Math.floor((y - MARGIN) / this.layerPitch);
+    const line = Math.floor((y - MARGIN - layer * this.layerPitch) / pitch);
+    const column = Math.floor((x - MARGIN) / pitch);
+    const head = line * this.columns + column;
+    const inside = layer >= 0 && layer < layers && line < this.lines && column >= 0 && column < this.columns;
+    return inside && head < heads ? { layer, head } : null;
   }
 
   /**
@@ -101,12 +160,8 @@ export class Thumbs {
    * @param {MouseEvent} event
    */
   choose(event) {
-    const { state, model } = this.view;
-    if (!state.loaded) return;
-    const point = pointAt(event, this.canvas, this.canvas.offsetWidth, this.canvas.offsetHeight);
-    const [head, layer] = point.map((value) => Math.floor((value - MARGIN) / (this.size + GAP)));
-    const { layers, heads } = state.weights;
-    if (layer >= 0 && layer < layers && head >= 0 && head < heads) setAndSave(model, { layer, head });
+    const head = this.headAt(event);
+    if (head) setAndSave(this.view.model, head);
     this.grid.focus();
   }
 }

@@ -8,16 +8,12 @@ export const WORDS = {
   head: "Head",
   layers: "layer",
   heads: "head",
-  brighten: "Brighten small weights",
   /** @type {(what: string, layers: number, heads: number) => string} */
   thumbs: (what, layers, heads) =>
     `${what}: ${layers} ${layers === 1 ? "layer" : "layers"} × ${heads} ${heads === 1 ? "head" : "heads"}`,
   zoom: "One head, large",
   query: "query: who looks",
   key: "key: who is looked at",
-  /** @type {(layer: number, head: number, moved: string | null) => string} */
-  thumb: (layer, head, moved) =>
-    `layer ${layer}, head ${head}${moved === null ? "" : `, ${moved} of the weight moved`}`,
   /** @type {(query: string, key: string, parts: string) => string} */
   cell: (query, key, parts) => `query ${query}, key ${key}: ${parts}`,
   /** @type {(name: string, weight: string) => string} */

@@ -1,15 +1,18 @@
 // HeadGrid's large maps of one head, before and after, and the table of one of its rows.
 
 import { CellGrid } from "../cell_grid.js";
-import { element, short } from "../dom.js";
-import { LabelledMap } from "../grid.js";
+import { isDeep } from "../colours.js";
+import { contextOf, element, setText, short } from "../dom.js";
+import { LabelledMap, mapLayout, pairLayouts } from "../grid.js";
 import { RowTable } from "../row_table.js";
-import { stretch, twoDigits } from "./weights.js";
+import { twoDigits } from "./weights.js";
 
 /** @import { Side } from "./state.js" */
 /** @import { GridView } from "./headgrid.js" */
 
 const SHOWN_KEYS = 8;
+const LARGEST_CELL = 40; // px
+const PAIR_GAP = 16; // px between two large maps, see headgrid.css
 
 export class Zoom {
   /** @param {GridView} view */
@@ -20,7 +23,10 @@ export class Zoom {
     this.boxes = this.canvases.map((canvas, n) => element("div", { "aria-hidden": "true" }, this.titles[n], canvas));
     const attributes = { class: "headgrid-zoom", "aria-label": view.words.zoom };
     this.grid = new CellGrid(view, "zoom", attributes, () => view.state.cellPosition(), ...this.boxes);
+    this.line = element("p", { class: "headgrid-line", "aria-hidden": "true" }); // the grid's cell says the same
     this.table = element("div");
+    /** @type {{ q: number, k: number } | null} */
+    this.pointed = null; // the cell under the pointer
     /** @type {LabelledMap[]} */
     this.maps = [];
     for (const [n, canvas] of this.canvases.entries()) {
@@ -28,44 +34,53 @@ export class Zoom {
         this.choose(event, n);
         this.grid.focus();
       });
-      canvas.addEventListener("pointermove", (event) => event.buttons === 1 && this.choose(event, n));
+      canvas.addEventListener("pointermove", (event) => this.point(event, n));
+      canvas.addEventListener("pointerleave", () => this.pointTo(null));
     }
   }
 
   /** Makes maps of the size of the weights. */
   build() {
     const { words, state } = this.view;
+    this.pointed = null;
     this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, { ...state.weights, words }));
   }
 
-  /** @param {number} room */
-  measure(room) {
+  /**
+   * @param {number} room
+   * @param {number | null} tallest how high all cells of a map may be at most
+   */
+  measure(room, tallest) {
     const { after } = this.view.state.weights;
-    const columns = after && room >= 480 ? 2 : 1;
-    const share = Math.min(480, (room - 16 * (columns - 1)) / columns);
-    for (const map of this.maps) map.measure(share, 40, 420);
+    const context = contextOf(this.canvases[0]);
+    const [{ labels }] = this.maps;
+    const high = tallest ?? 420;
+    const one = mapLayout(context, Math.min(480, room), labels, LARGEST_CELL, high);
+    const two = () => pairLayouts(context, Math.min(976, room), PAIR_GAP, labels, LARGEST_CELL, high);
+    const layouts = after && (room >= 480 || tallest) ? two() : [one, one];
+    for (const [n, map] of this.maps.entries()) map.take(layouts[n]);
     this.boxes[1].hidden = !after;
   }
 
   paint() {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     const { keep } = state.weights;
     const from = state.start;
     const hidden = (/** @type {number} */ cell) => keep !== null && !keep[cell];
     state.zoomSides.forEach((side, n) => {
-      const { colour } = state.look(side);
+      const { colour } = state.look(side, palette);
       this.maps[n].paint((cell) => colour(from + cell, cell), hidden);
       this.titles[n].textContent = state.sideName(side);
     });
   }
 
   draw() {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     state.zoomSides.forEach((side, n) => {
       this.maps[n].draw({
         active: state.active,
         focused: this.grid.focused,
-        hatched: side === "after" && state.weights.keep !== null,
+        hatch: side === "after" && state.weights.keep !== null ? palette.hatch : null,
         smooth: this.maps[n].layout.cell < 1,
         number: (q, k) => this.number(side, q, k),
       });
@@ -79,24 +94,35 @@ export class Zoom {
    * @param {number} k
    */
   number(side, q, k) {
-    const { state, model } = this.view;
+    const { state, palette } = this.view;
     const value = state.value(side, q, k);
     if (side === "after" && value === 0 && state.hides(q, k)) return null;
-    if (Number.isNaN(value)) return { text: "NaN", light: true };
-    const shade = Math.abs(stretch(value, model.get("brighten")));
+    const light = isDeep(side === "change" ? palette.change(value) : palette.weight(value));
+    if (Number.isNaN(value)) return { text: "NaN", light };
     const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
     const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
-    return { text, light: side === "change" ? shade > 0.6 : shade < 0.5 };
+    return { text, light };
   }
 
-  /** Reads out the active cell. */
-  describe() {
+  /**
+   * The weights of a cell, in words.
+   * @param {{ q: number, k: number }} cell
+   * @param {string} then between before and after
+   * @param {number} most characters of a token
+   */
+  cellWords({ q, k }, then, most) {
     const { state, words } = this.view;
     const { queryTokens, keyTokens } = state.weights;
-    const { q, k } = state.active;
-    const parts = state.sides.map((side) => words.value(state.sideName(side), twoDigits(state.value(side, q, k))));
-    if (state.hides(q, k)) parts.push(words.hidden);
-    this.grid.show(words.cell(short(queryTokens[q], 40), short(keyTokens[k], 40), parts.join(", ")));
+    const numbers = state.sides.map((side) => words.value(state.sideName(side), twoDigits(state.value(side, q, k))));
+    const hidden = state.hides(q, k) ? `, ${words.hidden}` : "";
+    return words.cell(short(queryTokens[q], most), short(keyTokens[k], most), numbers.join(then) + hidden);
+  }
+
+  /** Reads out the active cell, and shows the numbers of the one under the pointer. */
+  describe() {
+    const { active } = this.view.state;
+    this.grid.show(this.cellWords(active, ", ", 40));
+    setText(this.line, this.cellWords(this.pointed ?? active, " → ", 12));
   }
 
   /** Shows where the active query looks. */
@@ -117,12 +143,30 @@ export class Zoom {
   }
 
   /**
+   * Shows the numbers of the cell under the pointer; a pressed one makes it the active cell.
+   * @param {PointerEvent} event
+   * @param {number} n
+   */
+  point(event, n) {
+    if (!this.view.measured) return;
+    if (event.buttons === 1) this.choose(event, n);
+    const { q, k, inside } = this.maps[n].cellAt(event);
+    this.pointTo(inside ? { q, k } : null);
+  }
+
+  /** @param {{ q: number, k: number } | null} cell */
+  pointTo(cell) {
+    this.pointed = cell;
+    if (this.view.measured) setText(this.line, this.cellWords(cell ?? this.view.state.active, " → ", 12));
+  }
+
+  /**
    * Makes the cell that was pointed at the active one.
    * @param {MouseEvent} event
    * @param {number} n
    */
   choose(event, n) {
-    if (!this.view.state.loaded) return;
+    if (!this.view.measured) return;
     const { q, k, inside } = this.maps[n].cellAt(event);
     if (inside) this.view.moveTo(q, k);
   }

@@ -1,7 +1,7 @@
 // MaskLab's two maps: the weights before the mask, and after it, where the mask is drawn.
 
 import { CellGrid } from "../cell_grid.js";
-import { colourOf, HIDDEN_COLOUR } from "../colours.js";
+import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, short } from "../dom.js";
 import { LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
 
@@ -70,14 +70,14 @@ export class LabMaps {
    * @param {number[]} rows
    */
   paint(rows) {
-    const { state, model } = this.view;
+    const { state, model, palette } = this.view;
     const { before, after, keep } = state;
     const hiding = model.get("flipped") ? 1 : 0;
     const hidden = (/** @type {number} */ cell) => keep[cell] === hiding;
     const [from, to] = [Math.min(...rows), Math.max(...rows) + 1];
-    const unmasked = (/** @type {number} */ cell) => colourOf(before[cell]);
+    const unmasked = (/** @type {number} */ cell) => palette.weight(before[cell]);
     const colour = (/** @type {number} */ cell) =>
-      hidden(cell) && after[cell] === 0 ? HIDDEN_COLOUR : colourOf(after[cell]);
+      hidden(cell) && after[cell] === 0 ? palette.hidden : palette.weight(after[cell]);
     this.left.paint(unmasked, null, from, to);
     this.right.paint(colour, hidden, from, to);
   }
@@ -99,19 +99,19 @@ export class LabMaps {
    * @param {number[] | null} rows
    */
   drawMap(map, rows) {
-    const { state } = this.view;
+    const { state, palette } = this.view;
     const { top, cell, outerHeight } = map.layout;
     const masked = map === this.right;
     const weights = masked ? state.after : state.before;
     map.draw({
       active: state.active,
       focused: masked && this.grid.focused,
-      hatched: masked && state.counts.hidden > 0,
+      hatch: masked && state.counts.hidden > 0 ? palette.hatch : null,
       number(q, k) {
         const weight = weights[q * state.K + k];
         if (masked && weight === 0 && state.hides(q * state.K + k)) return null;
-        if (Number.isNaN(weight)) return { text: "NaN", light: true };
-        return { text: weight.toFixed(2).replace(/^0/, ""), light: weight < 0.5 };
+        const text = Number.isNaN(weight) ? "NaN" : weight.toFixed(2).replace(/^0/, "");
+        return { text, light: isDeep(palette.weight(weight)) };
       },
       // Between whole numbers, so that no pixel is drawn half; frames reach beyond their rows.
       from: rows ? Math.floor(top + Math.min(...rows) * cell) - 4 : 0,

@@ -8,8 +8,10 @@ import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
 import { followKeys, followPointer } from "./input.js";
 import { LabMaps } from "./maps.js";
-import { codeBox, pipeline } from "./panels.js";
+import { codeBox } from "./panels.js";
+import { RowPlayer, rowStages } from "./row.js";
 import { LabState } from "./state.js";
+import { Tour } from "./steps.js";
 import { WORDS } from "./words.js";
 
 /** @import { Model } from "../widget.js" */
@@ -26,7 +28,8 @@ export class LabView extends WidgetView {
     this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
-    this.pipeline = pipeline(this);
+    this.pipeline = new RowPlayer(this);
+    this.tour = new Tour(this);
     this.code = codeBox(this);
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     const says = element("div", { class: "masklab-says" }, this.warning, " ", this.status);
@@ -34,6 +37,7 @@ export class LabView extends WidgetView {
     const top = element("div", { class: "masklab-top" }, this.controls.node, bar);
     const foot = element("div", { class: "masklab-foot" }, this.help, this.code.node);
     this.root.append(top, this.maps.node, this.pipeline.node, foot, this.live);
+    this.tour.mount();
     this.stale = { rows: /** @type {Set<number>} */ (new Set()), all: true, before: true };
     this.naming = 0;
     followPointer(this);
@@ -65,12 +69,18 @@ export class LabView extends WidgetView {
   // -- showing --
 
   measure() {
+    this.tour.measure();
     this.maps.measure();
+    this.pipeline.measure();
     this.draw();
   }
 
   draw() {
     this.maps.draw();
+  }
+
+  recolour() {
+    this.refresh();
   }
 
   /**
@@ -105,6 +115,7 @@ export class LabView extends WidgetView {
     this.controls.show();
     this.maps.describeCell();
     this.pipeline.show();
+    this.tour.show();
     this.code.show();
   }
 
@@ -209,5 +220,17 @@ export class LabView extends WidgetView {
 }
 
 // For tests, which hold them against torch.
-export { attendRow, defaults, fillValue, PRESETS, presetKeep, recognise, toBfloat16, toCode, toFloat16, WORDS };
+export {
+  attendRow,
+  defaults,
+  fillValue,
+  PRESETS,
+  presetKeep,
+  recognise,
+  rowStages,
+  toBfloat16,
+  toCode,
+  toFloat16,
+  WORDS,
+};
 export default program(LabView);

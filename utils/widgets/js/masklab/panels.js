@@ -1,42 +1,9 @@
-// What is below MaskLab's maps: one row step by step, and the mask as code.
+// What is below MaskLab's maps and their row: the mask as code.
 
 import { APIS, toCode } from "../as_code.js";
-import { button, choice, element, formatNumber, setText, short } from "../dom.js";
-import { RowTable } from "../row_table.js";
+import { button, choice, element, setText } from "../dom.js";
 
 /** @import { LabView } from "./masklab.js" */
-
-const SHOWN_KEYS = 16;
-
-/**
- * The active row, from scores to weights.
- * @param {LabView} view
- */
-export function pipeline({ words, state }) {
-  const { K, keyTokens } = state;
-  const table = new RowTable(words.stages, formatNumber);
-  const scroll = element("div", { class: "masks-scroll", tabindex: "0", role: "region" }, table.node);
-  const note = element("p");
-  const stages = { masked: new Float64Array(K), exps: new Float64Array(K) };
-  const show = () => {
-    const { before, after, scores } = state;
-    const { q } = state.active;
-    const from = q * K;
-    state.computeRow(q, stages);
-    const title = words.pipeline(short(state.queryTokens[q]), q);
-    const largest = (/** @type {number} */ k) => Math.max(before[from + k], after[from + k] || 0);
-    table.show(title, keyTokens, SHOWN_KEYS, largest, (k) => ({
-      hidden: state.hides(from + k),
-      numbers: [scores[from + k], stages.masked[k], stages.exps[k]],
-      weights: [after[from + k], before[from + k]],
-    }));
-    scroll.setAttribute("aria-label", title);
-    const sum = after.subarray(from, from + K).reduce((total, weight) => total + weight, 0);
-    const cut = K > SHOWN_KEYS ? ` ${words.only_largest(SHOWN_KEYS, K)}` : "";
-    setText(note, words.row_sum(Number(sum.toFixed(3))) + cut);
-  };
-  return { node: element("div", { class: "masklab-pipeline" }, scroll, note), show };
-}
 
 /**
  * The mask as text for one of the APIs, with a button that copies it.

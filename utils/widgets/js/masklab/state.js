@@ -8,7 +8,7 @@ import { historyOf } from "./history.js";
 /** @import { Model } from "../widget.js" */
 /** @import { Moment } from "./history.js" */
 
-const SETTINGS = ["fill", "dtype", "head", "flipped"];
+const SETTINGS = ["fill", "dtype", "head", "flipped", "step"];
 
 export class LabState {
   /** @param {Model} model */
@@ -56,16 +56,15 @@ export class LabState {
   }
 
   /**
-   * The weights of row q after the mask; its steps go to `stages`.
+   * The weights of row q after the mask.
    * @param {number} q
-   * @param {{ masked: Float64Array, exps: Float64Array }} [stages]
    */
-  computeRow(q, stages) {
+  computeRow(q) {
     const { model, K } = this;
     const drawn = this.keep.subarray(q * K, q * K + K);
     const row = model.get("flipped") ? drawn.map((visible) => 1 - visible) : drawn;
     const fill = fillValue(model.get("fill"), model.get("dtype"));
-    attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K, stages);
+    attendRow(this.scores, q * K, row, K, fill, model.get("dtype"), this.after, q * K);
     this.hiddenInRow[q] = row.reduce((hidden, visible) => hidden - visible, K);
   }
 
@@ -122,6 +121,12 @@ export class LabState {
     this.parameters = parameters;
     this.keep = presetKeep(name, parameters, this.Q, this.K);
     this.preset = name;
+  }
+
+  /** @param {Uint8Array<ArrayBuffer>} keep a mask of any shape */
+  draw(keep) {
+    this.keep = keep;
+    this.nameMask();
   }
 
   /**
