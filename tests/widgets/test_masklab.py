@@ -506,7 +506,8 @@ def touches(page):
 def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), width=390)
     page.set_viewport_size({"width": 390, "height": 620})
-    expect(page.locator(".masklab-foot .masks-help")).to_have_text("Tap a cell to hide or show it. Hold, then drag, to draw.")
+    help_line = page.locator(".masklab-foot .masks-help")
+    expect(help_line).to_have_text("Tap a cell to hide or show it. Hold, then drag, to draw.")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     touch, move = touches(page)
     wanted = masks.full(Q_LEN, K_LEN).clone()
