@@ -506,7 +506,8 @@ def touches(page):
 def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), width=390)
     page.set_viewport_size({"width": 390, "height": 620})
-    expect(page.locator(".masks-help")).to_have_text("Tap a cell to hide or show it. Hold, then drag, to draw.")
+    help_line = page.locator(".masklab-foot .masks-help")
+    expect(help_line).to_have_text("Tap a cell to hide or show it. Hold, then drag, to draw.")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     touch, move = touches(page)
     wanted = masks.full(Q_LEN, K_LEN).clone()
@@ -626,15 +627,15 @@ def test_other_words_need_no_other_widget(open_widget):
 
 
 EIGHT = ["[CLS]", "the", "cat", "sat", "on", "the", "mat", "[SEP]"]
-#: Of the widget: its sides, those of its maps, and its height without the row that is shown step by step.
+#: Of the widget: its sides and height, and those of its maps.
 GEOMETRY = """() => {
-  const root = document.querySelector(".masklab"), row = document.querySelector(".masklab-pipeline");
+  const root = document.querySelector(".masklab");
   const maps = [...root.querySelectorAll("canvas")].map((canvas) => {
     const { left, right, top, height } = canvas.getBoundingClientRect();
     return { left, right, top, height };
   });
   const { left, right, height } = root.getBoundingClientRect();
-  return { left, right, height, maps, rest: height - row.offsetHeight, over: document.documentElement.scrollWidth };
+  return { left, right, height, maps, over: document.documentElement.scrollWidth };
 }"""
 
 
@@ -669,11 +670,10 @@ def test_before_and_after_stand_side_by_side_from_640_px_on(open_widget, count):
 
 
 def test_eight_tokens_are_in_view_at_once(open_widget):
-    """All but the row is at most 470 px high, so that with a row of 150 px the whole widget is within 620."""
     page = open_widget(MaskLab(scores(2, 8, 8), masks.causal(8), EIGHT))
     page.get_by_label("Mask", exact=True).select_option("sliding_window")  # its window is one more control
     for width in (640, 700, 900, 1180):
-        assert resized(page, width)["rest"] <= 470, width
+        assert resized(page, width)["height"] <= 620, width
         assert page.evaluate("document.querySelector('.masklab-grid canvas').offsetHeight") > 8 * 26, "with numbers"
 
 
