@@ -61,12 +61,12 @@ def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bo
 
     Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
     """
-    return PRINT.sub(_with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
+    return PRINT.sub(with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
 
 
-def _with_sentences(output: re.Match[str]) -> str:
+def with_sentences(output: re.Match[str]) -> str:
     """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
-    lines = html.unescape(output[2]).splitlines()
+    lines = html.unescape(re.sub(r"<[^>]+>", "", output[2])).splitlines()
     too_long = max(map(len, lines), default=0) > LONGEST_LINED_UP
     style = "" if LINED_UP.search("\n".join(lines)) and not too_long else ' class="sentences"'
     return f"{output[1]}{style}>{output[2]}</pre>"

@@ -154,7 +154,11 @@ class MaskLab(MapWidget):
                 setattr(self, name, value)
 
     def set_state(self, sync_data):
-        """What a page says. When it goes to a step it sets everything itself, and may have drawn meanwhile."""
+        """Takes what a page says. One that goes to a step sets everything itself, and may have drawn meanwhile.
+
+        Args:
+            sync_data: names of traits, with values as they arrive.
+        """
         self._hears_the_page = True
         try:
             super().set_state(sync_data)

@@ -1,5 +1,6 @@
 // MaskLab's row: how the scores of one query become weights. It can be played, stage by stage.
 
+import { css, isDeep, paletteOf } from "../colours.js";
 import { button, element, setText, short } from "../dom.js";
 import { largestKeys } from "../row_table.js";
 import { attendRow, DTYPES, fillValue } from "../softmax.js";
@@ -169,11 +170,24 @@ export class RowPlayer {
       for (const [m, k] of keys.entries()) {
         setText(cells[m].firstElementChild ?? cells[m], threeDigits(numbers[k]));
         cells[m].classList.toggle("masks-off", !keep[k]);
-        /** @type {HTMLElement} */ (cells[m]).style.setProperty("--masks-weight", String(numbers[k] || 0));
+        const isWeight = name === "weight" || name === "before";
+        if (isWeight) this.colour(/** @type {HTMLElement} */ (cells[m]), numbers[k], !keep[k] && numbers[k] === 0);
       }
       const summed = name === "exp" || name === "weight" || name === "before";
       if (summed) setText(cells[keys.length].firstElementChild ?? cells[keys.length], threeDigits(total(numbers)));
     }
+  }
+
+  /**
+   * A weight has the colour that it has in the map; one that is hidden has none.
+   * @param {HTMLElement} cell
+   * @param {number} weight
+   * @param {boolean} hidden
+   */
+  colour(cell, weight, hidden) {
+    const colour = paletteOf(this.view.root).weight(weight);
+    cell.style.backgroundColor = hidden ? "" : css(colour);
+    cell.style.color = hidden ? "" : isDeep(colour) ? "white" : "black";
   }
 
   /** Marks the stage that is reached, and blanks those that are not; they keep their room. */

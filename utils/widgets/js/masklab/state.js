@@ -8,7 +8,7 @@ import { historyOf } from "./history.js";
 /** @import { Model } from "../widget.js" */
 /** @import { Moment } from "./history.js" */
 
-const SETTINGS = ["fill", "dtype", "head", "flipped"];
+const SETTINGS = ["fill", "dtype", "head", "flipped", "step"];
 
 export class LabState {
   /** @param {Model} model */

@@ -1,7 +1,6 @@
 // MaskLab's guided tour: words beside the maps, what each step sets, and tasks that say when they are solved.
 
 import { button, element } from "../dom.js";
-import { setAndSave } from "../widget.js";
 
 /** @import { LabView } from "./masklab.js" */
 
@@ -74,7 +73,7 @@ export class Tour {
    */
   page(step, n) {
     const { words } = this.view;
-    const count = words.step_of(n + 1, this.steps.length) + (step.goal ? `, ${words.task}` : "");
+    const count = words.step_of(n + 1, this.steps.length, Boolean(step.goal));
     const text = element("p", {}, element("span", { class: "masklab-count" }, count), " ", ...withCode(step.words));
     const solved = element("p", { class: "masklab-solved" }, "✓ ", ...withCode(step.solved || words.solved));
     return element("div", {}, text, ...(step.goal ? [solved] : []));
@@ -129,7 +128,7 @@ export class Tour {
     if (!(n in steps)) return;
     const { sets } = steps[n];
     if (Object.keys(sets).length) view.change(() => this.apply(sets, n));
-    else if (n !== this.at) setAndSave(view.model, { step: n });
+    else if (n !== this.at) view.choose({ step: n });
   }
 
   /**

@@ -82,8 +82,8 @@ export const WORDS = {
   back: "Back",
   next: "Next",
   again: "This step again",
-  step_of: (/** @type {number} */ n, /** @type {number} */ all) => `${n} of ${all}`,
-  task: "task",
+  /** @type {(n: number, all: number, task: boolean) => string} */
+  step_of: (n, all, task) => `${n} of ${all}${task ? ", task" : ""}.`,
   solved: "Solved.",
   visible: "visible",
   hidden: "hidden",
@@ -95,6 +95,6 @@ export const WORDS = {
     (empty ? `, ${empty} ${empty === 1 ? "query sees" : "queries see"} nothing` : "") +
     (nan ? `, ${nan} ${nan === 1 ? "row is" : "rows are"} NaN` : "") +
     ".",
-  help: "Click or drag cells on the right. Keys: arrows move, Space hides or shows, Ctrl+Z undoes.",
+  help: "Click or drag cells of the second map. Arrows move, Space toggles, Ctrl+Z undoes.",
   help_touch: "Tap a cell to hide or show it. Hold, then drag, to draw.",
 };
