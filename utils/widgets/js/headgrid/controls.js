@@ -52,7 +52,7 @@ export class GridControls {
 export function legendParts(state, words, palette) {
   const change = state.side === "change";
   const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, palette), change ? " +1" : " 1")];
-  if (state.weights.keep && state.side === "after")
+  if (state.weights.keep?.includes(0) && state.side === "after")
     parts.push(swatch(css(palette.hidden), words.hidden, palette.hatch));
   if (state.hasNaN()) parts.push(swatch(css(palette.nan), words.nan));
   return parts;
