@@ -165,7 +165,7 @@ SAID = [
 
 def test_it_plays_by_itself_and_rests_complete(open_widget, page):
     page.clock.install()
-    page = open_widget(pencil())
+    page = open_widget(pencil(), width=656)  # where some sentences need two lines
     said, play = page.locator(".masklab-player p"), page.locator(".masklab-player button").first
     height = page.locator(".masklab").bounding_box()["height"]
     expect(said).to_have_text(SAID[-1][1])
