@@ -12,6 +12,10 @@ from traitlets.config import Config
 
 from utils.plots import DARK_STYLE
 
+from . import paths
+
+#: What all of them have in their style.
+SHARED = paths.HERE / "shared.css"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
@@ -46,6 +50,8 @@ HTML = """\
 
 def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
     """A complete file of HTML; title and description are plain text."""
+    shared = SHARED.read_text(encoding="utf-8").replace("/* figures */", f".masks-figure {DARK_STYLE}")
+    style = f"{style}\n{shared}"
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
@@ -55,12 +61,12 @@ def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bo
 
     Code of a cell tagged ``HIDDEN_CODE`` is left out, and so are the numbers of executions.
     """
-    return PRINT.sub(_with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
+    return PRINT.sub(with_sentences, _exporter(code, anchors).from_notebook_node(notebook)[0].strip())
 
 
-def _with_sentences(output: re.Match[str]) -> str:
+def with_sentences(output: re.Match[str]) -> str:
     """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
-    lines = html.unescape(output[2]).splitlines()
+    lines = html.unescape(re.sub(r"<[^>]+>", "", output[2])).splitlines()
     too_long = max(map(len, lines), default=0) > LONGEST_LINED_UP
     style = "" if LINED_UP.search("\n".join(lines)) and not too_long else ' class="sentences"'
     return f"{output[1]}{style}>{output[2]}</pre>"
@@ -87,12 +93,11 @@ def without_links(markdown: str) -> str:
 
 
 def highlighted(style: str) -> str:
-    """A style sheet with the colours of code, light and dark, where it says so; figures are dark there, too."""
+    """A style sheet with the colours of code, light and dark, where it says so."""
     from pygments.formatters import HtmlFormatter
 
-    for name, colours, figures in (("light", "default", ""), ("dark", "github-dark", f".masks-figure {DARK_STYLE}")):
-        code = HtmlFormatter(style=colours).get_style_defs(".highlight")
-        style = style.replace(f"/* {name} */", f"{code}\n{figures}")
+    for name, colours in (("light", "default"), ("dark", "github-dark")):
+        style = style.replace(f"/* {name} */", HtmlFormatter(style=colours).get_style_defs(".highlight"))
     return style
 
 

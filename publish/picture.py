@@ -7,6 +7,7 @@ import base64
 import copy
 import html
 import io
+import math
 import textwrap
 import zlib
 from typing import TYPE_CHECKING
@@ -17,16 +18,19 @@ import torch
 from torch import Tensor
 
 from utils import patterns
+from utils._colours import HATCH, HIDDEN, WEIGHTS
 
 from . import paths, static_widgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Of a light page. Where the page is dark, it inverts the picture as it does with figures.
-VISIBLE, HIDDEN, HATCH = "#3c6dbc", "#e8e8e8", "#8c8c8c"
+#: A visible cell of a light page; a dark page inverts the picture as it does with figures.
+VISIBLE = WEIGHTS[5]
 #: Width and height of a large picture, in pixels: what services that show links ask for.
 SIZE = (1200, 630)
+#: In it, in pixels: the square of the masks, what is left of it, and where the words begin. Points to a pixel.
+SQUARE, MARGIN, LEFT_OF_WORDS, POINTS = 430, 70, 570, 0.72
 
 
 def mask(notebook: nbformat.NotebookNode) -> Tensor:
@@ -102,43 +106,48 @@ def large(keeps: list[Tensor], title: str, sentence: str, below: str) -> bytes:
     """One mask, or several small ones, beside a title and a sentence, as a PNG file of ``SIZE``."""
     from matplotlib.figure import Figure
 
-    width, height = SIZE
-    figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="#f8fafc")
-    side = 430
-    columns = int(np.ceil(np.sqrt(len(keeps))))
-    gap = 18 if columns > 1 else 0
-    edge = (side + gap) / columns
-    for number, keep in enumerate(keeps):
-        longest = max(keep.shape)
-        high, wide = ((edge - gap) * length / longest for length in keep.shape)
-        left = 70 + edge * (number % columns) + (edge - gap - wide) / 2
-        top = (height - side) / 2 + edge * (number // columns) + (edge - gap - high) / 2
-        _draw(figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height)), keep)
+    figure = Figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100, facecolor="#f8fafc")
+    for keep, (left, top, wide, high) in zip(keeps, _boxes(keeps), strict=True):
+        box = (left / SIZE[0], 1 - (top + high) / SIZE[1], wide / SIZE[0], high / SIZE[1])
+        _draw(figure.add_axes(box), keep, wide / keep.shape[1])
     lines = textwrap.wrap(title, 20)
     size = 46 if len(lines) < 4 else 38
-    spoken = textwrap.wrap(sentence, 38)
-    tall = len(lines) * size * 1.25 + 26 + len(spoken) * 36
-    y = (height - 40 - tall) / 2
-    texts = [(line, size, size * 1.25, "#162455", "bold") for line in lines]
-    texts += [("", 0, 26, "#000000", "normal")]
-    texts += [(line, 25, 36, "#42526b", "normal") for line in spoken]
-    for line, points, step, colour, weight in texts:
-        figure.text(570 / width, 1 - y / height, line, size=points * 0.72, color=colour, weight=weight, va="top")
-        y += step
-    figure.text(570 / width, 70 / height, below, size=20 * 0.72, color=VISIBLE, va="bottom")
+    texts = [(line, size, 1.25, WEIGHTS[-1], "bold") for line in lines]
+    texts += [("", 26, 1, "black", "normal")]
+    texts += [(line, 25, 1.45, "#42526b", "normal") for line in textwrap.wrap(sentence, 38)]
+    y = (SIZE[1] - 40 - sum(pixels * spacing for _, pixels, spacing, *_ in texts)) / 2
+    for line, pixels, spacing, colour, weight in texts:
+        where = LEFT_OF_WORDS / SIZE[0], 1 - y / SIZE[1]
+        figure.text(*where, line, size=pixels * POINTS, color=colour, weight=weight, va="top")
+        y += pixels * spacing
+    figure.text(LEFT_OF_WORDS / SIZE[0], 70 / SIZE[1], below, size=20 * POINTS, color=VISIBLE, va="bottom")
     data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=100)
+    figure.savefig(data, format="png")
     return data.getvalue()
 
 
-def _draw(axes: "Axes", keep: Tensor) -> None:
-    """The same picture as ``small``, with matplotlib."""
+def _boxes(keeps: list[Tensor]) -> list[tuple[float, float, float, float]]:
+    """Left, top, width and height of each mask, in pixels: all of them in one square, row by row."""
+    columns = math.ceil(math.sqrt(len(keeps)))
+    gap = 18 if columns > 1 else 0
+    step = (SQUARE + gap) / columns
+    boxes = []
+    for number, keep in enumerate(keeps):
+        high, wide = ((step - gap) * length / max(keep.shape) for length in keep.shape)
+        left, top = MARGIN + step * (number % columns), (SIZE[1] - SQUARE) / 2 + step * (number // columns)
+        boxes.append((left + (step - gap - wide) / 2, top + (step - gap - high) / 2, wide, high))
+    return boxes
+
+
+def _draw(axes: "Axes", keep: Tensor, cell: float) -> None:
+    """The same picture as ``small``, with matplotlib; a cell is so many pixels wide."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import ListedColormap
 
-    axes.pcolormesh(keep, cmap=ListedColormap([HIDDEN, VISIBLE]), vmin=0, vmax=1, edgecolor="white", linewidth=1)
+    line = max(0.7, 0.06 * cell * POINTS)
+    axes.pcolormesh(keep, cmap=ListedColormap([HIDDEN, VISIBLE]), vmin=0, vmax=1, edgecolor="white", linewidth=line)
     hidden = (~keep).nonzero().tolist()
     strokes = [[(key + 0.15, query + 0.85), (key + 0.85, query + 0.15)] for query, key in hidden]
-    axes.add_collection(LineCollection(strokes, color=HATCH, linewidth=1))
+    axes.add_collection(LineCollection(strokes, color=HATCH, linewidth=line))
     axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0))
     axes.set_axis_off()

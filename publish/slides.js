@@ -8,7 +8,7 @@
   const SMALLEST = 18; // px of code, prints and labels, 2.5 % of the height; a longer line of code is broken
   const SMALLEST_WORDS = 0.7; // of their size
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
-  const FIGURE = SMALLEST / 13; // labels of 13 px
+  const FIGURE = SMALLEST / 12.67; // numbers of 9.5 points
   const LOWEST = 160; // px of a widget's maps
   /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
   const ARRANGEMENTS = [
@@ -61,6 +61,7 @@
     box.style.zoom = String(zoom);
     box.style.setProperty("--fit", String(zoom)); // by which widgets and figures are not made smaller
     fitPrints(box, zoom);
+    fitFormulas(box);
     if (excess(box) > 1) return false;
     const right = box.getBoundingClientRect().left + (size().width + 1) * Reveal.getScale();
     const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *, img");
@@ -86,6 +87,17 @@
     }
   };
 
+  /** Formulas that are wider than a phone get smaller. */
+  const fitFormulas = (/** @type {Element} */ box) => {
+    const formulas = /** @type {NodeListOf<MathMLElement>} */ (box.querySelectorAll('math[display="block"]'));
+    for (const formula of formulas) {
+      formula.style.zoom = "";
+      const widths = [...formula.children].map((part) => part.getBoundingClientRect().width);
+      const room = box.getBoundingClientRect().width / Math.max(...widths);
+      if (room < 1) formula.style.zoom = String(room);
+    }
+  };
+
   /** By how many pixels of the slide its content is too tall. */
   const excess = (/** @type {Element} */ box) =>
     box.getBoundingClientRect().height / Reveal.getScale() - (size().height - FOOT);
@@ -99,7 +111,7 @@
     /** @param {number} zoom @param {boolean} beside */
     const attempt = (zoom, beside) => {
       box.classList.toggle("beside", beside);
-      return largest(FIGURE / 2, 1.6 * FIGURE, (enlargement) => {
+      return largest(FIGURE / 4, 1.6 * FIGURE, (enlargement) => {
         for (const figure of figures) figure.style.zoom = String(enlargement / zoom);
         return fits(box, zoom);
       });
@@ -123,12 +135,13 @@
     if (box.dataset.fitting) return;
     box.dataset.fitting = "true";
     const alive = /** @type {Elements} */ (box.querySelectorAll(".masks-alive"));
-    let tallest = Number(box.style.getPropertyValue("--masks-tallest")) || 480;
+    let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
     for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
-      else if (tallest > LOWEST) tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
+      else if (tallest > LOWEST && mapsReachDown(box))
+        tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
       else widget -= 0.1; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
@@ -137,6 +150,13 @@
       await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
     }
     delete box.dataset.fitting;
+  };
+
+  /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
+  const mapsReachDown = (/** @type {Element} */ box) => {
+    const bottom = (/** @type {string} */ what) =>
+      Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
+    return bottom(".masks-widget") - bottom("canvas") < 60 * WIDGET * Reveal.getScale();
   };
 
   const tallestOf = (/** @type {Element} */ box) =>

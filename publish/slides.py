@@ -111,7 +111,7 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
         elif tags & SHOWN and len(slides) == 1:
             raise paths.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
         if tags & SHOWN:
-            slides[-1].cells.append(_for_slide(cell))
+            slides[-1].cells.extend(map(_for_slide, _split(cell, section and section[0])))
         elif cell.cell_type == "markdown" and not cell.source.startswith("<details"):
             notes.append(document.without_links(cell.source.removeprefix(section[0]) if section else cell.source))
     if len(slides) == 1:
@@ -120,6 +120,13 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     text = closing.format(goals=goals and goals[1].strip(), title=about.title)
     slides.append(Slide([_markdown("closing", text)]))
     return slides
+
+
+def _split(cell: nbformat.NotebookNode, heading: str | None) -> list[nbformat.NotebookNode]:
+    """A cell whose heading is a cell of its own, if words follow it: those may have to stand beside a figure."""
+    if not heading or cell.source == heading:
+        return [cell]
+    return [_markdown(f"{cell.id}-heading", heading.strip()), _markdown(cell.id, cell.source.removeprefix(heading))]
 
 
 def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -> bool:

@@ -12,7 +12,6 @@ import re
 from pathlib import Path
 
 import nbformat
-
 from torch import Tensor
 
 from . import for_readers, ledger, paths, picture, static_widgets, which_masks

@@ -14,10 +14,9 @@ from . import paths
 
 LOADER = paths.HERE / "static_widgets.js"
 STYLE = """\
-.masks-place > img { display: block; max-width: 100%; }
-.masks-lives > img { display: none; }
+.masks-lives > img { display: none !important; } /* pictures bring their own style */
 @media print {
-  .masks-lives > img { display: block; }
+  .masks-lives > img { display: inline-block !important; }
   .masks-alive { display: none; }
 }
 """

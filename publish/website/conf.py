@@ -7,11 +7,10 @@ from datetime import date
 from html import escape, unescape
 from pathlib import Path
 
-from docutils import nodes
 from sphinx.util.inspect import stringify_signature
 
 from publish import picture
-from publish.document import without_empty_heads
+from publish.document import with_sentences, without_empty_heads
 from publish.for_readers import WORDS_A_MINUTE
 
 project = "Attention masks, executed"
@@ -100,12 +99,16 @@ def describe(app, name, template, context, doctree):
     if name == "404" and address:  # its links start from the top
         context["metatags"] += f'\n<base href="{escape(address)}">'
     if doctree is not None and name not in ("index", "404"):
-        texts = doctree.findall(lambda node: node.tagname == "#text" and not isinstance(node.parent, nodes.raw))
-        words = sum(len(text.split()) for text in texts)
+        words = sum(len(text.split()) for text in doctree.findall(is_read))
         context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
     context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
     if "body" in context:
-        context["body"] = PRINT.sub(mark_sentences, without_empty_heads(context["body"]))
+        context["body"] = PRINT.sub(with_sentences, without_empty_heads(context["body"]))
+
+
+def is_read(node):
+    """Whether a node is text of the page, not of a picture in HTML."""
+    return node.tagname == "#text" and getattr(node.parent, "tagname", "") != "raw"
 
 
 def picture_tags(about, address):
@@ -130,17 +133,6 @@ def meta(name, content):
 PRINT = re.compile(
     r'(<div class="output (?:stream|text_plain)[^>]*><div class="highlight"><pre)>(.*?)</pre>', re.DOTALL
 )
-#: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
-LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
-LONGEST_LINED_UP = 90
-
-
-def mark_sentences(output):
-    """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
-    text = unescape(re.sub(r"<[^>]+>", "", output[2]))
-    too_long = max(map(len, text.splitlines()), default=0) > LONGEST_LINED_UP
-    style = "" if LINED_UP.search(text) and not too_long else ' class="sentences"'
-    return f"{output[1]}{style}>{output[2]}</pre>"
 
 
 def is_internal(app, what, name, obj, skip, options):

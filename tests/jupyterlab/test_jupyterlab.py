@@ -488,15 +488,15 @@ def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
         "grid.observe(lambda change: print(change.name, change.new, file=heard, flush=True), ['layer', 'head'])\ngrid"
     )
     page, view = notebook.page, notebook.page.locator(".headgrid")
-    expect(view.get_by_text("Layer 0, head 0.")).to_be_visible(timeout=PATIENCE)
+    expect(view.locator(".masks-status")).to_contain_text("Layer 0, head 0.", timeout=PATIENCE)
     cells = notebook.cells()
-    heads = view.locator("canvas").first
+    heads = view.locator(".headgrid-thumbs canvas")
     pitch = (heads.bounding_box()["width"] - 34) / 3
     heads.click(position={"x": 34 + 2.5 * pitch, "y": 34 + 1.5 * pitch})
-    expect(view.get_by_text("Layer 1, head 2.")).to_be_visible()
+    expect(view.locator(".masks-status")).to_contain_text("Layer 1, head 2.")
     for key in (*"ddabxmyz00", "Escape", "ArrowLeft"):
         page.keyboard.press(key)
-    expect(view.get_by_text("Layer 1, head 1.")).to_be_visible()
+    expect(view.locator(".masks-status")).to_contain_text("Layer 1, head 1.")
     assert notebook.cells() == cells
     until(page, lambda: notebook.heard_file.read_text().count("\n") >= 3, "Python has not heard it all")
     assert sorted(notebook.heard_file.read_text().splitlines()) == ["head 1", "head 2", "layer 1"]
@@ -558,6 +558,11 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
     statuses = page.locator(".masklab .masks-status")
     expect(page.locator(".jp-OutputArea-output").first).not_to_have_text(BROKEN, timeout=PATIENCE)
     expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=PATIENCE)
+    for saved_view in page.locator(".jupyter-widgets-disconnected:has(> .masks-widget)").all():
+        assert saved_view.evaluate("(view) => getComputedStyle(view, '::before').content") == "none", "no red icon"
+    expect(page.get_by_text("Drawn from the saved notebook. Run this cell")).to_have_count(2)
+    for words in page.get_by_text("Drawn from the saved notebook. Run this cell").all():
+        expect(words).to_be_visible()
     for view in (0, 1):
         assert torch.equal(notebook.drawn(view), keep)
     notebook.menu("Kernel", "Shut Down Kernel")

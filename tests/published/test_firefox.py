@@ -1,5 +1,7 @@
 """Site, pages and slides in Firefox: from a disk, with no network, tried with its own mouse and keyboard."""
 
+from contextlib import contextmanager
+
 import pytest
 
 from publish import source
@@ -17,6 +19,44 @@ return slides.flatMap((slide, number) => (slide.querySelector(".masks-place") ? 
 """
 LIVING = "return ['place', 'lives'].map((name) => document.querySelectorAll(`.masks-${name}`).length)"
 HEIGHTS = "return [...document.querySelectorAll('math')].map((formula) => formula.getBoundingClientRect().height)"
+#: Gives the page a width that no window of a desk can have; all of the window's if it is 0.
+NARROWED = """
+const { style } = gBrowser.selectedBrowser;
+[style.flex, style.width] = arguments[0] ? ["none", `${arguments[0]}px`] : ["", ""];
+"""
+#: Of all widgets on show: their width; whether the maps of MaskLab are side by side; the size of labels, which are
+#: written at 12 px, in pixels of a slide.
+WIDGETS = """
+const slides = document.querySelector(".slides");
+const scale = slides ? slides.getBoundingClientRect().width / slides.offsetWidth : 1;
+return [...document.querySelectorAll(".masks-widget")].filter((widget) => widget.checkVisibility()).map((widget) => {
+  const canvases = [...widget.querySelectorAll("canvas")];
+  const [before, after] = canvases.map((canvas) => canvas.getBoundingClientRect());
+  const beside = !widget.matches(".masklab") || (before.top === after.top && before.right <= after.left);
+  const labels = 12 * before.width / parseFloat(canvases[0].style.width) / scale;
+  return { width: widget.getBoundingClientRect().width, beside, labels };
+});
+"""
+AT_REST = "return !document.querySelector('.present [aria-busy], .present [data-fitting]')"
+
+
+@contextmanager
+def narrowed(fox, width):
+    """A page of this width, then one as wide as the window again."""
+    try:
+        _narrow(fox, width)
+        yield
+    finally:
+        _narrow(fox, 0)
+
+
+def _narrow(fox, width):
+    from marionette_driver import Wait
+
+    with fox.using_context("chrome"):
+        fox.execute_script(NARROWED, script_args=[width])
+    Wait(fox).until(lambda _: fox.execute_script("return innerWidth") == (width or 1280))
+    fox.execute_async_script(PAINTED)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +99,41 @@ def test_widgets_answer_to_firefoxs_mouse_and_keyboard(folder, opened, fox):
         fox.execute_async_script(PAINTED)
         tried += try_in_firefox(fox, ".present")
     assert tried == living
+
+
+@pytest.mark.parametrize("folder", ["", "pages/"])
+def test_firefox_has_room_for_two_maps_at_800_and_cuts_nothing_at_390(folder, opened, fox):
+    opened(f"{folder}00_start_here")
+    for width in (800, 390):
+        with narrowed(fox, width):
+            shown = fox.execute_script(WIDGETS)
+            assert fox.execute_script("return document.documentElement.scrollWidth") == width
+        assert [widget["beside"] and widget["width"] >= 640 for widget in shown] == [width == 800] * len(shown)
+
+
+def test_firefox_shows_labels_on_slides_large_and_maps_side_by_side(opened, fox):
+    from marionette_driver import Wait
+
+    opened("slides/00_start_here")
+    for number in fox.execute_script(WIDGET_SLIDES):
+        fox.execute_script(f"window.wrappedJSObject.Reveal.slide({number})")
+        fox.execute_async_script(PAINTED)
+        Wait(fox).until(lambda _: fox.execute_script(AT_REST))
+        for widget in fox.execute_script(WIDGETS):
+            assert widget["beside"]
+            assert widget["labels"] >= 17.95, "2.5 % of 720, less rounding"
+
+
+def test_errors_of_a_page_are_heard_in_firefox(fox, tmp_path):
+    """So that a test that asks for none means something."""
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><script>Promise.reject(Error('rejected')); throw Error('thrown')</script>")
+    firefox.opened(fox, page.as_uri(), "return true")
+    fox.execute_async_script(PAINTED)
+    assert [complaint.partition(" ")[2] for complaint in firefox.complaints(fox)] == [
+        "Error: thrown",
+        "Error: rejected",
+    ]
 
 
 def test_firefox_draws_formulas_and_finds(fox, built):

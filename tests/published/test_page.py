@@ -1,13 +1,16 @@
 """A lesson as one file, in a real browser, from a disk, with no network: alive, complete, and printable."""
 
+import io
 import re
 
 import nbformat
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import expect
 
-from publish import for_readers, paths, source, static_widgets
+from publish import document, for_readers, paths, source, static_widgets
 from publish import page as single
 from tests.support.living_widgets import try_widgets
 from tests.support.tiers import sweep
@@ -37,8 +40,9 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     assert shown.locator("h1").count() == 1
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert shown.locator(".code_cell").count() == len(code)
-    for picture in shown.locator("img").all():
-        assert len((picture.get_attribute("alt") or "").split()) > 10
+    for picture in shown.locator("img").all():  # a second panel is named only: the first one says what both show
+        panel = picture.evaluate("img => img.previousElementSibling?.matches('img') ?? false")
+        assert len((picture.get_attribute("alt") or "").split()) > (1 if panel else 10)
     # Every formula became MathML, and no dollar of one is left in the text.
     texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     formulas = [match for text in texts for match in for_readers.MATH.finditer(text)]
@@ -54,13 +58,75 @@ def test_widgets_live_by_mouse_and_keyboard(name, opened):
     try_widgets(shown)
 
 
+#: Widths of all living widgets, and of all paragraphs.
+WIDTHS = """() => ["main .masks-widget", "main p:not(.masks-widget *)"].map((what) =>
+  [...document.querySelectorAll(what)].map((part) => part.getBoundingClientRect().width))"""
+
+
 @every_lesson
 def test_a_page_fits_the_window(name, opened):
+    """Nothing is scrolled sideways; widgets have room for two maps side by side, words stay in a column."""
     shown = opened(name)
-    for width in (360, 800, 1400):
+    for width in (360, 390, 800, 1000, 1400, 2400):
         shown.set_viewport_size({"width": width, "height": 900})
         settle(shown)
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        widgets, words = shown.evaluate(WIDTHS)
+        assert min(widgets) >= (640 if width >= 800 else width - 32)
+        assert max(words) <= 736
+        for maps in shown.locator(".masklab").all() if width >= 800 else []:
+            before, after = (canvas.bounding_box() for canvas in maps.locator("canvas").all())
+            assert before["y"] == after["y"]
+            assert before["x"] + before["width"] <= after["x"]
+
+
+@pytest.mark.parametrize("scheme", sweep(["light", "dark"], daily=["dark"]))
+def test_what_is_wider_than_the_screen_says_so(scheme, page, opened):
+    """A shadow at the edge where more is to come; it moves to the other edge as one scrolls to the end."""
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    shown = opened("00_start_here")
+    for what in ("table", ".output_subarea pre:not(.sentences)"):
+        wide = shown.locator(f"{what}:not(.masks-widget *)").filter(visible=True)
+        wide = next(box for box in wide.all() if box.evaluate("box => box.scrollWidth > box.clientWidth + 40"))
+        for end in (0, 1):
+            wide.evaluate("(box, end) => (box.scrollLeft = end * box.scrollWidth)", end)
+            settle(shown)
+            edges = shades(wide.screenshot())
+            assert edges[1 - end] > edges[end] + 30, f"{what} at {end}: {edges}"
+        assert wide.evaluate("box => box.tabIndex") == 0
+
+
+def shades(png: bytes) -> list[int]:
+    """How far the left and the right edge of a picture are from its background, in steps of 255."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L")).astype(int)
+    edges = [np.median(pixels[:, columns]) for columns in (slice(1, 4), slice(-4, -1))]
+    return [round(abs(edge - np.median(pixels))) for edge in edges]
+
+
+def test_sentences_that_a_cell_prints_are_broken_and_columns_are_not(page, opened):
+    page.set_viewport_size({"width": 390, "height": 800})
+    shown = opened("01_ragged_tensors")
+    error = shown.locator("pre", has_text="Unable to create tensor, you should probably").last
+    assert error.evaluate("pre => pre.scrollWidth <= pre.clientWidth && pre.scrollHeight === pre.clientHeight")
+    matrix = shown.locator(".output_subarea pre", has_text="[3, 4]])").first
+    assert matrix.evaluate("pre => pre.scrollWidth > pre.clientWidth")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("ValueError: expected sequence of length 2 at dim 1 (got 1)\n", True),
+        ("eager  24 leak\nsdpa   right\n", False),
+        ("tensor([[1, 2],\n        [3, 4]])\n", False),
+        (f"F8  {'a long warning ' * 7}\n", True),
+        ("", True),
+    ],
+)
+def test_what_is_lined_up_is_told_from_sentences(text, sentences):
+    cell = nbformat.v4.new_code_cell("pass", outputs=[nbformat.v4.new_output("stream", text=text)])
+    printed = document.converted(nbformat.v4.new_notebook(cells=[cell]))
+    assert ('<pre class="sentences">' in printed) == sentences
 
 
 @pytest.mark.parametrize("scheme", sweep(["light", "dark"], daily=["light"]))
@@ -73,11 +139,14 @@ def test_axe_finds_nothing(name, scheme, page, opened):
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
     shown = opened("04_minus_infinity")
-    picture, living = shown.locator(".masks-place > img"), shown.locator(".masks-alive")
-    expect(picture).to_be_hidden()
+    pictures, living = shown.locator(".masks-place > img"), shown.locator(".masks-alive")
+    assert pictures.count() == 2, "before and after"
+    expect(pictures.filter(visible=True)).to_have_count(0)
     expect(living).to_be_visible()
     shown.emulate_media(media="print", color_scheme="dark")
-    expect(picture).to_be_visible()
+    expect(pictures.filter(visible=True)).to_have_count(2)
+    before, after = (picture.bounding_box() for picture in pictures.all())
+    assert before["y"] == after["y"], "side by side"
     expect(living).to_be_hidden()
     # Whoever prints from a dark window gets dark letters on white paper.
     colours = shown.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")

@@ -1,26 +1,34 @@
 """The site as people meet it: from a disk, with no network, in Chromium, and its files; what builds it."""
 
+import base64
+import copy
+import io
 import re
 import runpy
 import shutil
 import subprocess
 import sys
+import zlib
 from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
+from xml.etree import ElementTree
 
 import html5lib
 import pytest
+import torch
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
+from PIL import Image, ImageColor, ImageStat
 from playwright.sync_api import expect
 
-from publish import for_readers, notebooks, paths, sheet, site, source, sphinx_source
+from publish import for_readers, notebooks, paths, picture, sheet, site, source, sphinx_source
 from publish.hosting import Hosting
 from tests.support import small_lesson
 from tests.support.living_widgets import try_widgets
 from tests.support.tiers import sweep
 from tests.support.widget_page import settle
+from utils import masks
 
 LESSONS = [lesson.stem for lesson in source.files()]
 OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "which_masks", "reference", "404", "search", "genindex"]
@@ -118,6 +126,14 @@ def test_dark_is_dark_for_page_widgets_and_figures(opened, page):
     }"""
     for selector in ("body", ".masklab", "div.cell_input div.highlight"):
         assert shown.locator(selector).first.evaluate(brightness) < 70, selector
+    # The theme lays something light behind outputs and pictures; ours are dark themselves.
+    shown.locator(".cell_output img").evaluate_all(
+        "all => all.map((img) => { img.className = 'masks-figure'; img.style = ''; })"
+    )
+    for slab in shown.locator(".cell_output .text_html, .cell_output img").all():
+        assert slab.evaluate("e => getComputedStyle(e).backgroundColor") == "rgba(0, 0, 0, 0)"
+        assert slab.evaluate("e => getComputedStyle(e).padding") == "0px"
+    assert "brightness" not in shown.locator(".cell_output img").first.evaluate("e => getComputedStyle(e).filter")
     # The switch in the page wins over the system, for the widgets too.
     shown.get_by_role("button", name="Color mode").click()
     shown.get_by_role("button", name="Light").click()
@@ -132,6 +148,71 @@ def test_axe_finds_nothing(name, scheme, page, opened):
     page.emulate_media(color_scheme=scheme)
     answer = Axe().run(opened(name), options={"preload": False}).response  # it would fetch style sheets
     assert [(v["id"], [n["html"][:90] for n in v["nodes"]][:3]) for v in answer["violations"]] == []
+
+
+def test_what_is_too_wide_says_so_and_words_are_never_cut(opened):
+    """On a phone, messages wrap; tables and columns of numbers scroll, with a shadow where they go on."""
+    shown = opened("02_padding")
+    shown.set_viewport_size({"width": 390, "height": 844})
+    settle(shown)
+    cut = "pre => pre.scrollWidth > pre.clientWidth"
+    sentences, lined_up = (shown.locator(f".cell_output pre{kind}") for kind in (".sentences", ":not(.sentences)"))
+    message = sentences.filter(has_text="argument 'attn_mask' must be Tensor, not list")
+    assert message.count() == 1
+    assert [pre.inner_text() for pre in sentences.all() if pre.evaluate(cut)] == []
+    shadow_changes_sides(next(pre for pre in lined_up.all() if pre.evaluate(cut)))
+    opened("10_cheat_sheet")
+    shadow_changes_sides(shown.locator(".pst-scrollable-table-container").first)
+
+
+def edges(box) -> tuple[float, float]:
+    """How light the leftmost and the rightmost pixels of an element are, 0 to 255."""
+    image = Image.open(io.BytesIO(box.screenshot())).convert("L")
+    left, right = (image.crop((x, 0, x + 4, image.height)) for x in (2, image.width - 6))
+    return ImageStat.Stat(left).mean[0], ImageStat.Stat(right).mean[0]
+
+
+def shadow_changes_sides(box):
+    """Where a box goes on there is a shadow: at the right at first, and at the left once it is scrolled to its end."""
+    left, right = edges(box)
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+    left_then, right_then = edges(box)
+    assert right < right_then - 15
+    assert left_then < left - 15
+
+
+def test_on_a_phone_each_model_is_a_block_with_headings(opened):
+    shown = opened("which_masks")
+    shown.set_viewport_size({"width": 390, "height": 844})
+    shown.get_by_role("searchbox", name="Show only").fill("mistral window")
+    row = shown.get_by_role("table").first.get_by_role("row").filter(has_text="MistralForCausalLM")
+    expect(row).to_be_visible()
+    cells = row.get_by_role("cell")
+    assert cells.nth(1).evaluate("cell => getComputedStyle(cell, '::before').content") == '"adds by itself"'
+    tops = [cell.bounding_box()["y"] for cell in cells.all()]
+    assert tops == sorted(set(tops)), "one below the other"
+    assert len(tops) == 7
+    assert shown.locator(".pst-scrollable-table-container").first.evaluate("box => box.scrollWidth <= box.clientWidth")
+
+
+def test_the_home_page_begins_with_words_beside_a_living_widget(opened):
+    shown = opened("index")
+    for width, beside in ((1280, True), (820, False), (390, False)):
+        shown.set_viewport_size({"width": width, "height": 800})
+        settle(shown)
+        title, widget, header = (shown.locator(at).first.bounding_box() for at in ("h1", ".masks-widget", ".bd-header"))
+        assert (widget["x"] > title["x"] + title["width"]) == beside
+        assert (widget["y"] < title["y"] + title["height"]) == beside
+        assert widget["y"] < 480
+        assert widget["width"] >= min(640, width - 32)
+        assert header["height"] <= 80, "one line"
+        rows: dict[float, set[int]] = {}
+        for card in shown.locator(".lessons .sd-card").all():
+            box = card.bounding_box()
+            assert 0 <= box["x"] <= width - box["width"]
+            rows.setdefault(round(box["y"]), set()).add(round(box["height"]))
+        assert len(rows) == (5 if width > 768 else 10)
+        assert all(len(heights) == 1 for heights in rows.values()), "cards of a row are equally high"
 
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
@@ -169,8 +250,8 @@ def test_titles_and_descriptions(parsed):
 
 def test_every_image_says_what_it_shows(parsed):
     for path, page in parsed.items():
-        for picture in page.find_all("img"):
-            assert len(picture.get("alt", "").split()) > 10, f"{path}: {str(picture)[:120]}"
+        for image in page.select("img:not(.logo__image)"):  # beside the logo stands its name
+            assert len(image.get("alt", "").split()) > 10, f"{path}: {str(image)[:120]}"
 
 
 def test_links_and_anchors_resolve(parsed, built):
@@ -223,6 +304,77 @@ def test_the_reference_shows_public_names_and_what_is_said_of_them(parsed, built
         shown |= {f"{module}.{name}" for name in names}
     assert {"masks.causal", "conventions.describe", "influence.find_leaks", "plots.heatmap", "models.load"} <= shown
     assert {f"widgets.{name}" for name in ("MaskLab", "HeadGrid", "Explorer")} <= shown
+
+
+def drawn(svg) -> torch.Tensor:
+    """The mask that a small picture shows, read off its filled cells: (q_len, k_len) bool."""
+    _, _, columns, rows = map(int, svg["viewBox"].split())
+    keep = torch.zeros(rows, columns, dtype=torch.bool)
+    filled = next(path for path in svg.find_all("path") if path.get("fill") == picture.VISIBLE)["d"]
+    for start, row, length in re.findall(r"M(\d+) (\d+)h(\d+)v1H\d+z", filled):
+        keep[int(row), int(start) : int(start) + int(length)] = True
+    return keep
+
+
+def pads(*real: int) -> torch.Tensor:
+    return torch.tensor(real).bool()
+
+
+DOCUMENTS = masks.documents(torch.repeat_interleave(torch.tensor([8, 6, 4])))
+#: What each lesson is about, made anew.
+MASKS = {
+    "00_start_here": pads(1, 1, 1, 1, 1, 1, 0, 0).expand(8, 8),
+    "01_ragged_tensors": DOCUMENTS,
+    "02_padding": pads(1, 1, 1, 1, 0, 0, 0, 0).expand(8, 8),
+    "03_left_or_right": masks.causal(8) & pads(0, 0, 0, 0, 0, 1, 1, 1),
+    "04_minus_infinity": torch.stack([pads(1, 1, 1, 0), pads(0, 0, 0, 0)]),
+    "05_causal_masks": masks.causal(8),
+    "06_two_masks": masks.causal(8) & pads(1, 1, 1, 1, 1, 1, 0, 0),
+    "07_bert_2d_masks": masks.documents(torch.tensor([0] * 6 + [1] * 4)),
+    "08_measure_it": torch.stack(
+        [pads(1, 1, 1, 1, 1, 1, 1), *[pads(1, 1, 1, 1, 0, 0, 0)] * 3] + [pads(0, 0, 0, 0, 1, 1, 1)] * 3
+    ),
+    "09_compute": DOCUMENTS,
+}
+
+
+@pytest.mark.parametrize("name", ["index", "lessons"])
+def test_each_card_shows_its_lessons_mask(name, parsed, built):
+    cards = parsed[built / f"{name}.html"].select(".lessons .sd-card")
+    assert [card.a["href"].removesuffix(".html") for card in cards] == list(MASKS)
+    for card, (lesson, keep) in zip(cards, MASKS.items(), strict=True):
+        assert torch.equal(drawn(card.svg), keep), lesson
+        assert f"{int((~keep).sum())} of {keep.numel()} cells hidden" in card.svg["aria-label"], lesson
+
+
+def test_a_lesson_that_hides_nothing_has_no_picture(executed):
+    notebook = copy.deepcopy(executed["00_start_here.ipynb"])
+    for saved in notebook.metadata.widgets[paths.STATE]["state"].values():
+        for tokens in ("query_tokens", "key_tokens"):
+            if tokens in saved["state"]:
+                saved["state"][tokens] = ["a"] * 8
+        for buffer in saved.get("buffers", ()):
+            if buffer["path"] == ["keep_bytes"] and "preset" not in saved["state"]:  # the HeadGrid
+                buffer["data"] = base64.b64encode(zlib.compress(bytes([1] * 64))).decode()
+    with pytest.raises(paths.LessonError, match="a MaskLab or a HeadGrid that hides something"):
+        picture.mask(notebook)
+
+
+def test_a_picture_of_a_mask_reads_back_and_has_a_large_version():
+    keep = masks.causal(3, 5) & pads(1, 0, 1, 1, 1)
+    svg = BeautifulSoup(picture.small(keep), "html5lib").svg
+    assert torch.equal(drawn(svg), keep)
+    assert svg["aria-label"] == picture.words(keep)
+    assert picture.words(keep).startswith("A mask of 3 queries by 5 keys, 6 of 15 cells hidden: causal")
+    large = Image.open(io.BytesIO(picture.large([keep], "Title", "A sentence.", "below"))).convert("RGB")
+    assert large.size == (1200, 630)
+    cell, left, top = 430 / 5, 70, (630 - 430 * 3 / 5) / 2
+    middles = [
+        [large.getpixel((round(left + cell * (k + 0.2)), round(top + cell * (q + 0.2)))) for k in range(5)]
+        for q in range(3)
+    ]
+    wanted = {True: ImageColor.getrgb(picture.VISIBLE), False: ImageColor.getrgb(picture.HIDDEN)}
+    assert middles == [[wanted[cell] for cell in row] for row in keep.tolist()]
 
 
 def test_downloads_are_there(parsed, built):
@@ -339,6 +491,77 @@ def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
         inside.mkdir(parents=True, exist_ok=True)
         (tmp_path / "utils").mkdir(exist_ok=True)
         subprocess.run([sys.executable, "-c", code], cwd=inside, check=True, env={"PATH": ""})
+
+
+def seen_of_link(page) -> dict[str, str]:
+    """What services read in the head of a page when a link to it is sent."""
+    tags = [*page.select('meta[property^="og:"]'), *page.select('meta[name^="twitter:"]')]
+    names = [tag.get("property") or tag["name"] for tag in tags]
+    assert len(set(names)) == len(names)
+    return dict(zip(names, (tag["content"] for tag in tags), strict=True))
+
+
+def test_without_an_address_a_link_shows_title_and_sentence_and_nothing_needs_one(parsed, built):
+    for path, page in parsed.items():
+        if path.parent.name in ("pages", "slides"):
+            continue
+        sentence = page.find("meta", attrs={"name": "description"})["content"]
+        seen = seen_of_link(page)
+        assert seen["og:description"] == sentence, path
+        assert seen["og:title"] in " ".join(page.title.get_text().split()), path
+        assert set(seen) == {"og:type", "og:site_name", "og:title", "og:description"}, path
+        assert not page.select('link[rel="canonical"], base'), path
+    assert seen_of_link(parsed[built / "02_padding.html"]) == {
+        "og:type": "website",
+        "og:site_name": "Attention masks, executed",
+        "og:title": "02 · What does padding do if nobody tells the model?",
+        "og:description": "The misconception: padding is zeros, and zeros do nothing.",
+    }
+    assert [*built.glob("sitemap.xml"), *built.glob("robots.txt"), *built.glob("_static/pictures/*")] == []
+
+
+@pytest.mark.gate
+def test_with_an_address_a_link_shows_its_picture_and_search_engines_find_each_page(executed, tmp_path, monkeypatch):
+    executed.complete()
+    monkeypatch.setattr(site, "SITE", tmp_path / "site")
+    monkeypatch.setattr(site, "WORK", tmp_path / "build")
+    monkeypatch.setattr(
+        site, "_write_downloads", lambda *_: (tmp_path / "site.new" / "downloads" / "solutions").mkdir(parents=True)
+    )
+    address = "https://ada.github.io/masks"
+    folder = site.build(Hosting(address=f"{address}/"))
+    for name in PAGES:
+        page = BeautifulSoup((folder / f"{name}.html").read_text(encoding="utf-8"), "html5lib")
+        seen, canonical = seen_of_link(page), page.select('link[rel="canonical"]')
+        if name == "404":
+            assert set(seen) == {"og:type", "og:site_name", "og:title", "og:description"}
+            assert canonical == []
+            continue
+        assert seen["og:url"] == canonical[0]["href"] == f"{address}/{'' if name == 'index' else f'{name}.html'}"
+        own = name if name in LESSONS else "index"
+        assert seen["og:image"] == f"{address}/_static/pictures/{own}.png"
+        with Image.open(folder / seen["og:image"].removeprefix(f"{address}/")) as image:
+            assert image.size == (int(seen["og:image:width"]), int(seen["og:image:height"])) == (1200, 630)
+        assert (seen["og:image:type"], seen["twitter:card"]) == ("image/png", "summary_large_image")
+        if name in MASKS:
+            assert seen["og:image:alt"] == picture.words(MASKS[name])
+    assert {path.stem for path in (folder / "_static" / "pictures").iterdir()} == {*LESSONS, "index"}
+    listed = re.findall(r"<loc>(.*)</loc>", (folder / "sitemap.xml").read_text())
+    wanted = [f"{address}/{name}.html" for name in PAGES if name not in ("404", "search", "genindex", "index")]
+    assert sorted(listed) == sorted([f"{address}/", *wanted])
+    assert f"Sitemap: {address}/sitemap.xml" in (folder / "robots.txt").read_text().splitlines()
+
+
+def test_pages_that_were_not_written_again_are_in_the_sitemap_too(tmp_path):
+    (tmp_path / "reference").mkdir()
+    for name in ("index", "a&b", "404", "search", "genindex", "reference/masks"):
+        (tmp_path / f"{name}.html").touch()
+    site._write_for_search_engines(tmp_path, "https://ada.github.io/masks")
+    sitemap = ElementTree.parse(tmp_path / "sitemap.xml").getroot()
+    assert sitemap.tag == "{http://www.sitemaps.org/schemas/sitemap/0.9}urlset"
+    assert [url[0].text for url in sitemap] == [
+        f"https://ada.github.io/masks/{page}" for page in ("", "a&b.html", "reference/masks.html")
+    ]
 
 
 @pytest.mark.parametrize(("address", "wanted"), [("", 0), ("https://ada.github.io/masks/", 1)])

@@ -45,7 +45,7 @@ def opened(deck_file, open_offline, page):
 #: The number of the first slide that holds such a thing.
 FIRST = "what => [...document.querySelectorAll('.slides > section')].findIndex((slide) => slide.querySelector(what))"
 #: Of the slide on show: zoom of its content, by how much any part of it leaves the slide, in the slide's pixels, the
-#: smallest labels there, and whether the maps of each MaskLab stand side by side. A figure's smallest type is 13 px.
+#: smallest labels there, and whether the maps of each MaskLab stand side by side. In figures 9.5 points are smallest.
 MEASURED = """() => {
   const slide = Reveal.getCurrentSlide(), box = slide.querySelector(".fit"), scale = Reveal.getScale();
   const { left, top } = document.querySelector(".slides").getBoundingClientRect();
@@ -57,10 +57,11 @@ MEASURED = """() => {
   const cut = shown("pre:not(.masks-widget *)").filter((pre) => pre.scrollWidth > pre.clientWidth + 1);
   const enlargement = (part, natural) => part.getBoundingClientRect().width / natural / scale;
   const labels = {
-    canvas: shown("canvas").map((canvas) => canvas.type * enlargement(canvas, parseFloat(canvas.style.width))),
+    canvas: shown("canvas").filter((canvas) => canvas.type)
+      .map((canvas) => canvas.type * enlargement(canvas, parseFloat(canvas.style.width))),
     widget: shown(".masks-widget *:not(.masks-hidden, option)").filter((part) => part.innerText)
       .map((part) => parseFloat(getComputedStyle(part).fontSize) * part.currentCSSZoom),
-    figure: shown(".output_subarea > img").map((img) => 13 * enlargement(img, img.getAttribute("width"))),
+    figure: shown(".output_subarea > img").map((img) => 12.67 * enlargement(img, img.getAttribute("width"))),
     text: shown(":is(pre, td, p, li, code):not(.masks-widget *)")
       .map((part) => parseFloat(getComputedStyle(part).fontSize) * part.currentCSSZoom),
   };
@@ -76,6 +77,14 @@ MEASURED = """() => {
 READABLE = 18 - 0.05
 
 
+def settled(shown):
+    """Waits until the widgets of the slide on show have what they draw, and the slide has made room for them."""
+    until(shown, "!document.querySelector('.present [aria-busy]')")
+    settle(shown)
+    until(shown, "!document.querySelector('.present [data-fitting]')")
+    settle(shown)
+
+
 @every_lesson
 def test_every_slide_fits_and_says_something(name, opened):
     shown = opened(name)
@@ -88,8 +97,7 @@ def test_every_slide_fits_and_says_something(name, opened):
         until(shown, "number => Reveal.getIndices().h === number", number)
         settle(shown)
         if shown.locator(".present .masks-lives").count():
-            until(shown, "!document.querySelector('.present [aria-busy]')")
-            settle(shown)
+            settled(shown)
         slide = shown.evaluate(MEASURED)
         assert slide["over"] <= 1, f"slide {number + 1}: {slide}"
         assert slide["cut"] == 0, f"slide {number + 1}: {slide}"
@@ -129,7 +137,7 @@ def test_opened_in_the_middle_a_slide_with_a_widget_fits(opened):
     shown = opened("01_ragged_tensors", number)
     shown.reload()
     shown.wait_for_selector(".present .masks-lives")
-    settle(shown)
+    settled(shown)
     expect(shown.locator(".present .fit")).to_have_class("fit maps-only")
     slide = shown.evaluate(MEASURED)
     assert slide["over"] <= 1
@@ -187,6 +195,7 @@ def test_the_speaker_has_notes_and_a_clock(opened):
 
 
 def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page):
+    page.emulate_media(color_scheme="dark")
     page.goto(f"{deck_file('04_minus_infinity').as_uri()}?print-pdf")
     page.wait_for_selector(".reveal-print .pdf-page, .print-pdf .pdf-page")
     page.emulate_media(media="print")
@@ -194,6 +203,28 @@ def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page
     assert page.locator(".pdf-page").count() == slides
     expect(page.locator(".masks-place > img").first).to_be_visible()
     expect(page.locator(".masks-alive").first).to_be_hidden()
+    sheets = page.locator(".pdf-page").evaluate_all(
+        "all => all.map((sheet) => getComputedStyle(sheet).backgroundColor)"
+    )
+    assert set(sheets) == {"rgb(255, 255, 255)"}, "white paper, whatever the screen is"
+
+
+@every_lesson
+def test_on_a_phone_slides_are_upright_and_large_enough_to_read(name, opened):
+    """Nothing is cut or scrolled sideways; words are as large as a page's, and turned over the deck is a wide one."""
+    shown = opened(name, width=390, height=760)
+    for number in range(shown.evaluate("Reveal.getTotalSlides()")):
+        shown.evaluate("number => Reveal.slide(number)", number)
+        settle(shown)
+        settled(shown)
+        slide = shown.evaluate(MEASURED)
+        assert slide["over"] <= 1, f"slide {number + 1}: {slide}"
+        assert slide["cut"] == 0, f"slide {number + 1}: {slide}"
+        assert shown.evaluate("document.documentElement.scrollWidth") == 390
+        assert slide["labels"]["text"] * shown.evaluate("Reveal.getScale()") > 9, f"slide {number + 1}: {slide}"
+    shown.set_viewport_size({"width": 760, "height": 390})
+    settle(shown)
+    assert shown.evaluate("Reveal.getConfig().width") == 1280
 
 
 # --- what tags do --------------------------------------------------------------------------------------
@@ -216,6 +247,19 @@ def tagged(*cells):
 
 def shown_of(notebook):
     return [([cell.source for cell in slide.cells], slide.notes) for slide in slides._shown(notebook, "42_test")]
+
+
+def test_a_large_figure_is_alone_on_its_slide():
+    picture = nbformat.v4.new_output("display_data", {"image/png": ""}, metadata={"image/png": {"width": 700}})
+    for before in ([("## One\n\nBefore.", "slide")], [("## One", "slide"), ("Before.", "on-slide")]):
+        notebook = tagged(*before, ("plot()", "", "on-slide"), ("After.", "on-slide"))
+        notebook.cells[-2].outputs = [picture]
+        for height, wanted in (
+            (200, [["## One", "Before.", "plot()", "After."]]),
+            (400, [["## One", "Before."], ["## One", "plot()"], ["## One", "After."]]),
+        ):
+            picture.metadata["image/png"]["height"] = height
+            assert [cells for cells, _ in shown_of(notebook)[1:-1]] == wanted
 
 
 def test_tags_say_what_is_shown_and_the_rest_is_notes():

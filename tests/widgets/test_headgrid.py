@@ -35,9 +35,13 @@ def grid_of(before=None, after=None, **options):
     return HeadGrid(weights() if before is None else before, after, QUERIES, KEYS, **options)
 
 
+def thumbs_canvas(page):
+    return page.locator(".headgrid-thumbs canvas").first
+
+
 def thumb_box(page, layer, head, heads=HEADS):
     """The upper left corner and the size of a thumbnail, from the canvas's own width: see headgrid/thumbs.js."""
-    pitch = (page.locator("canvas").first.evaluate("(shown) => shown.offsetWidth") - 34) / heads
+    pitch = (thumbs_canvas(page).evaluate("(shown) => shown.offsetWidth") - 34) / heads
     return 34 + head * pitch, 34 + layer * pitch, pitch - 3
 
 
@@ -64,8 +68,9 @@ class Shot:
     """What the reader sees: one screenshot of the page as it is now, in which colours are looked up."""
 
     def __init__(self, page, heads=HEADS):
-        self.corners = [canvas.bounding_box() for canvas in page.locator("canvas").all()]
-        self.thumbs = [34, 34, (page.locator("canvas").first.evaluate("(shown) => shown.offsetWidth") - 34) / heads]
+        canvases = [thumbs_canvas(page), *page.locator(".headgrid-zoom canvas").all()]
+        self.corners = [canvas.bounding_box() for canvas in canvases]
+        self.thumbs = [34, 34, (thumbs_canvas(page).evaluate("(shown) => shown.offsetWidth") - 34) / heads]
         self.zooms = [zoom_layout(page, side) for side in (0, 1)]
         self.image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
 
@@ -82,7 +87,7 @@ class Shot:
     def zoom(self, side, q, k):
         """A colour in the large map, beside the number in the middle of a cell."""
         left, top, size = self.zooms[side]
-        return self.pixel(2 + side, left + (k + 0.5) * size, top + q * size + 5)
+        return self.pixel(1 + side, left + (k + 0.5) * size, top + q * size + 5)
 
 
 # --- values ------------------------------------------------------------------------------------------
@@ -193,7 +198,7 @@ def test_a_click_shows_a_head_large_with_its_numbers(open_widget):
     before, after = weights(), weights()
     page = open_widget(grid_of(before, after, names=("A", "B")))
     x, y, size = thumb_box(page, 1, 2)
-    page.locator("canvas").first.click(position={"x": x + size / 2, "y": y + size / 2})
+    thumbs_canvas(page).click(position={"x": x + size / 2, "y": y + size / 2})
     settle(page)
     assert chosen(page) == [1, 2]
     assert page.evaluate("saves") == 1, "Python hears of it"
@@ -227,7 +232,7 @@ def test_keys_move_through_heads_and_through_cells(open_widget):
     settle(page)
     share = (after - before)[1, 1].abs().sum(-1).mean().item() / 2
     expect(page.locator("[aria-live]")).to_have_text(
-        re.compile(rf"^layer 1, head 1, {share:.0%}".replace("%", " % of"))
+        f"Layer 1, head 1. From before to after, {share:.0%} of the weight moved.".replace("%", " %")
     )
     page.keyboard.press("Enter")
     expect(zoom).to_be_focused()
@@ -296,17 +301,111 @@ def test_no_canvas_is_empty_while_the_page_is_resized(open_widget):
     assert min(seen) > 0.5 * max(seen)
 
 
-@pytest.mark.parametrize(("heads", "width"), [(32, 360), (32, 900), (128, 800), (24, 1400)])
-def test_many_heads_can_all_be_chosen(open_widget, heads, width):
-    page = open_widget(HeadGrid(weights(2, heads, 4, 6)), width=width)
-    shown = page.locator("canvas").first
+#: Parts of the page that can be scrolled, those apart that are meant to be.
+SCROLLS = """Array.from(document.querySelectorAll(".masks-widget, .masks-widget *"))
+  .filter((node) => /auto|scroll/.test(getComputedStyle(node).overflow)).map((node) => node.className)"""
+
+
+@pytest.mark.parametrize(
+    ("heads", "width", "lines", "smallest"),
+    [(12, 656, 1, 44), (12, 390, 1, 20), (32, 360, 3, 20), (32, 656, 2, 30), (128, 800, 5, 20), (24, 1400, 1, 44)],
+)
+def test_many_heads_take_further_lines_and_can_all_be_chosen(open_widget, heads, width, lines, smallest):
+    page = open_widget(HeadGrid(weights(2, heads, 4, 6), weights(2, heads, 4, 6)), width=width)
+    shown = thumbs_canvas(page)
     size = shown.evaluate("shown => [shown.offsetWidth, shown.getBoundingClientRect().width]")
     assert size[0] == pytest.approx(size[1]), "not squeezed"
-    pitch = (size[0] - 34) / heads
-    assert pitch >= 11
-    shown.click(position={"x": 34 + (heads - 0.6) * pitch, "y": 40})
+    columns = -(-heads // lines)
+    pitch = (size[0] - 34) / columns
+    assert pitch - 3 >= smallest
+    last = heads - 1 - (lines - 1) * columns  # its place in the last line
+    shown.click(position={"x": 34 + (last + 0.5) * pitch, "y": 34 + (lines - 0.5) * pitch})
     assert chosen(page) == [0, heads - 1]
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "it scrolls within itself"
+    shown.click(position={"x": 34 + pitch / 2, "y": 34 + (lines + 0.5) * pitch + (8 if lines > 1 else 0)})
+    assert chosen(page) == [1, 0]
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.evaluate(SCROLLS) == []
+
+
+@pytest.mark.parametrize("width", [390, 656, 1196])
+def test_the_legend_is_one_line_near_the_choice(open_widget, width):
+    after = weights()
+    after[0, 0, 1] = torch.nan
+    page = open_widget(grid_of(weights(), after, keep=masks.causal(Q_LEN, K_LEN)), width=width)
+    legend = page.locator(".headgrid-legend")
+    expect(legend).to_contain_text("NaN")
+    tops = legend.locator("> span").evaluate_all("nodes => nodes.map((node) => node.getBoundingClientRect().top)")
+    assert len(tops) == 3
+    assert max(tops) == min(tops)
+    choice, line, thumbs = (
+        page.locator(each).bounding_box() for each in ("fieldset", ".headgrid-legend", ".headgrid-thumbs")
+    )
+    assert line["height"] < 24
+    assert line["y"] - choice["y"] < 40
+    assert thumbs["y"] > line["y"]
+
+
+def test_thumbnails_are_beside_the_large_maps_only_where_both_have_room(open_widget):
+    page = open_widget(HeadGrid(weights(2, 8, 4, 6), weights(2, 8, 4, 6)), width=1196)
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    assert thumbs["x"] + thumbs["width"] <= zoom["x"]
+    assert zoom["width"] >= 624
+    page.set_viewport_size({"width": 1000, "height": 900})
+    settle(page)
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    assert thumbs["y"] + thumbs["height"] <= zoom["y"]
+
+
+def test_a_low_page_has_low_maps_beside_each_other(open_widget):
+    """Slides say how high maps may be, and make a widget measure itself anew."""
+    page = open_widget(HeadGrid(weights(6, 12, 8, 8), weights(6, 12, 8, 8)), width=800)
+    page.evaluate("document.body.style.setProperty('--masks-tallest', '200')")
+    page.set_viewport_size({"width": 801, "height": 900})
+    settle(page)
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    assert thumbs["x"] + thumbs["width"] <= zoom["x"]
+    assert thumbs["height"] <= 34 + 200
+    assert zoom["height"] < 34 + 200 + 80
+
+
+def test_numbers_follow_the_pointer_and_the_focus_in_a_line_that_stays(open_widget):
+    before, after = weights(), weights()
+    keep = masks.full(Q_LEN, K_LEN).clone()
+    keep[2, 5] = False
+    page = open_widget(grid_of(before, after, keep=keep))
+    line, status = page.locator(".headgrid-line"), page.locator(".masks-status")
+    places = [each.bounding_box() for each in (line, status)]
+
+    def numbers(q, k):
+        text = re.match(r"query (\w), key (\w): before ([<.\d]+) → after ([<.\d]+)", line.inner_text())
+        assert text, line.inner_text()
+        assert (text[1], text[2]) == (QUERIES[q], KEYS[k])
+        for side, said in zip((before, after), (text[3], text[4]), strict=True):
+            assert float(said.lstrip("<")) == pytest.approx(side[0, 0, q, k].item(), abs=0.0101)
+
+    numbers(0, 0)
+    page.mouse.move(*zoom_point(page, 0, 2, 5))
+    numbers(2, 5)
+    assert line.inner_text().endswith(", hidden")
+    page.mouse.move(*zoom_point(page, 1, 3, 1))
+    numbers(3, 1)
+    expect(page.locator("caption")).to_have_text("Where query a (row 0) looks")  # nothing is chosen by pointing
+    page.mouse.move(2, 2)
+    numbers(0, 0)
+    page.get_by_role("grid").last.focus()
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    numbers(1, 0)
+    x, y, size = thumb_box(page, 1, 2)
+    thumbs_canvas(page).hover(position={"x": x + size / 2, "y": y + size / 2})
+    share = (after - before)[1, 2].abs().sum(-1).mean().item() / 2
+    expect(status).to_have_text(
+        f"Layer 1, head 2. From before to after, {share:.0%} of the weight moved.".replace("%", " %")
+    )
+    assert chosen(page) == [0, 0]
+    page.mouse.move(2, 2)
+    expect(status).to_have_text(re.compile("^Layer 0, head 0. "))
+    assert [each.bounding_box() for each in (line, status)] == places, "nothing moves"
 
 
 def test_update_shows_other_weights_in_the_same_place(open_widget):
@@ -318,7 +417,7 @@ def test_update_shows_other_weights_in_the_same_place(open_widget):
     grid.update(other, None, ["p", "<b>", "r"])
     assert (grid.layer, grid.head, grid.version) == (0, 1, old + 1)
     send(page, grid)
-    expect(page.locator("figcaption").first).to_have_text("attention weights: 1 layer × 2 heads")
+    expect(page.get_by_text("attention weights: 1 layer × 2 heads")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(3)
     page.get_by_role("grid").last.focus()
     page.keyboard.press("ArrowDown")
@@ -363,7 +462,7 @@ def test_everything_is_reached_by_keyboard(open_widget):
         assert page.evaluate("document.activeElement.dataset.lmSuppressShortcuts") == "true"
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline == "solid", reached
-    assert reached == ["radio", "select-one", "select-one", "grid", "grid"]
+    assert reached == ["radio", "grid", "select-one", "select-one", "grid"]
 
 
 def test_hostile_tokens_are_text(open_widget):
@@ -452,13 +551,13 @@ def test_what_shrinking_may_not_lose(open_widget):
     after[0, 0, 199] = torch.nan
     keep = (torch.arange(400) % 5 == 3).expand(400, 400)
     page = open_widget(HeadGrid(before, after, keep=keep))
-    x, y, _ = thumb_box(page, 0, 0, heads=1)
+    x, y, size = thumb_box(page, 0, 0, heads=1)
     seen = Shot(page)
     assert {seen.pixel(0, x + n, y + 5) for n in range(2, 60)} == {ZERO}
-    assert seen.pixel(0, x + 9, y + 31) == RED
+    assert seen.pixel(0, x + 9, y + 199.5 / 400 * size) == RED
     page.get_by_label("change").check()
     settle(page)
-    assert Shot(page).pixel(0, x + 9, y + 31) == RED
+    assert Shot(page).pixel(0, x + 9, y + 199.5 / 400 * size) == RED
 
 
 def test_changes_and_the_legend_follow_the_square_root_too(open_widget):
@@ -549,7 +648,7 @@ def test_the_pointer_chooses_heads_and_cells(open_widget, scale):
     page.evaluate(f"Object.assign(document.body.style, {{ transform: 'scale({scale})', transformOrigin: '0 0' }})")
     thumbs, zoom = page.get_by_role("grid").all()
     x, y, size = thumb_box(page, 1, 2)
-    box = page.locator("canvas").first.bounding_box()
+    box = thumbs_canvas(page).bounding_box()
     page.mouse.click(box["x"] + scale * (x + size - 2), box["y"] + scale * (y + size - 2))
     assert chosen(page) == [1, 2]
     expect(thumbs).to_be_focused()
@@ -617,17 +716,17 @@ def test_width_and_theme_are_followed_until_the_view_ends(open_widget, page):
     page.add_init_script(SPY)
     page.emulate_media(color_scheme="light")
     open_widget(grid_of())
-    width = page.locator("canvas").first.bounding_box()["width"]
+    width = thumbs_canvas(page).bounding_box()["width"]
     texts = redrawn(page, lambda: page.emulate_media(color_scheme="dark"))
     assert {t[3] for t in texts if t[0].startswith("key:")} == {"#e6e9ed"}
     page.set_viewport_size({"width": 200, "height": 900})
     settle(page)
-    narrow = page.locator("canvas").first.bounding_box()["width"]
+    narrow = thumbs_canvas(page).bounding_box()["width"]
     assert narrow < width
     page.evaluate("forget.forEach((end) => end())")
     page.set_viewport_size({"width": 1000, "height": 900})
     settle(page)
-    assert page.locator("canvas").first.bounding_box()["width"] == narrow
+    assert thumbs_canvas(page).bounding_box()["width"] == narrow
 
 
 # --- Python ------------------------------------------------------------------------------------------

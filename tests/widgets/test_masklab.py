@@ -13,6 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.support import node
 from tests.support.masklab_page import (
     HOSTILE,
     HOSTILE_SHOWN,
@@ -28,6 +29,7 @@ from tests.support.masklab_page import (
     where,
 )
 from tests.support.widget_page import settle
+from tests.widgets.test_arithmetic import keep_in
 from utils import _colours, masks
 from utils.attention import attend
 from utils.widgets import MaskLab
@@ -298,6 +300,250 @@ def test_views_agree_on_the_preset_and_its_parameters(open_widget):
         both(*said, keep)
 
 
+STATE = """() => {
+  const names = ["fill", "dtype", "head", "flipped"];
+  return [...names.map((name) => model.get(name)), ...bytes("keep_bytes")];
+}"""
+
+
+def test_undo_and_reset_cover_everything_in_all_views(open_widget):
+    page = open_widget(MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS, fill="min", head=1), views=2)
+    undo, redo = "Control+z", ("Control+Shift+z", "Control+y")
+    changes = [
+        lambda: page.get_by_label("Hidden scores get").first.select_option("-1e4"),
+        lambda: page.get_by_label("Number type").last.select_option("float16"),
+        lambda: page.get_by_label("Head").first.select_option("0"),
+        lambda: page.get_by_role("button", name="Flip polarity").last.click(),
+        lambda: page.get_by_label("Mask", exact=True).first.select_option("sliding_window"),
+        lambda: (page.get_by_label("window").last.fill("2"), page.keyboard.press("Enter")),
+        lambda: page.mouse.click(*where(page, 4, 5)),
+        lambda: page.get_by_role("button", name="Flip polarity").first.click(),
+    ]
+
+    def state():
+        page.wait_for_timeout(60)  # a mask is named after the frame that shows it
+        settle(page)
+        controls = [
+            [control.input_value() for control in page.get_by_label(name, exact=True).all()]
+            for name in ("Mask", "Hidden scores get", "Number type", "Head")
+        ]
+        assert all(first == last for first, last in controls), controls
+        return [*page.evaluate(STATE), *shown(page)]
+
+    states = [state()]
+    for change in changes:
+        change()
+        states.append(state())
+        assert states[-1] != states[-2]
+    for n in reversed(range(len(changes))):
+        grid = page.get_by_role("grid").nth(n % 2)
+        grid.focus()
+        page.keyboard.press(undo)
+        assert state() == states[n]
+    expect(page.get_by_role("button", name="Undo").first).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press(undo)
+    assert state() == states[0]
+    for n in range(len(changes)):
+        page.get_by_role("grid").nth(n % 2).focus()
+        page.keyboard.press(redo[n % 2])
+        assert state() == states[n + 1]
+    for _ in range(2):  # a second time there is nothing to do
+        page.get_by_role("button", name="Reset").last.click()
+        assert state() == states[0]
+    page.get_by_role("button", name="Undo").first.click()
+    assert state() == states[-1]
+
+
+def test_a_change_after_undo_is_the_last(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    fill = page.get_by_label("Hidden scores get")
+    fill.focus()
+    fill.select_option("min")
+    page.keyboard.press("Control+z")
+    expect(fill).to_have_value("-inf")
+    fill.select_option("-1e4")
+    page.keyboard.press("Control+y")
+    settle(page)
+    expect(fill).to_have_value("-1e4")
+    page.keyboard.press("Control+z")
+    expect(fill).to_have_value("-inf")
+
+
+@pytest.mark.parametrize("api", ["sdpa", "mha", "hf", "flex"])
+def test_code_follows_the_flip(api):
+    by_hand = (torch.rand(3, 5) > 0.5).int().flatten().tolist()
+    rows = node.evaluate(
+        MaskLab,
+        """(api, drawn) => [...Object.keys(module.PRESETS), "custom"].map((name) => {
+          const p = module.defaults(5), flip = { flipped: true, fill: "-inf", dtype: "float32" };
+          const keep = name === "custom" ? Uint8Array.from(drawn) : module.presetKeep(name, p, 3, 5);
+          return [module.toCode(api, keep, name, p, 3, 5, flip), Array.from(keep)];
+        })""",
+        api,
+        by_hand,
+    )
+    for code, keep in rows:
+        assert torch.equal(keep_in(code, api).reshape(3, 5), ~torch.tensor(keep).reshape(3, 5).bool()), code
+
+
+def run_code(code, raw, dtype):
+    """The weights that copied code gets from torch: query @ key.T / 4 are the scores, and value hands weights out."""
+    q_len, k_len = raw.shape
+    query, key, value = (torch.zeros(1, 1, n, 16, dtype=dtype) for n in (q_len, k_len, k_len))
+    query[..., :k_len] = raw
+    key[0, 0, :, :k_len] = 4 * torch.eye(k_len)
+    value[0, 0, :, :k_len] = torch.eye(k_len)
+    mha = torch.nn.MultiheadAttention(16, 1, batch_first=True, dtype=dtype).requires_grad_(False)
+    mha.in_proj_weight.copy_(torch.eye(16).repeat(3, 1))
+    names = {"query": query, "key": key, "value": value, "mha": mha}
+    if "mha(" in code:
+        names |= {name: names[name][0] for name in ("query", "key", "value")}
+    exec(compile(code, "copied", "exec"), names)
+    return names["weights" if "mha(" in code else "output"].reshape(q_len, -1)[:, :k_len].float()
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize(
+    ("api", "dtype"),  # with short numbers, MultiheadAttention alone rounds each step to them, as the map does
+    [("sdpa", "float32"), ("flex", "float32"), ("mha", "float32"), ("mha", "float16"), ("mha", "bfloat16")],
+)
+def test_torch_makes_of_the_code_what_the_map_shows(api, dtype):
+    """Flipped or not, and for whatever hidden scores get."""
+    raw = scores(4, 5).to(getattr(torch, dtype)).float()
+    settings = [
+        {"flipped": flipped, "fill": fill, "dtype": dtype}
+        for flipped in (False, True)
+        for fill in ("-inf", "min", "-1e9", "-1e4")
+    ]
+    rows = node.evaluate(
+        MaskLab,
+        """(api, settings, raw) => settings.map((one) => {
+          const scores = new Float32Array(raw.buffer), keep = module.presetKeep("causal", {}, 4, 5);
+          const weights = new Float32Array(20), fill = module.fillValue(one.fill, one.dtype);
+          const read = one.flipped ? keep.map((cell) => 1 - cell) : keep;
+          for (let at = 0; at < 20; at += 5) {
+            module.attendRow(scores, at, read.subarray(at, at + 5), 5, fill, one.dtype, weights, at);
+          }
+          const shown = Array.from(weights, (x) => (Number.isNaN(x) ? null : x));
+          return [module.toCode(api, keep, "causal", {}, 4, 5, one), shown];
+        })""",
+        api,
+        settings,
+        raw.numpy().tobytes(),
+    )
+    hidden_row = 3  # when it is flipped: the last query sees nothing
+    for one, (code, weights) in zip(settings, rows, strict=True):
+        weights = torch.tensor([torch.nan if x is None else x for x in weights]).reshape(4, 5)
+        ours = run_code(code, raw, getattr(torch, dtype))
+        if weights.isnan().any():  # torch's functions give 0 or NaN there, and both mean: nothing is left
+            assert weights.isnan().any(1).nonzero().tolist() == [[hidden_row]], one
+            assert ours[hidden_row].nan_to_num(0).eq(0).all(), one
+            weights, ours = weights[:hidden_row], ours[:hidden_row]
+        tolerance = {"float32": 1e-6, "float16": 2e-3, "bfloat16": 1.6e-2}[dtype]
+        assert (weights - ours).abs().max() <= tolerance, (one, code)
+
+
+@pytest.mark.parametrize(
+    ("fill", "dtype", "line"),
+    [
+        ("-inf", "float32", ').masked_fill(~keep, float("-inf"))'),
+        ("min", "float16", ", dtype=torch.float16).masked_fill(~keep, torch.finfo(torch.float16).min)"),
+        ("-1e9", "float16", ', dtype=torch.float16).masked_fill(~keep, float("-inf"))'),  # beyond float16
+        ("-1e9", "bfloat16", ", dtype=torch.bfloat16).masked_fill(~keep, -1e9)"),
+        ("-1e4", "float32", ").masked_fill(~keep, -1e4)"),
+    ],
+)
+def test_the_code_for_hugging_face_says_fill_and_number_type(open_widget, fill, dtype, line):
+    page = open_widget(MaskLab(GOOD, masks.causal(2, 3), fill=fill, dtype=dtype))
+    page.get_by_text("As code").click()
+    page.get_by_label("As code").first.select_option("hf")
+    expect(page.locator(".masklab-code pre")).to_contain_text(f"attention_mask = torch.zeros(1, 1, 2, 3{line}\n")
+    page.get_by_role("button", name="Flip polarity").click()
+    settle(page)
+    expect(page.locator(".masklab-code pre")).to_contain_text("keep = ~keep  # flipped: True is read as ignore\n")
+
+
+def test_copy_says_so_where_one_looks(open_widget, context):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = open_widget(MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS))
+    page.clock.install()
+    page.get_by_text("As code").click()
+    copy, code = page.locator(".masklab-code button"), page.locator(".masklab-code pre").text_content()
+    assert code.startswith("import torch\n")
+    width = copy.bounding_box()["width"]
+    copy.click()
+    expect(copy).to_have_text("Copied")
+    expect(page.locator("[aria-live=polite]")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == code
+    page.clock.fast_forward(2100)
+    expect(copy).to_have_text("Copy")
+    page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed')))")
+    copy.click()
+    expect(copy).to_have_text("Press Ctrl+C")
+    assert page.evaluate("getSelection().toString()").strip() == code.strip()
+    assert copy.bounding_box()["width"] == width
+
+
+def touches(page):
+    """Real touches: the browser itself decides whether they scroll."""
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    def move(x, y, steps):
+        for n in range(1, 11):
+            touch("Move", (x, y + steps * n / 10))
+            page.wait_for_timeout(16)
+        touch("End")
+        settle(page)
+
+    return touch, move
+
+
+@pytest.mark.browser_context_args(has_touch=True)
+def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS), width=390)
+    page.set_viewport_size({"width": 390, "height": 620})
+    help_line = page.locator(".masklab-foot .masks-help")
+    expect(help_line).to_have_text("Tap a cell to hide or show it. Hold, then drag, to draw.")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    touch, move = touches(page)
+    wanted = masks.full(Q_LEN, K_LEN).clone()
+
+    x, y = where(page, 3, 2)
+    top = page.evaluate("scrollY")
+    touch("Start", (x, y))
+    move(x, y, -150)
+    page.wait_for_function("top => Math.abs(scrollY - top) > 100", arg=top)
+    assert torch.equal(keep_of(page), wanted), "a swipe changes no cell"
+
+    touch("Start", where(page, 3, 2))
+    touch("End")
+    settle(page)
+    wanted[3, 2] = False
+    assert torch.equal(keep_of(page), wanted)
+
+    x, y = where(page, 0, 4)
+    top = page.evaluate("scrollY")
+    touch("Start", (x, y))
+    page.locator(".masklab-drawing").wait_for()
+    move(x, y, where(page, 4, 4)[1] - y)
+    wanted[:, 4] = False
+    assert torch.equal(keep_of(page), wanted)
+    assert page.evaluate("scrollY") == top, "the page stands still meanwhile"
+    assert page.locator(".masklab-drawing").count() == 0
+    assert page.evaluate("getSelection().toString()") == ""
+
+    x, y = where(page, 1, 0)
+    touch("Start", (x, y))
+    touch("Start", (x, y), (x + 60, y + 60))
+    touch("End")
+    settle(page)
+    assert torch.equal(keep_of(page), wanted), "two fingers enlarge the page"
+
+
 def test_hostile_tokens_are_text(open_widget):
     size = len(HOSTILE)
     page = open_widget(MaskLab(scores(size, size), masks.causal(size), HOSTILE))
@@ -380,12 +626,76 @@ def test_other_words_need_no_other_widget(open_widget):
     expect(page.get_by_label("Mask", exact=True).locator("option", has_text="prefix")).to_have_count(1)
 
 
-@pytest.mark.parametrize("width", [700, 800, 1000, 1400])
-def test_before_and_after_stand_side_by_side_where_there_is_room(open_widget, width):
-    page = open_widget(MaskLab(scores(8, 8), masks.causal(8), ["a token"] * 8), width=width)
-    left, right = (figure.bounding_box() for figure in page.locator(".masklab figure").all())
-    assert left["y"] == right["y"]
-    assert right["x"] >= left["x"] + left["width"]
+EIGHT = ["[CLS]", "the", "cat", "sat", "on", "the", "mat", "[SEP]"]
+#: Of the widget: its sides and height, and those of its maps.
+GEOMETRY = """() => {
+  const root = document.querySelector(".masklab");
+  const maps = [...root.querySelectorAll("canvas")].map((canvas) => {
+    const { left, right, top, height } = canvas.getBoundingClientRect();
+    return { left, right, top, height };
+  });
+  const { left, right, height } = root.getBoundingClientRect();
+  return { left, right, height, maps, over: document.documentElement.scrollWidth };
+}"""
+
+
+def resized(page, width):
+    """The geometry of the page's widget when it is so wide; the page has a margin of 8 pixels."""
+    page.set_viewport_size({"width": width + 16, "height": 900})
+    settle(page)
+    settle(page)
+    geometry = page.evaluate(GEOMETRY)
+    assert geometry["right"] - geometry["left"] == width
+    return geometry
+
+
+@pytest.mark.parametrize("count", [8, 20, 64])
+def test_before_and_after_stand_side_by_side_from_640_px_on(open_widget, count):
+    tokens = EIGHT if count == 8 else [f"a token {n}" for n in range(count)]
+    page = open_widget(MaskLab(scores(count, count), masks.causal(count), tokens))
+    for width in (390, 600, 639, 640, 800, 1180):
+        geometry = resized(page, width)
+        before, after = geometry["maps"]
+        assert before["height"] == after["height"], width
+        if width < 640:
+            assert after["left"] == before["left"], width
+            assert after["top"] > before["top"] + before["height"], width
+        else:
+            assert after["top"] == before["top"], width
+            assert after["left"] >= before["right"] + 24, width
+        assert max(before["right"], after["right"]) <= geometry["right"] - 8, width
+        assert geometry["over"] <= width + 16, "nothing runs off the page"
+        repeated = before["right"] - before["left"] == after["right"] - after["left"]
+        assert repeated == (count == 8 or width < 640), "where cells are small, rows are named once"
+
+
+def test_eight_tokens_are_in_view_at_once(open_widget):
+    page = open_widget(MaskLab(scores(2, 8, 8), masks.causal(8), EIGHT))
+    page.get_by_label("Mask", exact=True).select_option("sliding_window")  # its window is one more control
+    for width in (640, 700, 900, 1180):
+        assert resized(page, width)["height"] <= 620, width
+        assert page.evaluate("document.querySelector('.masklab-grid canvas').offsetHeight") > 8 * 26, "with numbers"
+
+
+def test_the_page_says_how_high_the_cells_may_be(open_widget):
+    page = open_widget(MaskLab(scores(8, 8), masks.causal(8), EIGHT))
+    page.add_style_tag(content=".masklab { --masks-tallest: 320 }")
+    low, high = (resized(page, width)["maps"][0]["height"] for width in (640, 900))
+    page.add_style_tag(content=".masklab { --masks-tallest: 352 }")
+    resized(page, 899)
+    higher = resized(page, 900)["maps"][0]["height"]
+    assert higher - high == pytest.approx(32, abs=1)
+    assert low < high, "where the width is what limits the cells"
+
+
+@pytest.mark.parametrize("width", [390, 640, 1180])
+def test_nothing_moves_when_a_warning_comes_and_goes(open_widget, width):
+    page = open_widget(MaskLab(scores(8, 8), masks.causal(8), EIGHT))
+    before = resized(page, width)
+    page.get_by_role("button", name="Flip polarity").click()
+    settle(page)
+    expect(page.get_by_text("True is read as ignore")).to_be_visible()
+    assert page.evaluate(GEOMETRY)["maps"] == before["maps"]
 
 
 def test_few_cells_leave_room_for_the_names_of_the_axes(open_widget):

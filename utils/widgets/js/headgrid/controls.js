@@ -52,7 +52,8 @@ export class GridControls {
 export function legendParts(state, words, palette) {
   const change = state.side === "change";
   const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, palette), change ? " +1" : " 1")];
-  if (state.weights.keep && state.side === "after") parts.push(swatch(css(palette.hidden), words.hidden));
+  if (state.weights.keep && state.side === "after")
+    parts.push(swatch(css(palette.hidden), words.hidden, palette.hatch));
   if (state.hasNaN()) parts.push(swatch(css(palette.nan), words.nan));
   return parts;
 }
@@ -77,9 +78,10 @@ function scale(change, palette) {
 /**
  * @param {string} colour
  * @param {string} text
+ * @param {string} [line] across it
  */
-function swatch(colour, text) {
+function swatch(colour, text, line = colour) {
   const box = element("span", { class: "headgrid-swatch" });
-  box.style.background = colour;
+  box.style.background = `linear-gradient(135deg, ${colour} 46%, ${line} 46% 54%, ${colour} 54%)`;
   return element("span", {}, box, text);
 }

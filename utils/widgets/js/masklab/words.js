@@ -95,6 +95,6 @@ export const WORDS = {
     (empty ? `, ${empty} ${empty === 1 ? "query sees" : "queries see"} nothing` : "") +
     (nan ? `, ${nan} ${nan === 1 ? "row is" : "rows are"} NaN` : "") +
     ".",
-  help: "Click or drag cells on the right. Keys: arrows move, Space hides or shows, Ctrl+Z undoes.",
+  help: "Click or drag cells of the second map. Arrows move, Space toggles, Ctrl+Z undoes.",
   help_touch: "Tap a cell to hide or show it. Hold, then drag, to draw.",
 };
