@@ -36,6 +36,11 @@ def visible(page):
     )
 
 
+def stop_time(page):
+    """From here on time passes in `run_for` alone, however busy the machine is."""
+    page.clock.pause_at(3600_000)
+
+
 def on(page):
     page.get_by_role("button", name="One stage on").click()
 
@@ -164,8 +169,9 @@ SAID = [
 
 
 def test_it_plays_by_itself_and_rests_complete(open_widget, page):
-    page.clock.install()
-    page = open_widget(pencil())
+    page.clock.install(time=0)
+    page = open_widget(pencil(), width=656)  # where some sentences need two lines
+    stop_time(page)
     said, play = page.locator(".masklab-player p"), page.locator(".masklab-player button").first
     height = page.locator(".masklab").bounding_box()["height"]
     expect(said).to_have_text(SAID[-1][1])
@@ -194,7 +200,7 @@ def test_it_plays_by_itself_and_rests_complete(open_widget, page):
 
 def test_it_goes_step_by_step_and_keeps_its_stage(open_widget, page):
     page.emulate_media(reduced_motion="reduce")
-    page.clock.install()
+    page.clock.install(time=0)
     page = open_widget(pencil())
     said, play = page.locator(".masklab-player p"), page.get_by_role("button", name="Play")
     for _, words in SAID:  # where things should not move, Play is a step
@@ -272,8 +278,9 @@ def test_the_row_of_eight_tokens_is_low_and_complete(open_widget):
 
 
 def test_it_is_folded_and_unfolded(open_widget, page):
-    page.clock.install()
+    page.clock.install(time=0)
     page = open_widget(pencil())
+    stop_time(page)
     page.get_by_role("button", name="Play").click()
     fold = page.get_by_role("button", name="Row 0, query sees three")
     fold.press("Enter")
@@ -284,7 +291,7 @@ def test_it_is_folded_and_unfolded(open_widget, page):
     page.get_by_role("grid").focus()
     page.keyboard.press("ArrowDown")
     page.set_viewport_size({"width": 700, "height": 900})
-    settle(page)
+    page.clock.run_for(100)
     expect(page.get_by_role("table")).to_have_count(0)  # folded it stays
     page.get_by_role("button", name="Row 1, query sees none").click()
     expect(page.locator(".masklab-player p")).to_have_text("score: how well query sees none fits each key.")
