@@ -3,6 +3,6 @@ declare const Reveal: any;
 declare const RevealNotes: any;
 declare const DOCUMENTATION_OPTIONS: { SHOW_SEARCH_SUMMARY: boolean };
 
-// What static_widgets.js finds on a page, and leaves there for tests.
+// What static_widgets.js finds on a page, and leaves there.
 declare var masksPrograms: Record<string, string>;
-declare var masksPage: object;
+declare var masksPage: any;

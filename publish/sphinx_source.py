@@ -75,10 +75,11 @@ def write(
 
 
 def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
-    """HTML of the first widget of a lesson, for the home page: pads hidden, as in the figure that it replaces."""
+    """HTML of the first widget of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
     states = static_widgets.replace_views(copy.deepcopy(notebook))
     model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
     saved = copy.deepcopy(saved)
+    saved["state"] |= {"steps": [], "start": {}}
     keep = picture.mask(notebook)
     for buffer in saved["buffers"]:
         if buffer["path"] == ["keep_bytes"]:

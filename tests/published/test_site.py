@@ -206,6 +206,9 @@ def test_the_home_page_begins_with_words_beside_a_living_widget(opened):
         assert widget["y"] < 480
         assert widget["width"] >= min(640, width - 32)
         assert header["height"] <= 80, "one line"
+        if beside:
+            assert shown.locator(".lessons .sd-card").first.bounding_box()["y"] < 800, "in sight without scrolling"
+            assert shown.evaluate("document.activeElement === document.body"), "nothing takes the focus"
         rows: dict[float, set[int]] = {}
         for card in shown.locator(".lessons .sd-card").all():
             box = card.bounding_box()

@@ -41,3 +41,12 @@ function nameCells(table) {
   }
 }
 document.addEventListener("DOMContentLoaded", filterModels);
+
+/** On the home page the numbers of a row are folded at first, so that the lessons are in sight. */
+async function foldRow() {
+  if (!document.getElementById("attention-masks-executed")) return;
+  await globalThis.masksPage.mounted;
+  const fold = document.querySelector(".masklab-fold");
+  fold?.dispatchEvent(new MouseEvent("click")); // does not bubble: the widget would take the focus
+}
+document.addEventListener("DOMContentLoaded", foldRow);
