@@ -1,14 +1,12 @@
 // HeadGrid's controls (side, layer, head) and its legend: the scale of colours, hidden cells and NaN.
 
-import { css } from "../colours.js";
-import { contextOf, element, field, numberChoice } from "../dom.js";
+import { element, field, numberChoice } from "../dom.js";
+import { scale, swatch } from "../legend.js";
 import { setAndSave } from "../widget.js";
 
 /** @import { Palette } from "../colours.js" */
 /** @import { GridState, Side } from "./state.js" */
 /** @import { GridView } from "./headgrid.js" */
-
-const LEGEND_WIDTH = 96;
 
 export class GridControls {
   /** @param {GridView} view */
@@ -51,37 +49,9 @@ export class GridControls {
  */
 export function legendParts(state, words, palette) {
   const change = state.side === "change";
-  const parts = [element("span", {}, change ? "−1 " : "0 ", scale(change, palette), change ? " +1" : " 1")];
+  const parts = [scale(palette, change)];
   if (state.weights.keep?.includes(0) && state.side === "after")
-    parts.push(swatch(css(palette.hidden), words.hidden, palette.hatch));
-  if (state.hasNaN()) parts.push(swatch(css(palette.nan), words.nan));
+    parts.push(swatch(palette.hidden, words.hidden, palette.hatch));
+  if (state.hasNaN()) parts.push(swatch(palette.nan, words.nan));
   return parts;
-}
-
-/**
- * @param {boolean} change
- * @param {Palette} palette
- */
-function scale(change, palette) {
-  const bar = element("canvas", { width: LEGEND_WIDTH, height: 1, "aria-hidden": "true" });
-  const context = contextOf(bar);
-  const strip = context.createImageData(LEGEND_WIDTH, 1);
-  const pixels = new Uint32Array(strip.data.buffer);
-  for (let x = 0; x < LEGEND_WIDTH; x++) {
-    const share = x / (LEGEND_WIDTH - 1);
-    pixels[x] = change ? palette.change(2 * share - 1) : palette.weight(share);
-  }
-  context.putImageData(strip, 0, 0);
-  return bar;
-}
-
-/**
- * @param {string} colour
- * @param {string} text
- * @param {string} [line] across it
- */
-function swatch(colour, text, line = colour) {
-  const box = element("span", { class: "headgrid-swatch" });
-  box.style.background = `linear-gradient(135deg, ${colour} 46%, ${line} 46% 54%, ${colour} 54%)`;
-  return element("span", {}, box, text);
 }

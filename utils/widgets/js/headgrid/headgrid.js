@@ -27,7 +27,7 @@ export class GridView extends WidgetView {
     this.state = new GridState(model, this.words);
     this.controls = new GridControls(this);
     this.thumbs = new Thumbs(this);
-    this.legend = element("p", { class: "masks-help headgrid-legend" });
+    this.legend = element("p", { class: "masks-legend headgrid-legend", title: this.words.scale });
     this.zoom = new Zoom(this);
     const bar = element("div", { class: "headgrid-bar" }, this.controls.sides, this.legend);
     const { grid, line, table } = this.zoom;

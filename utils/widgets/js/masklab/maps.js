@@ -4,6 +4,7 @@ import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, short } from "../dom.js";
 import { LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
+import { scale } from "../legend.js";
 
 /** @import { LabView } from "./masklab.js" */
 
@@ -26,12 +27,19 @@ export class LabMaps {
     /** @returns {[number, number, number, number]} */
     const position = () => [state.active.q, state.active.k, state.Q, state.K];
     this.grid = new CellGrid(view, "cell", attributes, position, this.right.canvas);
-    const figure = (/** @type {string} */ title, /** @type {Node} */ content) =>
-      element("figure", {}, element("figcaption", {}, title), content);
-    const figures = [figure(words.before, this.left.canvas), figure(words.after, this.grid.node)];
+    this.legend = element("span", { class: "masks-legend", title: words.scale });
+    const figure = (/** @type {Node[]} */ caption, /** @type {Node} */ content) =>
+      element("figure", {}, element("figcaption", {}, ...caption), content);
+    const titles = [words.before, words.after].map((title) => element("span", {}, title));
+    const figures = [figure([titles[0]], this.left.canvas), figure([titles[1], this.legend], this.grid.node)];
     this.node = element("div", { class: "masklab-maps" }, ...figures);
     /** @type {number | null} */
     this.framedRow = null; // on the left
+    this.recolour();
+  }
+
+  recolour() {
+    this.legend.replaceChildren(scale(this.view.palette));
   }
 
   measure() {

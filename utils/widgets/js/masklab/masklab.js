@@ -80,6 +80,7 @@ export class LabView extends WidgetView {
   }
 
   recolour() {
+    this.maps.recolour();
     this.refresh();
   }
 
