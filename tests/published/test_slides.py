@@ -182,6 +182,23 @@ def test_widgets_on_slides_take_the_mouse_where_it_is(opened):
     expect(lab.locator(".masks-status")).to_have_text(before)
 
 
+def test_code_is_shown_in_place_of_the_maps(opened):
+    shown = opened("00_start_here")
+    on_the_widget(shown)
+    settled(shown)
+    lab = shown.locator(".present .masklab")
+    lab.locator("summary", has_text="As code").click()
+    settled(shown)
+    expect(lab.locator(".masklab-code pre")).to_be_visible()
+    expect(lab.locator(".masklab-maps")).to_be_hidden()
+    assert shown.evaluate(MEASURED)["over"] <= 1
+    lab.locator("summary", has_text="As code").click()
+    settled(shown)
+    slide = shown.evaluate(MEASURED)
+    assert slide["beside"]
+    assert min(slide["labels"].values()) >= READABLE
+
+
 def test_the_speaker_has_notes_and_a_clock(opened):
     shown = opened("05_causal_masks")
     assert shown.locator("aside.notes").count() > 4
