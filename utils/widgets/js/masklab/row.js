@@ -15,7 +15,7 @@ const PAUSE = 1200; // ms
 /** @type {Record<string, string>} */
 const LINES = { score: "score", bias: "bias", masked: "bias", exp: "exp", weight: "weight", before: "weight" };
 /** In pixels: the names of the lines with the sums; the narrowest column of a key, and the widest. */
-const [SIDES, NARROWEST, WIDEST] = [130, 50, 80];
+const [SIDES, NARROWEST, WIDEST] = [142, 50, 80];
 
 /** @typedef {ReturnType<typeof rowStages>} Row */
 

@@ -31,7 +31,7 @@ const SAID = {
     return `bias: ${fill} is added to ${hidden} hidden ${hidden === 1 ? "score" : "scores"}, 0 to the others.`;
   },
   exp({ max, power, subtracted, infinite }) {
-    if (subtracted) return `exp: first the largest, ${max}, is subtracted from each. That changes no weight.`;
+    if (subtracted) return `exp: first ${max}, the largest, is subtracted. No weight changes.`;
     if (max === "−∞") return "exp: −∞ becomes 0.";
     return `exp: ${max} becomes ${power}${infinite ? "; −∞ becomes 0" : ""}.`;
   },
