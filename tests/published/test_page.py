@@ -58,8 +58,8 @@ def test_widgets_live_by_mouse_and_keyboard(name, opened):
     try_widgets(shown)
 
 
-#: Widths of all living widgets, and of all paragraphs.
-WIDTHS = """() => ["main .masks-widget", "main p:not(.masks-widget *)"].map((what) =>
+#: Widths of all living widgets, and of all paragraphs of a lesson.
+WIDTHS = """() => ["main .masks-widget", ":is(#content, .bd-article) p:not(.masks-widget *, table *)"].map((what) =>
   [...document.querySelectorAll(what)].map((part) => part.getBoundingClientRect().width))"""
 
 
@@ -78,6 +78,17 @@ def test_a_page_fits_the_window(name, opened):
             before, after = (canvas.bounding_box() for canvas in maps.locator("canvas").all())
             assert before["y"] == after["y"]
             assert before["x"] + before["width"] <= after["x"]
+
+
+def test_the_sites_sidebars_leave_room_for_two_maps(built, open_offline, page):
+    shown = open_offline(built / "00_start_here.html")
+    for width in (800, 959, 960, 1199, 1200, 1280, 1680, 2400):  # the theme's own breaks among them
+        page.set_viewport_size({"width": width, "height": 900})
+        settle(shown)
+        widgets, words = shown.evaluate(WIDTHS)
+        assert min(widgets) >= 640 + 15, "a scroll bar takes 15"
+        assert max(words) <= 736
+    assert min(widgets) == 1180
 
 
 @pytest.mark.parametrize("scheme", sweep(["light", "dark"], daily=["dark"]))
