@@ -52,7 +52,7 @@ MAX_LABEL = 16  # characters of a token label
 DPI = 144
 PAD = 0.1  # inches
 SCREEN_DPI = 96  # a figure of 7 inches is shown 672 px wide, with 1.5 image pixels for each
-TYPE = 10.5  # points: 14 px
+TYPE, SMALL = 10.5, 9.5  # points: 14 px, and 12.7 px in and above cells
 TICKS = (0, 0.05, 0.25, 0.5, 1)  # of the scale of weights
 #: Pages that say they are dark: JupyterLab, this site, VS Code, Colab. What only the system knows, a page says itself.
 DARK_PAGES = ('body[data-jp-theme-light="false"]', 'html[data-theme="dark"]', "body.vscode-dark", "html[theme=dark]")
@@ -311,7 +311,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         require_keep_for(keep, tuple(keep.shape))
         if max(keep.shape) > 16:
             raise ValueError(mismatch(f"keeps[{name!r}]", keep, "at most 16 × 16"))
-    cell, gap, left, top = 0.14, 0.22, 0.35, 0.5
+    cell, gap, left, top = 0.14, 0.12, 0.35, 0.5
     sizes = [(cell * keep.shape[1], cell * keep.shape[0]) for keep in keeps.values()]
     tallest = max(height for _, height in sizes)
     total = left + sum(width + gap for width, _ in sizes), top + tallest + 0.3
@@ -326,12 +326,12 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         axes.vlines(range(1, keep.shape[1]), 0, keep.shape[0], color="white", linewidth=0.8)
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
         axes.spines[:].set_color(_colours.HATCH)
-        axes.set_title(text_of(name), fontsize=7.5, pad=3)
+        axes.set_title(text_of(name), fontsize=SMALL, pad=3)
         if x == left:
-            axes.set_xlabel("keys", fontsize=7.5)
-            axes.set_ylabel("queries", fontsize=7.5)
+            axes.set_xlabel("keys", fontsize=SMALL)
+            axes.set_ylabel("queries", fontsize=SMALL)
         x += width + gap
-    return Picture(figure, alt)
+    return Picture(figure, alt, figure.axes)
 
 
 def cost(
@@ -466,7 +466,7 @@ def _draw(
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": 9}} if few else {}
+    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few else {}
     lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
@@ -485,7 +485,7 @@ def _draw(
         if not hidden[query, key]:
             axes.add_patch(_cell(query, key, facecolor=_colours.NAN, edgecolor="white", linewidth=0.5))
         if few:
-            axes.text(key + 0.5, query + 0.5, "NaN", color="white", fontsize=9, ha="center", va="center")
+            axes.text(key + 0.5, query + 0.5, "NaN", color="white", fontsize=SMALL, ha="center", va="center")
     size = TYPE if max(q_len, k_len) <= 24 else 8
     upright = k_len <= 4 and all(len(token) <= 5 for token in key_tokens)
     step = math.ceil(max(q_len, k_len) / MAX_CELLS) * 4 if many else 1
