@@ -393,6 +393,7 @@ def test_numbers_follow_the_pointer_and_the_focus_in_a_line_that_stays(open_widg
     page.mouse.move(2, 2)
     numbers(0, 0)
     page.get_by_role("grid").last.focus()
+    page.mouse.move(*zoom_point(page, 1, 3, 1))
     page.keyboard.press("ArrowDown")
     settle(page)
     numbers(1, 0)
@@ -403,6 +404,10 @@ def test_numbers_follow_the_pointer_and_the_focus_in_a_line_that_stays(open_widg
         f"Layer 1, head 2. From before to after, {share:.0%} of the weight moved.".replace("%", " %")
     )
     assert chosen(page) == [0, 0]
+    page.get_by_role("grid").first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(status).to_have_text(re.compile("^Layer 1, head 0. "))  # the keys count, wherever the pointer rests
+    page.keyboard.press("ArrowUp")
     page.mouse.move(2, 2)
     expect(status).to_have_text(re.compile("^Layer 0, head 0. "))
     assert [each.bounding_box() for each in (line, status)] == places, "nothing moves"

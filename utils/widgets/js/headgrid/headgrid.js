@@ -40,8 +40,16 @@ export class GridView extends WidgetView {
     /** @type {Head | null} */
     this.pointed = null; // the thumbnail under the pointer
     const enter = () => this.zoom.grid.focus();
-    this.thumbs.grid.listen((layer, head) => setAndSave(model, { layer, head }), { Enter: enter, " ": enter });
-    this.zoom.grid.listen((q, k) => this.moveTo(q, k), { Escape: () => this.thumbs.grid.focus() });
+    const moveToHead = (/** @type {number} */ layer, /** @type {number} */ head) => {
+      this.pointToHead(null); // wherever the pointer rests
+      setAndSave(model, { layer, head });
+    };
+    const moveToCell = (/** @type {number} */ q, /** @type {number} */ k) => {
+      this.zoom.pointed = null;
+      this.moveTo(q, k);
+    };
+    this.thumbs.grid.listen(moveToHead, { Enter: enter, " ": enter });
+    this.zoom.grid.listen(moveToCell, { Escape: () => this.thumbs.grid.focus() });
     const sides = () => this.refresh({ thumbs: true });
     const heads = () => this.refresh({ zoom: true });
     this.follow({ version: () => this.load(), layer: heads, head: heads, side: sides });
