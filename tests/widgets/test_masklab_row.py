@@ -280,6 +280,17 @@ def test_the_row_of_eight_tokens_is_low_and_complete(open_widget):
     assert page.locator(".masklab-pipeline :is(th, td)").evaluate_all(cut) == []
 
 
+def test_the_row_is_whole_after_the_window_changed(open_widget):
+    page = open_widget(MaskLab(torch.zeros(8, 8), query_tokens=list("abcdefgh")), width=900)
+    assert line(page, "weight") == [*[0.125] * 8, 1]
+    page.set_viewport_size({"width": 390, "height": 900})
+    expect(page.locator(".masklab-weight td")).to_have_count(5)
+    assert line(page, "weight") == [*[0.125] * 4, 1]
+    page.set_viewport_size({"width": 900, "height": 900})
+    expect(page.locator(".masklab-weight td")).to_have_count(9)
+    assert line(page, "weight") == [*[0.125] * 8, 1]
+
+
 def test_it_is_folded_and_unfolded(open_widget, page):
     page.clock.install(time=0)
     page = open_widget(pencil())

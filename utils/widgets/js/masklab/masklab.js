@@ -72,6 +72,7 @@ export class LabView extends WidgetView {
     this.tour.measure();
     this.maps.measure();
     this.pipeline.measure();
+    if (!this.stale.all) this.pipeline.show(); // other columns are empty
     this.draw();
   }
 
