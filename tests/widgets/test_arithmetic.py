@@ -31,7 +31,7 @@ def test_files_are_joined_once_each_before_those_that_import_them(tmp_path, monk
         "a/a.js": 'import { b } from "../b.js";\nimport {\n  c,\n} from "./c.js";\nexport { b };\nexport default c;\n',
         "b.js": 'import { d } from "./a/d.js";\n/** @import { x } from "y" */\n\n/**\n * Twice d.\n */\n'
         "export const b =\n  /** @type {number} */ (2 * d);\n/** Nothing. */\n",
-        "a/c.js": 'import { d } from "./d.js";\nexport function c() {\n  return d; // three\n}\n',
+        "a/c.js": 'import { d } from "./d.js";\nexport function c() {\n  // d is\n  return d; // three\n}\n',
         "a/d.js": "export const d = 3;\n",
     }
     for name, text in files.items():
@@ -40,8 +40,8 @@ def test_files_are_joined_once_each_before_those_that_import_them(tmp_path, monk
         path.write_text(text)
     parts = [
         "const d = 3;",
-        "\nconst b =\n  /** @type {number} */ (2 * d);",
-        "function c() {\n  return d; // three\n}",
+        "\nconst b =\n/** @type {number} */ (2 * d);",
+        "function c() {\nreturn d; // three\n}",
         "export { b };",
     ]
     assert _base.module_text("a") == "\n\n".join(parts) + "\nexport default c;\n"
