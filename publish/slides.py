@@ -135,6 +135,7 @@ def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -
 
 
 def _is_large_figure(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell shows a figure that leaves no room for words."""
     sizes = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", ())]
     return any(size.get("width", 0) > LARGE[0] and size.get("height", 0) > LARGE[1] for size in sizes)
 

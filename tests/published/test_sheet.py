@@ -31,7 +31,7 @@ def test_it_prints_on_one_sheet_of_paper(page, requests):
 def test_it_fits_the_window(page, requests, width):
     page.set_viewport_size({"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    picture = page.get_by_role("img")
+    picture = page.get_by_role("img").first
     assert "heatmaps of masks" in picture.get_attribute("alt")
     box, natural = picture.bounding_box(), picture.evaluate("image => image.naturalWidth / image.naturalHeight")
     assert box["width"] / box["height"] == pytest.approx(natural, rel=0.02)

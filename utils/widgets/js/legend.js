@@ -1,11 +1,9 @@
 // What the colours of cells mean: the scale of weights or of changes, hidden cells, and NaN.
 
 import { css } from "./colours.js";
-import { contextOf, element } from "./dom.js";
+import { element } from "./dom.js";
 
 /** @import { Palette } from "./colours.js" */
-
-const HALF = 40; // px of each half of a scale
 
 /**
  * "0 ▬ .25 ▬ 1": colours are spaced by the square root, so a quarter is in the middle.
@@ -23,14 +21,10 @@ export function scale(palette, change = false) {
  * @param {number} from the share of them at which it begins; it ends half of them later
  */
 function half(colours, from) {
-  const bar = element("canvas", { width: HALF, height: 1, "aria-hidden": "true" });
-  const context = contextOf(bar);
-  const strip = context.createImageData(HALF, 1);
-  const pixels = new Uint32Array(strip.data.buffer);
-  for (let x = 0; x < HALF; x++) {
-    pixels[x] = colours[Math.round((colours.length - 1) * (from + x / (2 * (HALF - 1))))];
-  }
-  context.putImageData(strip, 0, 0);
+  const shares = Array.from({ length: 9 }, (_, n) => from + n / 16);
+  const bar = element("span", { class: "masks-scale" });
+  const stops = shares.map((share) => css(colours[Math.round(share * (colours.length - 1))]));
+  bar.style.background = `linear-gradient(to right, ${stops})`;
   return bar;
 }
 
