@@ -221,6 +221,30 @@ def test_a_mask_is_recognised(q_len, k_len):
         assert (recognised["name"] == "custom") == (tuple(keep) not in names)
 
 
+@pytest.mark.parametrize("hole", [(199, 0), (100, 3), (199, 199)])
+def test_a_mask_that_is_almost_a_preset_is_named_without_long_thought(hole):
+    """Of a mask from Python no view knows which row tells it from all windows and prefixes."""
+    keep = masks.causal(200).clone()
+    keep[hole] = False
+    asked = node.evaluate(
+        MaskLab,
+        """(cells) => {
+          let asked = 0;
+          for (const preset of Object.values(module.PRESETS)) {
+            const { sees } = preset;
+            preset.sees = (...all) => {
+              const rule = sees(...all);
+              return (q, k) => { asked += 1; return rule(q, k); };
+            };
+          }
+          module.recognise(Uint8Array.from(cells), 200, 200);
+          return asked;
+        }""",
+        keep.int().flatten().tolist(),
+    )
+    assert asked < 10 * keep.numel()
+
+
 def test_parameters_begin_with_values_that_fit():
     wanted = {
         1: {"real": 1, "window": 1, "prefix": 1, "lengths": [1]},

@@ -354,6 +354,34 @@ def test_undo_and_reset_cover_everything_in_all_views(open_widget):
     assert state() == states[-1]
 
 
+def test_reset_brings_back_parameters_of_a_mask_that_is_not_chosen(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    preset, window = page.get_by_label("Mask", exact=True), page.get_by_label("window")
+    preset.select_option("sliding_window")
+    first = window.input_value()
+    assert first != "2"
+    window.fill("2")
+    preset.select_option("none")
+    page.get_by_role("button", name="Reset").click()
+    preset.select_option("sliding_window")
+    expect(window).to_have_value(first)
+
+
+def test_undo_ends_a_stroke(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    page.mouse.move(*where(page, 1, 1))
+    page.mouse.down()
+    page.mouse.move(*where(page, 1, 3))
+    page.keyboard.press("Control+z")
+    page.mouse.move(*where(page, 1, 5))
+    page.mouse.up()
+    settle(page)
+    assert bool(keep_of(page).all())
+    page.keyboard.press("Control+y")
+    settle(page)
+    assert (~keep_of(page)).nonzero().tolist() == [[1, 1], [1, 2], [1, 3]]
+
+
 def test_a_change_after_undo_is_the_last(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     fill = page.get_by_label("Hidden scores get")
@@ -542,6 +570,19 @@ def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
     touch("End")
     settle(page)
     assert torch.equal(keep_of(page), wanted), "two fingers enlarge the page"
+
+    first, (x, y) = where(page, 1, 0), where(page, 4, 6)
+    touch("Start", first)
+    page.locator(".masklab-drawing").wait_for()
+    touch("Start", first, (x, y))
+    touch("Move", first, (x - 30, y))
+    touch("Move", first, (x, y - 30))
+    settle(page)
+    assert page.locator(".masklab-drawing").count() == 1
+    touch("End")
+    settle(page)
+    wanted[1, 0] = False
+    assert torch.equal(keep_of(page), wanted), "a second finger draws nothing"
 
 
 def test_hostile_tokens_are_text(open_widget):

@@ -79,21 +79,32 @@ export function presetKeep(name, parameters, Q, K) {
 }
 
 /**
- * Looks at row `first` before the others: where a cell has just been changed, most presets fail.
+ * A row in which a mask is not this preset; -1 if it is the preset.
+ * @param {Uint8Array} keep
+ * @param {string} name
+ * @param {Parameters} parameters
+ * @param {number} Q
+ * @param {number} K
+ * @param {number[]} first the rows that are looked at before all of them
+ */
+function rowUnlike(keep, name, parameters, Q, K, first) {
+  const sees = ruleOf(name, parameters, Q, K);
+  for (let row = -first.length; row < Q; row++) {
+    const q = row < 0 ? first[row + first.length] : row;
+    for (let k = 0; k < K; k++) if (Number(sees(q, k)) !== keep[q * K + k]) return q;
+  }
+  return -1;
+}
+
+/**
  * @param {Uint8Array} keep
  * @param {string} name
  * @param {Parameters} parameters
  * @param {number} Q
  * @param {number} K
  */
-export function isPreset(keep, name, parameters, Q, K, first = 0) {
-  const sees = ruleOf(name, parameters, Q, K);
-  for (let row = -1; row < Q; row++) {
-    const q = row < 0 ? first : row;
-    for (let k = 0; k < K; k++) if (Number(sees(q, k)) !== keep[q * K + k]) return false;
-  }
-  return true;
-}
+export const isPreset = (keep, name, parameters, Q, K, first = 0) =>
+  rowUnlike(keep, name, parameters, Q, K, [first]) < 0;
 
 /**
  * A document begins at the first key that one of its queries sees.
@@ -125,7 +136,8 @@ function* choices([parameter, ...others], keep, Q, K) {
 }
 
 /**
- * Which preset a mask is, the simplest first; "custom" if none.
+ * Which preset a mask is, the simplest first; "custom" if none. Most fail in few rows, as in the one that was changed
+ * last; so each looks at those first.
  * @param {Uint8Array} keep
  * @param {number} Q
  * @param {number} K
@@ -133,9 +145,12 @@ function* choices([parameter, ...others], keep, Q, K) {
  */
 export function recognise(keep, Q, K, edited = 0) {
   const simplestFirst = Object.entries(PRESETS).sort(([, a], [, b]) => a.parameters.length - b.parameters.length);
+  const telling = [edited];
   for (const [name, preset] of simplestFirst) {
     for (const parameters of choices(preset.parameters, keep, Q, K)) {
-      if (isPreset(keep, name, parameters, Q, K, edited)) return { name, parameters };
+      const row = rowUnlike(keep, name, parameters, Q, K, telling);
+      if (row < 0) return { name, parameters };
+      if (!telling.includes(row)) telling.push(row);
     }
   }
   return { name: "custom", parameters: {} };

@@ -6,16 +6,21 @@ const HOLD = 350; // ms after which a finger draws
 const SLACK = 10; // px that a finger may move while it holds still
 
 /** A stroke gives all of its cells the value that its first one gets. */
-class Stroke {
+export class Stroke {
   /** @param {LabView} view */
   constructor(view) {
     this.view = view;
     /** @type {number | null} */
     this.value = null; // null while nothing is drawn
+    this.pointer = 0; // that draws; a second finger does not
   }
 
-  /** @param {{ q: number, k: number }} cell */
-  begin({ q, k }) {
+  /**
+   * @param {{ q: number, k: number }} cell
+   * @param {number} pointer
+   */
+  begin({ q, k }, pointer) {
+    this.pointer = pointer;
     this.view.maps.grid.focus();
     this.value = this.view.toggle(q, k);
     this.view.showStroke();
@@ -55,28 +60,32 @@ function cellsBetween(from, to) {
  * @param {LabView} view
  */
 export function followPointer(view) {
-  const { state, maps } = view;
+  const { state, maps, stroke } = view;
   const { left, right } = maps;
-  const stroke = new Stroke(view);
   const finger = new Finger(view, stroke);
+  const isAnother = (/** @type {PointerEvent} */ event) => stroke.value !== null && event.pointerId !== stroke.pointer;
   right.canvas.addEventListener("pointerdown", (event) => {
+    if (isAnother(event)) return;
     finger.touches = event.pointerType === "touch";
     if (finger.touches) return finger.press(event);
     const cell = right.cellAt(event);
     if (event.button !== 0 || !cell.inside) return;
     event.preventDefault();
     right.canvas.setPointerCapture(event.pointerId);
-    stroke.begin(cell);
+    stroke.begin(cell, event.pointerId);
   });
   right.canvas.addEventListener("pointermove", (event) => {
+    if (isAnother(event)) return;
     finger.move(event);
     stroke.follow(event);
   });
-  right.canvas.addEventListener("pointerup", () => {
+  right.canvas.addEventListener("pointerup", (event) => {
+    if (isAnother(event)) return;
     finger.lift();
     stroke.end();
   });
-  right.canvas.addEventListener("pointercancel", () => {
+  right.canvas.addEventListener("pointercancel", (event) => {
+    if (isAnother(event)) return;
     finger.forget();
     stroke.end();
   });
@@ -106,6 +115,7 @@ class Finger {
     this.touches = false;
     this.waiting = 0;
     this.first = { q: 0, k: 0 };
+    this.pointer = 0;
     this.x = 0;
     this.y = 0;
   }
@@ -116,13 +126,14 @@ class Finger {
     const { q, k, inside } = this.view.maps.right.cellAt(event);
     if (!event.isPrimary || !inside) return; // two fingers enlarge the page
     this.first = { q, k };
+    this.pointer = event.pointerId;
     [this.x, this.y] = [event.clientX, event.clientY];
     this.waiting = window.setTimeout(() => this.draw(), HOLD);
   }
 
   draw() {
     this.forget();
-    this.stroke.begin(this.first);
+    this.stroke.begin(this.first, this.pointer);
     this.view.maps.grid.node.classList.add("masklab-drawing");
   }
 
@@ -132,7 +143,7 @@ class Finger {
   }
 
   lift() {
-    if (this.waiting) this.stroke.begin(this.first);
+    if (this.waiting) this.stroke.begin(this.first, this.pointer);
     this.forget();
   }
 

@@ -6,7 +6,7 @@ import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
 import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
-import { followKeys, followPointer } from "./input.js";
+import { followKeys, followPointer, Stroke } from "./input.js";
 import { LabMaps } from "./maps.js";
 import { codeBox } from "./panels.js";
 import { RowPlayer, rowStages } from "./row.js";
@@ -28,6 +28,7 @@ export class LabView extends WidgetView {
     this.controls = labControls(this);
     this.warning = element("p", { class: "masks-warning", role: "status" });
     this.maps = new LabMaps(this);
+    this.stroke = new Stroke(this);
     this.pipeline = new RowPlayer(this);
     this.tour = new Tour(this);
     this.code = codeBox(this);
@@ -136,6 +137,7 @@ export class LabView extends WidgetView {
 
   /** @param {() => void} edit of the state */
   change(edit) {
+    this.stroke.end();
     this.state.history.remember(this.now());
     edit();
     this.commit();
@@ -143,6 +145,7 @@ export class LabView extends WidgetView {
 
   /** @param {Record<string, unknown>} settings */
   choose(settings) {
+    this.stroke.end();
     this.state.history.remember(this.now());
     setAndSave(this.model, settings);
   }
@@ -152,6 +155,7 @@ export class LabView extends WidgetView {
    * @param {boolean} forward
    */
   travel(forward) {
+    this.stroke.end(); // else it would go on where no step leads back to
     const moment = this.state.history.step(this.now(), forward);
     if (!moment) return;
     this.state.restore(moment);

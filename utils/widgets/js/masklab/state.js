@@ -108,8 +108,11 @@ export class LabState {
 
   /** Whether there is nothing that Reset would change. */
   isAtStart() {
-    const { keep, settings } = this.history.start;
-    const same = SETTINGS.every((name) => this.model.get(name) === settings[name]);
+    const { keep, preset, parameters, settings } = this.history.start;
+    const same =
+      this.preset === preset &&
+      SETTINGS.every((name) => this.model.get(name) === settings[name]) &&
+      Object.keys(parameters).every((name) => String(this.parameters[name]) === String(parameters[name]));
     return same && keep.every((visible, cell) => visible === this.keep[cell]);
   }
 
