@@ -14,6 +14,7 @@ import io
 import itertools
 import math
 import struct
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ MAX_CELLS = 64  # rows or columns up to which each hidden cell is hatched and ea
 MAX_LABEL = 16  # characters of a token label
 DPI = 144
 PAD = 0.1  # inches
+PANEL_GAP = 0.12
+LYING: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center"}  # the name of rows that are few
 SCREEN_DPI = 96  # a figure of 7 inches is shown 672 px wide, with 1.5 image pixels for each
 TYPE, SMALL = 10.5, 9.5  # points: 14 px, and 12.7 px in and above cells
 TICKS = (0, 0.05, 0.25, 0.5, 1)  # of the scale of weights
@@ -101,7 +104,7 @@ class Picture:
         width, height = _size(png)
         # JupyterLab 4.6 drops the alt text of an image/png, so it gets the same picture as HTML. nbconvert,
         # GitHub and printing read the image and, where they know it, the alt text in its metadata.
-        alts = [self.alt, *(axes.get_title() for axes in self._panels[1:])]
+        alts = [self.alt, *(" ".join(axes.get_title().split()) for axes in self._panels[1:])]
         images = "".join(map(_image, self._cut(png), alts))
         data = {"image/png": base64.b64encode(png).decode(), "text/html": images + STYLE, "text/plain": self.alt}
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
@@ -114,8 +117,8 @@ class Picture:
             return [png]
         whole = Image.open(io.BytesIO(png))
         left = self.figure.get_tightbbox().x0 - PAD
-        boxes: list[Any] = [axes.get_tightbbox() for axes in self._panels]
-        middles = [(a.x1 + b.x0) / 2 / self.figure.dpi - left for a, b in itertools.pairwise(boxes)]
+        rights = [_box(axes).x1 for axes in self._panels[:-1]]
+        middles = [right + PANEL_GAP / 2 - left for right in rights]
         edges = [0, *(round(middle * DPI) for middle in middles), whole.width]
         return [_saved(whole.crop((a, 0, b, whole.height))) for a, b in itertools.pairwise(edges)]
 
@@ -167,13 +170,12 @@ def heatmap(
     query_tokens, key_tokens = _tokens(query_tokens, key_tokens, values.shape)
     hidden = _hidden(keep, values.shape)
     alt = _alt(alt)
-    figure, (axes,) = _canvas(values.shape, panels=1)
+    figure, (axes,) = _canvas(panels=1)
     low, high = _limits(values, limits, diverging)
     scale = _weights_scale() if limits == (0.0, 1.0) and not diverging else _even_scale(low, high, diverging)
     mesh = _draw(axes, values, hidden, query_tokens, key_tokens, **scale)
-    axes.set(xlabel=text_of(x_name), ylabel=text_of(y_name))
-    axes.set_title(text_of(title))
-    _colour_scale(figure, axes, mesh, value_name)
+    size = _name(axes, values.shape, title, x_name, y_name)
+    _arrange(figure, [axes], [size], mesh, value_name)
     return Picture(figure, alt)
 
 
@@ -220,13 +222,12 @@ def before_after(
     query = scores * math.sqrt(scores.shape[1])
     before = attend(query, eye, eye).weights
     after = attend(query, eye, eye, torch.from_numpy(~hidden), fill=fill).weights
-    figure, panels = _canvas(values.shape, panels=2)
+    figure, panels = _canvas(panels=2)
     nothing = np.zeros_like(hidden)
     for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
         mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, **_weights_scale())
-        axes.set(xlabel=KEYS, ylabel=QUERIES)
-        axes.set_title(text_of(title))
-    _colour_scale(figure, panels[-1], mesh, "attention weight")
+        size = _name(axes, values.shape, title, KEYS, QUERIES)
+    _arrange(figure, panels, [size] * 2, mesh, "attention weight")
     return Picture(figure, alt, panels)
 
 
@@ -259,27 +260,26 @@ def head_grid(
         Lesson 07; https://github.com/jessevig/bertviz shows the same maps one by one
     """
     from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
 
     alt = _alt(alt)
     sides = [before] if after is None else [before, after]
     layers, heads = before.shape[:2]
     scale = ScalarMappable(**_weights_scale())
-    wide = 5.2 if after is None else 3.4
-    tall = max(0.8, wide * layers / heads)
-    figure = Figure(figsize=(len(sides) * (wide + 0.5), tall + 1.4), layout="constrained")
-    panels = figure.subplots(1, len(sides), squeeze=False)[0]
+    wide = 5.2 if after is None else 3.2
+    tile = min(wide / heads, 5.2 / layers, 1.6)
+    size = max(0.8, tile * heads), max(0.6, tile * layers)
+    figure, panels = _canvas(len(sides))
     for axes, weights, hiding, title in zip(panels, sides, (None, keep), titles, strict=False):
         mosaic = _mosaic(weights, hiding, scale)
         axes.imshow(mosaic, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5), aspect="auto", interpolation="antialiased")
-        axes.set_xticks(range(0, heads, math.ceil(heads / 16)))
-        axes.set_yticks(range(0, layers, math.ceil(layers / 16)))
+        axes.set_xticks(range(0, heads, math.ceil(heads * 0.24 / size[0])))
+        axes.set_yticks(range(0, layers, math.ceil(layers * 0.18 / size[1])))
         axes.tick_params(length=0, labelsize=TYPE)
         axes.spines[:].set_visible(False)
-        axes.set_title(text_of(title), fontsize=TYPE)
+        axes.set_title(_wrapped(title, size[0]), fontsize=TYPE)
         axes.set_xlabel("head", fontsize=TYPE)
     panels[0].set_ylabel("layer", fontsize=TYPE)
-    _colour_scale(figure, panels[-1], scale, "attention weight")
+    _arrange(figure, panels, [size] * len(sides), scale, "attention weight")
     return Picture(figure, alt, panels if after is not None else ())
 
 
@@ -301,8 +301,6 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
     References:
         Lesson 10.
     """
-    from matplotlib.figure import Figure
-
     alt = _alt(alt)
     if not keeps:
         raise ValueError("keeps: got an empty dict, wanted at least one name with its mask.")
@@ -311,14 +309,9 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         require_keep_for(keep, tuple(keep.shape))
         if max(keep.shape) > 16:
             raise ValueError(mismatch(f"keeps[{name!r}]", keep, "at most 16 × 16"))
-    cell, gap, left, top = 0.14, 0.12, 0.35, 0.5
-    sizes = [(cell * keep.shape[1], cell * keep.shape[0]) for keep in keeps.values()]
-    tallest = max(height for _, height in sizes)
-    total = left + sum(width + gap for width, _ in sizes), top + tallest + 0.3
-    figure, x = Figure(figsize=total), left
-    for (name, keep), (width, height) in zip(keeps.items(), sizes, strict=True):
-        # Lower edges are aligned, so that fewer queries than keys look like the last rows of a square.
-        axes = figure.add_axes((x / total[0], 0.3 / total[1], width / total[0], height / total[1]))
+    figure, panels = _canvas(len(keeps))
+    sizes = [(0.14 * keep.shape[1], 0.14 * keep.shape[0]) for keep in keeps.values()]
+    for axes, (name, keep) in zip(panels, keeps.items(), strict=True):
         for query, key in np.ndindex(*keep.shape):
             style = {"facecolor": VISIBLE} if keep[query, key] else {"facecolor": _colours.HIDDEN, "hatch": "/////"}
             axes.add_patch(_cell(query, key, edgecolor=_colours.HATCH, linewidth=0, **style))
@@ -327,11 +320,10 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
         axes.spines[:].set_color(_colours.HATCH)
         axes.set_title(text_of(name), fontsize=SMALL, pad=3)
-        if x == left:
-            axes.set_xlabel("keys", fontsize=SMALL)
-            axes.set_ylabel("queries", fontsize=SMALL)
-        x += width + gap
-    return Picture(figure, alt, figure.axes)
+    panels[0].set_xlabel("keys", fontsize=SMALL)
+    panels[0].set_ylabel("queries", fontsize=SMALL, **(LYING if sizes[0][1] < 0.6 else {}))
+    _arrange(figure, panels, sizes)
+    return Picture(figure, alt, panels)
 
 
 def cost(
@@ -407,6 +399,7 @@ def cost(
         taken = max((math.log(y) - low) / (high - low), taken + 0.06)
         height = math.exp(low + taken * (high - low))
         beside: dict[str, Any] = {"xytext": (8, 0), "textcoords": "offset points", "va": "center"}
+        beside["annotation_clip"] = False  # names of lines that end together at the top go beyond it
         text = axes.annotate(text_of(name), (x, height), color=colour, **beside)
         text.set_parse_math(False)
     return Picture(figure, alt)
@@ -415,32 +408,97 @@ def cost(
 # --- drawing ---------------------------------------------------------------------------------------
 
 
-def _canvas(shape: tuple[int, ...], panels: int) -> tuple["Figure", Any]:
-    """An empty figure with room for square cells, and its axes."""
+def _canvas(panels: int) -> tuple["Figure", Any]:
+    """An empty figure and its axes, which ``_arrange`` sets side by side."""
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=(1, 1))  # so that positions are inches
+    return figure, [figure.add_axes((0, 0, 1, 1), label=str(n)) for n in range(panels)]
+
+
+def _name(axes: "Axes", shape: tuple[int, ...], title: str, x_name: str, y_name: str) -> tuple[float, float]:
+    """Names a map and its axes; how wide and high its cells are together, in inches."""
     q_len, k_len = shape
-    # A panel of 8 tokens is less than 4 inches wide with its labels: a phone's width, half of a column's.
-    cell = min(0.5, (2.9 if k_len <= 16 else 4.4) / k_len, 4.4 / q_len)
-    figure = Figure(figsize=(panels * (cell * k_len + 0.9), cell * q_len + 1.6), layout="compressed")
-    return figure, figure.subplots(1, panels, squeeze=False)[0]
+    # With its labels a map of 8 tokens is less than 4 inches wide: a phone's width, half of a column's.
+    most = min(0.5, (2.9 if k_len <= 16 else 4.4) / k_len, 4.4 / q_len)
+    least = min(most, 0.34 if max(shape) <= MAX_NUMBERS else 0.14)  # numbers and labels do not touch
+    height = most * q_len
+    y_name = text_of(y_name)
+    flat = height < 0.8
+    lines = y_name.replace(" (", "\n(") if len(y_name) * 0.075 > height else y_name  # the name is longer than its axis
+    axes.set_ylabel(lines, **(LYING if flat else {}))
+    axes.set_position((0, 0, most * k_len, height))
+    room = (3.7 if k_len <= 16 else 5.2) + _box(axes).x0
+    cell = min(most, max(least, room / k_len))
+    axes.set_xlabel(text_of(x_name))
+    axes.set_title(_wrapped(title, cell * k_len))
+    return cell * k_len, cell * q_len
 
 
-def _colour_scale(figure: "Figure", axes: "Axes", mesh: Any, label: str) -> None:
-    """A colour scale below a map, of one height: what is below takes no width, of which phones have little."""
-    width, height = axes.get_position().width * figure.get_figwidth(), figure.get_figheight()
-    shape: dict[str, Any] = {
-        "location": "bottom",
-        "aspect": max(10.0, width / 0.1),
-        "fraction": 0.1 / height,
-        "pad": 0.05 / height,
-    }
-    bar = figure.colorbar(mesh, ax=axes, **shape)
+def _wrapped(text: str, width: float) -> str:
+    """A title in lines of about this many inches."""
+    characters = round(max(1.6, width) / 0.096)
+    return "\n".join(textwrap.fill(line, characters) for line in text_of(text).split("\n"))
+
+
+def _box(axes: "Axes") -> Any:
+    """All that axes take with their labels and titles, in inches."""
+    from matplotlib.transforms import Affine2D
+
+    with _no_word_of_fonts():
+        box: Any = axes.get_tightbbox()
+    return box.transformed(Affine2D().scale(1 / axes.figure.dpi))
+
+
+def _arrange(
+    figure: "Figure", panels: Sequence["Axes"], sizes: list[tuple[float, float]], mesh: Any = None, label: str = ""
+) -> None:
+    """Sets panels side by side, with nothing of one above or below another, and the figure's size to that of all.
+
+    A colour scale goes below the last: what is below takes no width, of which phones have little. Lower edges are
+    aligned, so that fewer queries than keys look like the last rows of a square.
+    """
+    from matplotlib.transforms import Bbox
+
+    for axes in panels:
+        _as_written(axes.title, axes.xaxis.label, axes.yaxis.label)
+    right, boxes = 0.0, []
+    places: dict[Axes, tuple[float, float, float, float]] = {}
+    for axes, (width, height) in zip(panels, sizes, strict=True):
+        axes.set_position((0, 0, width, height))
+        group = {axes: (0.0, 0.0, width, height)}
+        if mesh and axes is panels[-1]:
+            wide = max(1.7, width)
+            group |= _colour_scale(figure, mesh, label, ((width - wide) / 2, _box(axes).y0 - 0.2, wide, 0.1))
+        box = Bbox.union([_box(one) for one in group])
+        shift = right - box.x0
+        places |= {one: (x + shift, y, w, h) for one, (x, y, w, h) in group.items()}
+        boxes.append(box.translated(shift, 0))
+        right += box.width + PANEL_GAP
+    whole = Bbox.union(boxes)
+    figure.set_size_inches(whole.width, whole.height)
+    for axes, (x, y, w, h) in places.items():
+        left, bottom = (x - whole.x0) / whole.width, (y - whole.y0) / whole.height
+        axes.set_position((left, bottom, w / whole.width, h / whole.height))
+
+
+def _colour_scale(
+    figure: "Figure", mesh: Any, label: str, place: tuple[float, float, float, float]
+) -> dict["Axes", tuple[float, float, float, float]]:
+    """A colour scale, with its place."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes = figure.add_axes(place, label="scale")
+    bar = figure.colorbar(mesh, cax=axes, orientation="horizontal")
     if hasattr(mesh.norm, "gamma"):
-        bar.ax.set_xticks(TICKS, map("{:g}".format, TICKS))
+        bar.set_ticks(TICKS, labels=[f"{tick:g}" for tick in TICKS])
         bar.ax.minorticks_off()
         label += ", square-root scale"
+    else:
+        bar.locator = MaxNLocator(4)
     bar.set_label(text_of(label))
+    _as_written(bar.ax.xaxis.label)
+    return {axes: place}
 
 
 def _weights_scale() -> dict[str, Any]:
@@ -470,6 +528,10 @@ def _draw(
     lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
+    mesh = axes.collections[0]
+    for number in axes.texts:  # seaborn's are white on pale blue
+        key, query = map(int, number.get_position())
+        number.set_color("white" if _is_deep(mesh.to_rgba(values[query, key])) else "black")
     many = max(q_len, k_len) > MAX_CELLS
     if many:
         _fill(axes, hidden & (values == 0), _colours.HIDDEN)
@@ -488,14 +550,26 @@ def _draw(
             axes.text(key + 0.5, query + 0.5, "NaN", color="white", fontsize=SMALL, ha="center", va="center")
     size = TYPE if max(q_len, k_len) <= 24 else 8
     upright = k_len <= 4 and all(len(token) <= 5 for token in key_tokens)
-    step = math.ceil(max(q_len, k_len) / MAX_CELLS) * 4 if many else 1
+    # Where rows are lower than type, every second token is named.
+    step = math.ceil(max(q_len, k_len) / MAX_CELLS) * 4 if many else math.ceil(max(q_len, k_len) / 34)
     across, down = np.arange(0, k_len, step), np.arange(0, q_len, step)
     axes.set_xticks(across + 0.5, map(_label, key_tokens[::step]), rotation=0 if upright else 90, fontsize=size)
     axes.set_yticks(down + 0.5, map(_label, query_tokens[::step]), rotation=0, fontsize=size)
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)  # a token may hold $, which is no formula
-        label.set_fontfamily(_fonts())
-    return axes.collections[0]
+    _as_written(*axes.get_xticklabels(), *axes.get_yticklabels())
+    return mesh
+
+
+def _is_deep(colour: Any) -> bool:
+    """Whether white text is read better on it than black: as in js/colours.js."""
+    red, green, blue = (part**2.2 for part in colour[:3])
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.18
+
+
+def _as_written(*texts: Any) -> None:
+    """Text that comes from outside may hold $, which is no formula, and any script."""
+    for text in texts:
+        text.set_parse_math(False)
+        text.set_fontfamily(_fonts())
 
 
 @contextmanager

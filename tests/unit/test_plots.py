@@ -2,13 +2,16 @@
 
 import base64
 import io
+import itertools
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from bs4 import BeautifulSoup
 from IPython.core.formatters import DisplayFormatter
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 from PIL import Image
 
 from utils import _colours, masks, plots
@@ -135,6 +138,81 @@ def test_panels_are_pictures_of_their_own_where_html_is_shown():
     edge = np.asarray(parts[0].convert("RGB"))[:, -2:]
     assert (edge == 255).all(), "cut between the panels, through nothing"
     assert all(part.width / 96 * 64 < 390 for part in parts), "each fits on a phone"
+
+
+def texts_of(picture):
+    """Every text that is seen in a figure, with its box."""
+    picture.figure.draw_without_rendering()
+    texts = [text for text in picture.figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    return [(text.get_text(), text.get_window_extent()) for text in texts]
+
+
+SMALL_SIZES = [(1, 1), (2, 4), (4, 2), (1, 8), (8, 1), (8, 8), (16, 3), (3, 16)]
+LONG = "before the mask, when the model looks at every key that there is"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        *(partial(plots.before_after, torch.zeros(size), masks.full(*size)) for size in SMALL_SIZES),
+        partial(plots.before_after, torch.zeros(2, 4), masks.full(2, 4), titles=(LONG, LONG)),
+        partial(plots.heatmap, torch.zeros(1, 2), limits=None, diverging=True, title=LONG, value_name="a difference"),
+        partial(plots.heatmap, torch.zeros(50, 50)),
+    ],
+)
+@pytest.mark.parametrize("token", ["t", "a token of many letters"])
+def test_nothing_overlaps_and_nothing_is_cut_whatever_is_drawn(draw, token):
+    q_len, k_len = draw.args[0].shape
+    nothing_overlaps_or_is_cut(draw(query_tokens=[token] * q_len, key_tokens=[token] * k_len, alt=ALT))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 32), (32, 1)])
+def test_a_head_grid_of_any_shape_fits_on_a_screen(shape):
+    weights = torch.zeros(*shape, 2, 2)
+    picture = plots.head_grid(weights, weights, alt=ALT, titles=(LONG, "after"))
+    nothing_overlaps_or_is_cut(picture)
+    assert max(Image.open(io.BytesIO(picture.png())).size) < 8 * plots.DPI
+
+
+def test_a_gallery_with_long_names_overlaps_nothing():
+    names = ("a name that is much wider than its mask", "b", "another name, as long as the first")
+    nothing_overlaps_or_is_cut(plots.gallery({name: masks.causal(n) for n, name in enumerate(names, 1)}, alt=ALT))
+
+
+def nothing_overlaps_or_is_cut(picture):
+    for (one, a), (other, b) in itertools.combinations(texts_of(picture), 2):
+        apart = min(a.x1, b.x1) - max(a.x0, b.x0) < 1 or min(a.y1, b.y1) - max(a.y0, b.y0) < 1
+        assert apart, f"{one!r} overlaps {other!r}"
+    page = BeautifulSoup(picture._repr_mimebundle_()[0]["text/html"], "html.parser")
+    for image in page.find_all("img"):
+        part = np.asarray(Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))).convert("RGB"))
+        assert (part[:, [0, 1, -2, -1]] == 255).all(), "cut through nothing"
+
+
+def test_numbers_are_read_on_every_colour():
+    """By 4.5 to 1, as WCAG measures it; NaN is on red."""
+    weights = torch.tensor([[0.001, 0.01, 0.05, 0.1], [0.15, 0.2, 0.25, 0.3], [0.4, 0.6, 0.8, 1.0]])
+    for diverging in (False, True):
+        axes = plots.heatmap(weights, list("abc"), list("abcd"), alt=ALT, diverging=diverging).figure.axes[0]
+        for text in axes.texts:
+            key, query = map(int, text.get_position())
+            colours = axes.collections[0].to_rgba(weights[query, key].item()), to_rgb(text.get_color())
+            dark, light = sorted(luminance(colour) for colour in colours)
+            assert (light + 0.05) / (dark + 0.05) > 4.5, text.get_text()
+
+
+def luminance(colour):
+    """https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_a_dollar_in_a_title_is_no_formula():
+    axes = plots.heatmap(
+        WEIGHTS, Q_TOKENS, K_TOKENS, alt=ALT, title="$5 and $6", x_name="$a$", y_name="$b$"
+    ).figure.axes
+    shown = axes[0].title, axes[0].xaxis.label, axes[0].yaxis.label, axes[1].xaxis.label
+    assert not any(text.get_parse_math() for text in shown)
 
 
 def test_colours_tell_small_weights_apart_in_both_lights():
