@@ -77,7 +77,7 @@ def test_a_fast_drag_skips_no_cell(open_widget):
 @pytest.mark.parametrize(("q_len", "k_len", "width"), [(5, 7, 1000), (5, 7, 365), (64, 64, 1000), (60, 90, 500)])
 def test_a_map_drawn_in_parts_equals_one_drawn_whole(open_widget, q_len, k_len, width):
     page = open_widget(MaskLab(torch.randn(q_len, k_len), masks.causal(q_len, k_len)), width=width)
-    drawn = "Array.from(document.querySelectorAll('canvas'), (canvas) => canvas.toDataURL())"
+    drawn = "Array.from(document.querySelectorAll('canvas:not(.masks-legend *)'), (canvas) => canvas.toDataURL())"
     first = page.evaluate(drawn)
     page.locator(".masklab-grid").focus()
     for key in ("Space", "ArrowDown", "ArrowRight", "ArrowDown", "Enter", "Control+End", "Space", "ArrowUp", "Space"):
@@ -718,6 +718,14 @@ def test_eight_tokens_are_in_view_at_once(open_widget):
         assert page.evaluate("document.querySelector('.masklab-grid canvas').offsetHeight") > 8 * 26, "with numbers"
 
 
+def test_no_change_of_size_calls_for_another(open_widget, page):
+    page.add_init_script("globalThis.errors = []; addEventListener('error', (event) => errors.push(event.message))")
+    page = open_widget(MaskLab(scores(20, 20)))
+    for width in (390, 640, 800, 1180):
+        resized(page, width)
+    assert page.evaluate("errors") == []
+
+
 def test_the_page_says_how_high_the_cells_may_be(open_widget):
     page = open_widget(MaskLab(scores(8, 8), masks.causal(8), EIGHT))
     page.add_style_tag(content=".masklab { --masks-tallest: 320 }")
@@ -748,7 +756,7 @@ def test_few_cells_leave_room_for_the_names_of_the_axes(open_widget):
           return [module.WORDS.key, module.WORDS.query].map((text) => context.measureText(text).width);
         }"""
     )
-    for canvas in page.locator("canvas").all():
+    for canvas in page.locator("canvas:not(.masks-legend *)").all():
         assert canvas.bounding_box()["width"] > width + 20  # the labels of the queries stand left of it
         assert canvas.bounding_box()["height"] > height + 20
     box = page.locator(".masklab-grid canvas").bounding_box()

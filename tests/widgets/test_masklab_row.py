@@ -280,6 +280,15 @@ def test_the_row_of_eight_tokens_is_low_and_complete(open_widget):
     assert page.locator(".masklab-pipeline :is(th, td)").evaluate_all(cut) == []
 
 
+def test_no_number_of_a_long_row_is_cut(open_widget):
+    page = open_widget(MaskLab(-scores(40, 40).abs() / 2), width=656)
+    cut = "cells => cells.filter((c) => c.scrollWidth > c.clientWidth).map((c) => c.textContent)"
+    for width in (656, 720, 980, 1180, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        settle(page)
+        assert page.locator(".masklab-pipeline td").evaluate_all(cut) == [], width
+
+
 def test_the_row_is_whole_after_the_window_changed(open_widget):
     page = open_widget(MaskLab(torch.zeros(8, 8), query_tokens=list("abcdefgh")), width=900)
     assert line(page, "weight") == [*[0.125] * 8, 1]
@@ -289,6 +298,16 @@ def test_the_row_is_whole_after_the_window_changed(open_widget):
     page.set_viewport_size({"width": 900, "height": 900})
     expect(page.locator(".masklab-weight td")).to_have_count(9)
     assert line(page, "weight") == [*[0.125] * 8, 1]
+
+
+def test_forced_colours_mark_the_stage(open_widget, page):
+    page.emulate_media(forced_colors="active")
+    page = open_widget(pencil())
+    page.get_by_role("button", name="One stage on").click()
+    page.get_by_role("button", name="One stage on").click()
+    outlined = "heads => heads.map((head) => getComputedStyle(head).outlineStyle)"
+    marked = page.locator(".masklab-pipeline tbody th").evaluate_all(outlined)
+    assert marked == ["none", "solid", "solid", "none", "none", "none"]
 
 
 def test_it_is_folded_and_unfolded(open_widget, page):

@@ -103,7 +103,10 @@ export class WidgetView {
       if (paletteOf(this.root) !== this.palette) draw(); // it may have had no style until now
       this.measure();
     });
-    resize.observe(this.root);
+    // As wide as the widget, but never higher: what `measure` changes must not call it again, which a page calls an error.
+    const gauge = element("div");
+    this.root.prepend(gauge);
+    resize.observe(gauge);
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", draw);
     const themes = new MutationObserver(draw); // the site and JupyterLab switch by attributes

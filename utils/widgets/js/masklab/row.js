@@ -14,8 +14,8 @@ const PAUSE = 1200; // ms
 /** The lines of the table, and the stage that each comes with. */
 /** @type {Record<string, string>} */
 const LINES = { score: "score", bias: "bias", masked: "bias", exp: "exp", weight: "weight", before: "weight" };
-/** In pixels: the names of the lines with the sums; the narrowest column of a key, and the widest. */
-const [SIDES, NARROWEST, WIDEST] = [142, 50, 80];
+/** In pixels: the names of the lines with the sums; the narrowest column of a key, in which −0.123 fits, and the widest. */
+const [SIDES, NARROWEST, WIDEST] = [142, 54, 80];
 
 /** @typedef {ReturnType<typeof rowStages>} Row */
 
@@ -110,7 +110,7 @@ export class RowPlayer {
     this.columns = columns;
     this.table.style.maxWidth = `${SIDES + columns * WIDEST}px`;
     const heads = Array.from({ length: columns }, () =>
-      element("th", { scope: "col" }, element("small"), element("span")),
+      element("th", { scope: "col", dir: "auto" }, element("small"), element("span")),
     );
     this.head.replaceChildren(element("td"), ...heads, element("th", { scope: "col" }, words.sum));
     this.body.replaceChildren(...Object.keys(LINES).map((name) => this.emptyLine(name)));
