@@ -560,9 +560,12 @@ def _draw(
 
 
 def _is_deep(colour: Any) -> bool:
-    """Whether white text is read better on it than black: as in js/colours.js."""
+    """Whether white text is read better on it than black, on a light page and, turned round, on a dark one.
+
+    js/colours.js asks for one page at a time, and has another limit.
+    """
     red, green, blue = (part**2.2 for part in colour[:3])
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.18
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.23
 
 
 def _as_written(*texts: Any) -> None:
