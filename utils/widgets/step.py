@@ -122,7 +122,8 @@ def _pack_mask(step: Step, name: str, q_len: int, k_len: int) -> dict | str | No
         return None if step.keep is None else pack_keep(step.keep, q_len, k_len, f"{name}.keep")
     if step.keep is not None:
         raise ValueError(f"{name}.keep: got {describe_tensor(step.keep)} beside a preset; wanted one of the two.")
-    mask = {"name": step.preset, "parameters": step.parameters}
+    parameters = {key: value.tolist() if isinstance(value, Tensor) else value for key, value in step.parameters.items()}
+    mask = {"name": step.preset, "parameters": parameters}
     try:
         read_mask(mask, q_len, k_len)
     except (TypeError, ValueError) as error:

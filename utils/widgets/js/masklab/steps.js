@@ -4,7 +4,7 @@ import { button, element } from "../dom.js";
 
 /** @import { LabView } from "./masklab.js" */
 
-const BESIDE = 1000; // px that the widget needs for the tour beside its maps
+const BESIDE = 900; // px that the widget needs for the tour beside its maps, which have 640 then
 
 /** A preset with its parameters, or bits in base64. @typedef {{ name: string, parameters: object } | string} Mask */
 
@@ -63,7 +63,7 @@ export class Tour {
   }
 
   get at() {
-    return this.view.model.get("step");
+    return Math.min(this.view.model.get("step"), this.steps.length - 1); // Python may have replaced the steps since
   }
 
   /**
