@@ -187,6 +187,24 @@ def test_one_side_alone_has_no_choice_of_sides(open_widget):
     expect(page.locator("thead th")).to_have_text(["key", "attention weights"])
 
 
+@pytest.mark.browser_context_args(has_touch=True)
+def test_a_swipe_across_the_large_map_scrolls_and_chooses_nothing(open_widget):
+    page = open_widget(grid_of(weights(), weights()), width=390)
+    page.set_viewport_size({"width": 390, "height": 500})
+    box = page.locator(".headgrid-zoom canvas").first.bounding_box()
+    page.evaluate("top => scrollTo(0, top)", box["y"] - 100)
+    top, line = page.evaluate("scrollY"), page.locator(".headgrid-line").inner_text()
+    touch = page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] * 0.7, box["y"] - top + box["height"] * 0.8
+    for kind, up in (("Start", 0), *(("Move", 15 * n) for n in range(1, 11))):
+        touch.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": [{"x": x, "y": y - up}]})
+        page.wait_for_timeout(16)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_function("top => scrollY - top > 50", arg=top)
+    settle(page)
+    assert page.locator(".headgrid-line").inner_text() == line
+
+
 # --- use ---------------------------------------------------------------------------------------------
 
 

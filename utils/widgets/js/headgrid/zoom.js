@@ -149,7 +149,7 @@ export class Zoom {
    */
   point(event, n) {
     if (!this.view.measured) return;
-    if (event.buttons === 1) this.choose(event, n);
+    if (event.buttons === 1 && event.pointerType !== "touch") this.choose(event, n); // a finger scrolls the page
     const { q, k, inside } = this.maps[n].cellAt(event);
     this.pointTo(inside ? { q, k } : null);
   }
