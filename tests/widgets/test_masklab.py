@@ -510,6 +510,7 @@ def test_copy_says_so_where_one_looks(open_widget, context):
     page = open_widget(MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS))
     page.clock.install()
     page.get_by_text("As code").click()
+    expect(page.locator(".masklab-code pre")).to_contain_text("import torch")  # a page says later that it opened
     copy, code = page.locator(".masklab-code button"), page.locator(".masklab-code pre").text_content()
     assert code.startswith("import torch\n")
     width = copy.bounding_box()["width"]
