@@ -354,6 +354,20 @@ def test_undo_and_reset_cover_everything_in_all_views(open_widget):
     assert state() == states[-1]
 
 
+def test_the_focus_stays_where_undo_takes_a_parameter_away(open_widget):
+    page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
+    preset = page.get_by_label("Mask", exact=True)
+    preset.select_option("sliding_window")
+    page.get_by_label("window").focus()
+    page.keyboard.press("Control+z")
+    settle(page)
+    assert preset.input_value() == "none"
+    assert preset.evaluate("select => select === document.activeElement")
+    page.keyboard.press("Control+y")
+    settle(page)
+    assert preset.input_value() == "sliding_window"
+
+
 def test_reset_brings_back_parameters_of_a_mask_that_is_not_chosen(open_widget):
     page = open_widget(MaskLab(scores(), query_tokens=TOKENS, key_tokens=KEYS))
     preset, window = page.get_by_label("Mask", exact=True), page.get_by_label("window")
@@ -496,6 +510,7 @@ def test_copy_says_so_where_one_looks(open_widget, context):
     page = open_widget(MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS))
     page.clock.install()
     page.get_by_text("As code").click()
+    expect(page.locator(".masklab-code pre")).to_contain_text("import torch")  # a page says later that it opened
     copy, code = page.locator(".masklab-code button"), page.locator(".masklab-code pre").text_content()
     assert code.startswith("import torch\n")
     width = copy.bounding_box()["width"]

@@ -252,6 +252,16 @@ def test_what_is_said_of_other_fills(open_widget):
 # --- what it shows -----------------------------------------------------------------------------------
 
 
+def test_what_is_said_of_a_score_that_is_too_large(open_widget):
+    page = open_widget(MaskLab(torch.tensor([[7e4, 1.0, 2.0]]), dtype="float16"))
+    said = []
+    for _ in range(5):
+        page.get_by_role("button", name="One stage on").click()
+        said.append(page.locator(".masklab-player p").inner_text())
+    assert said[2:4] == ["exp: ∞ − ∞ is NaN.", "÷ sum: the sum is NaN."]
+    assert said[4] == "weight: the row is NaN. Nothing is left to look at."
+
+
 def test_a_long_row_shows_the_keys_with_most_weight(open_widget):
     raw = scores(40, 40)
     page = open_widget(MaskLab(raw, masks.sliding_window(40, 2)), width=656)

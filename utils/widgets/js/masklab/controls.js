@@ -46,7 +46,9 @@ export function labControls(view) {
       inputsOf = state.preset;
       const needed = PRESETS[state.preset]?.parameters ?? [];
       inputs = Object.fromEntries(needed.map((one) => [one.name, parameterInput(view, one)]));
+      const hadFocus = parameters.contains(document.activeElement);
       parameters.replaceChildren(...needed.map(({ name }) => field(words.parameters[name], inputs[name])));
+      if (hadFocus) preset.focus({ preventScroll: true }); // as after Undo: the page's own keys are not meant
     }
     for (const [name, input] of Object.entries(inputs)) input.value = [state.parameters[name]].flat().join(", ");
   };

@@ -31,6 +31,7 @@ const SAID = {
     return `bias: ${fill} is added to ${hidden} hidden ${hidden === 1 ? "score" : "scores"}, 0 to the others.`;
   },
   exp({ max, power, subtracted, infinite }) {
+    if (max === "∞") return "exp: ∞ − ∞ is NaN."; // float16 ends at 65504
     if (subtracted) return `exp: first ${max}, the largest, is subtracted. No weight changes.`;
     if (max === "−∞") return "exp: −∞ becomes 0.";
     return `exp: ${max} becomes ${power}${infinite ? "; −∞ becomes 0" : ""}.`;
@@ -40,7 +41,7 @@ const SAID = {
     return sum === "NaN" ? "÷ sum: the sum is NaN." : `÷ sum: the sum is ${sum}; each is divided by it.`;
   },
   weight({ key, weight, before, leak }) {
-    if (leak === "NaN") return "weight: the row is NaN. Nothing is left to look at.";
+    if (leak === "NaN" || weight === "NaN") return "weight: the row is NaN. Nothing is left to look at.";
     if (leak !== "0") return `weight: hidden keys still get ${leak}.`;
     return `weight: “${key}” gets most, ${weight}; without the mask ${before}.`;
   },
