@@ -94,7 +94,9 @@ def test_every_figure_has_alt_text(name, executed):
     for output in figures:
         alt = output.metadata["image/png"]["alt"]
         assert len(alt.split()) > 10
-        assert 'alt="' in output.data["text/html"]
+        images = re.findall("<img [^>]*>", output.data["text/html"])
+        assert images
+        assert all('alt="' in image and 'class="masks-figure"' in image for image in images), "dark on a dark page"
 
 
 def views(notebook):
