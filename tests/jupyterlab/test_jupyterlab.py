@@ -233,10 +233,7 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     for wanted, seen in (
         (lambda cell: is_figure(cell) and not is_widget(cell), '.jp-OutputArea-output img[alt*=" "]'),
         (lambda cell: is_widget(cell) and "MaskLab" in cell.source, ".masklab-maps canvas"),
-        (
-            lambda cell: is_widget(cell) and "HeadGrid" in cell.source,
-            ".headgrid-thumbs canvas",
-        ),  # not that of the legend
+        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".headgrid-thumbs canvas"),
         (lambda cell: is_widget(cell) and "Explorer" in cell.source, ".widget-text"),
     ):
         if any(map(wanted, ran.cells)):
