@@ -420,7 +420,7 @@ def _name(axes: "Axes", shape: tuple[int, ...], title: str, x_name: str, y_name:
     """Names a map and its axes; how wide and high its cells are together, in inches."""
     q_len, k_len = shape
     # With its labels a map of 8 tokens is less than 4 inches wide: a phone's width, half of a column's.
-    most = min(0.5, (2.9 if k_len <= 16 else 4.4) / k_len, 4.4 / q_len)
+    most = min(0.5, (2.8 if k_len <= 16 else 4.4) / k_len, 4.4 / q_len)
     least = min(most, 0.34 if max(shape) <= MAX_NUMBERS else 0.14)  # numbers and labels do not touch
     height = most * q_len
     y_name = text_of(y_name)

@@ -44,6 +44,7 @@ export class LabMaps {
 
   measure() {
     const { root } = this.view;
+    if (root.clientWidth && !this.node.clientWidth) return; // hidden
     const outer = root.clientWidth || SIDE_BY_SIDE;
     const columns = outer >= SIDE_BY_SIDE ? 2 : 1;
     root.classList.toggle("masklab-stacked", columns === 1);

@@ -9,7 +9,8 @@ import { button, choice, element, setText } from "../dom.js";
  * The mask as text for one of the APIs, with a button that copies it.
  * @param {LabView} view
  */
-export function codeBox({ words, state, model, live }) {
+export function codeBox(view) {
+  const { words, state, model, live } = view;
   const text = element("pre", { tabindex: "0", "aria-label": words.code });
   const show = () => {
     if (!node.open) return;
@@ -38,6 +39,10 @@ export function codeBox({ words, state, model, live }) {
   const api = choice(APIS, "sdpa", show);
   api.setAttribute("aria-label", words.code);
   const parts = [element("summary", {}, words.code), element("div", {}, api, copying), text];
-  const node = element("details", { class: "masklab-code", ontoggle: show }, ...parts);
+  const ontoggle = () => {
+    show();
+    view.measure(); // on a slide the maps give way to the code, and come back
+  };
+  const node = element("details", { class: "masklab-code", ontoggle }, ...parts);
   return { node, show };
 }
