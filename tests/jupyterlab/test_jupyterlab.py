@@ -63,10 +63,10 @@ HAS_RUN = """() => {
   return sessionContext.session.kernel.status === "idle" && code.some((cell) => cell.executionCount !== null)
     && code.every((cell) => cell.executionState !== "running");
 }"""
-#: Whether the first thing that a selector names is more than 200 pixels wide.
+#: Whether the first thing that a selector names is more than 100 pixels wide; a gallery's first panel has 171.
 IS_WIDE = """selector => {
   const shown = document.querySelector(selector);
-  return (shown?.naturalWidth ?? shown?.clientWidth) > 200;
+  return (shown?.naturalWidth ?? shown?.clientWidth) > 100;
 }"""
 #: A promise, window.saved, of the next save that begins; one that has begun already may hold an older notebook.
 LISTEN = """limit => {
