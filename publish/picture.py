@@ -19,14 +19,13 @@ from torch import Tensor
 
 from utils import patterns
 from utils._colours import HATCH, HIDDEN, WEIGHTS
+from utils.plots import VISIBLE
 
 from . import paths, static_widgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: A visible cell of a light page; a dark page inverts the picture as it does with figures.
-VISIBLE = WEIGHTS[5]
 #: Width and height of a large picture, in pixels: what services that show links ask for.
 SIZE = (1200, 630)
 #: In it, in pixels: the square of the masks, what is left of it, and where the words begin. Points to a pixel.

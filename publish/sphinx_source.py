@@ -55,7 +55,7 @@ def write(
         shown = static_widgets.replace_views(page)
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
-    files |= _texts(about, keeps, hero(lessons["00_start_here"], figures)) | _reference()
+    files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
     files["_static/masks.css"] = static_widgets.style(states)
     files["_static/masks.js"] = static_widgets.loader(states)
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
@@ -74,13 +74,11 @@ def write(
     return bool(gone)
 
 
-def hero(notebook: nbformat.NotebookNode, figures: dict[str, bytes]) -> str:
+def hero(notebook: nbformat.NotebookNode, keep: Tensor, figures: dict[str, bytes]) -> str:
     """HTML of the first widget of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
     states = static_widgets.replace_views(copy.deepcopy(notebook))
     model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
-    saved = copy.deepcopy(saved)
     saved["state"] |= {"steps": [], "start": {}}
-    keep = picture.mask(notebook)
     for buffer in saved["buffers"]:
         if buffer["path"] == ["keep_bytes"]:
             buffer["data"] = base64.b64encode(keep.numpy().tobytes()).decode()

@@ -178,16 +178,6 @@ export class LabelledMap {
     this.layout = /** @type {Layout} */ ({});
   }
 
-  /**
-   * Takes the size that there is room for.
-   * @param {number} room
-   * @param {number} [most] the largest cell
-   * @param {number} [tallest] of all cells
-   */
-  measure(room, most, tallest) {
-    this.take(mapLayout(contextOf(this.canvas), room, this.labels, most, tallest));
-  }
-
   /** @param {Layout} layout */
   take(layout) {
     this.layout = layout;

@@ -1,6 +1,6 @@
 // MaskLab's row: how the scores of one query become weights. It can be played, stage by stage.
 
-import { css, isDeep, paletteOf } from "../colours.js";
+import { css, isDeep } from "../colours.js";
 import { button, element, setText, short } from "../dom.js";
 import { largestKeys } from "../row_table.js";
 import { attendRow, DTYPES, fillValue } from "../softmax.js";
@@ -185,7 +185,7 @@ export class RowPlayer {
    * @param {boolean} hidden
    */
   colour(cell, weight, hidden) {
-    const colour = paletteOf(this.view.root).weight(weight);
+    const colour = this.view.palette.weight(weight);
     cell.style.backgroundColor = hidden ? "" : css(colour);
     cell.style.color = hidden ? "" : isDeep(colour) ? "white" : "black";
   }
