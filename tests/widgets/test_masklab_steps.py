@@ -57,7 +57,8 @@ def go(page, n, view=0):
 
 
 def words_of(page, view=0):
-    """What of the tour can be seen."""
+    """What of the tour can be seen, once what was asked for is painted."""
+    settle(page)
     return page.locator(".masklab-tour-pages").nth(view).inner_text().split("\n\n")
 
 
