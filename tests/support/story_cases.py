@@ -1,4 +1,4 @@
-"""What story-gpt2 is asked in the page and in PyTorch: prompts, masks, and the answers of transformers' eager attention."""
+"""What story-gpt2 is asked in a page and in PyTorch: prompts, masks, and the answers of transformers (eager, float32)."""
 
 import functools
 from collections.abc import Iterable
