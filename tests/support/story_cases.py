@@ -1,4 +1,4 @@
-"""What story-gpt2 is asked in a page and in PyTorch: prompts, masks, and the answers of transformers (eager, float32)."""
+"""What story-gpt2 is asked in a page and in PyTorch: prompts, masks, and the answers of transformers (eager)."""
 
 import functools
 from collections.abc import Iterable
@@ -118,14 +118,18 @@ def _masks(prompt: str, ids: list[int]) -> list[Case]:
         "one head, -inf": Case("", ids, sparse | torch.eye(length, dtype=torch.bool), places, -torch.inf, length % 5),
         "upside down, -inf": Case("", ids, ~causal, places, -torch.inf),
     }
-    for pads in (1, 4):
-        padded = torch.cat([torch.zeros(pads, dtype=torch.long), torch.ones(length, dtype=torch.long)])
-        positions = (padded.cumsum(0) - 1).masked_fill(padded == 0, 1).tolist()
-        keep = torch.ones(length + pads, length + pads, dtype=torch.bool).tril() & padded.bool()
-        rows[f"{pads} on the left"] = Case("", [end] * pads + ids, keep, positions)
-        rows[f"{pads} on the left, places"] = Case("", [end] * pads + ids, keep, list(range(length + pads)))
-        keep = torch.ones(length + pads, length + pads, dtype=torch.bool).tril() & padded.flip(0).bool()
-        rows[f"{pads} on the right"] = Case("", ids + [end] * pads, keep, list(range(length + pads)), -torch.inf)
+    pads = 4
+    padded = torch.cat([torch.zeros(pads, dtype=torch.long), torch.ones(length, dtype=torch.long)])
+    positions = (padded.cumsum(0) - 1).masked_fill(padded == 0, 1).tolist()
+    longer, every = torch.ones(length + pads, length + pads, dtype=torch.bool).tril(), list(range(length + pads))
+    left, right = longer & padded.bool(), longer & padded.flip(0).bool()
+    rows |= {
+        "left padding": Case("", [end] * pads + ids, left, positions),
+        "left padding, positions from 0": Case("", [end] * pads + ids, left, every),
+        "pads that nobody hides": Case("", [end] * pads + ids, longer, every),
+        "right padding": Case("", ids + [end] * pads, right, every),
+        "left padding, -inf": Case("", [end] * pads + ids, left, positions, -torch.inf),
+    }
     return [
         Case(f"{prompt[:20]!r}, {name}", case.ids, case.keep, case.positions, case.fill, case.head)
         for name, case in rows.items()

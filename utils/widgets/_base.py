@@ -58,7 +58,7 @@ def module_text(name: str) -> str:
 
 
 def kernel_text() -> str:
-    """The compiled arithmetic of StoryLab in base64. kernel.ts beside it is its source, and ``npm run kernel`` compiles it."""
+    """The compiled arithmetic of StoryLab in base64. Its source is kernel.ts, which ``npm run kernel`` compiles."""
     return base64.b64encode((HERE / "js" / "gpt2" / "kernel.wasm").read_bytes()).decode()
 
 
