@@ -37,7 +37,7 @@ EDGES = {
     "influence": {"_probe", "_validation", "patterns", "text"},
     "checks": {"masks"},
     "plots": {"_colours", "_validation", "attention"},  # the softmax of a figure is the taught one
-    "widgets": {"_colours", "_validation", "masks", "plots"},
+    "widgets": {"_colours", "_validation", "masks", "models", "plots"},
     # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
     "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
     "__main__": {"_takes", "models"},
