@@ -10,7 +10,8 @@
  * @property {{ left: LabelledMap, right: LabelledMap, grid: CellGrid }} maps
  * @property {{ active: { q: number, k: number } }} state
  * @property {Stroke} stroke
- * @property {(q: number, k: number) => number} toggle hides or shows a cell, with which a stroke may begin
+ * @property {(q: number, k: number) => number | null} toggle hides or shows a cell, with which a stroke may
+ *   begin; its new value, or null if nothing is drawn there
  * @property {(q: number, k: number, value: number) => void} setCell
  * @property {() => void} showStroke
  * @property {() => void} endDrawing

@@ -1,7 +1,7 @@
 // StoryLab's controls: the mask and its parameters, which heads have it, what hidden scores get, and three buttons.
 
 import { button, choice, element, field } from "../dom.js";
-import { STORY_LONGEST } from "./rules.js";
+import { STORY_LONGEST, storySide } from "./rules.js";
 
 /** @import { StoryPreset } from "./rules.js" */
 /** @import { StoryView } from "./storylab.js" */
@@ -74,9 +74,9 @@ export class StoryControls {
   /** @param {string} preset */
   choosePreset(preset) {
     const { state } = this.view;
-    const parameters = { ...state.parameters, padded: null };
-    const read_at = "end"; // a preset begins as generate() does
-    this.view.change(() => state.set({ preset, parameters, read_at }));
+    const parameters = { ...state.parameters, side: storySide(/** @type {StoryPreset} */ (preset), state.parameters) };
+    // Words stay hidden, and a preset is read as generate() reads it.
+    this.view.change(() => state.set({ preset, parameters, hidden: state.hidden, read_at: "end" }));
   }
 
   /**
@@ -105,7 +105,8 @@ export class StoryControls {
     const onchange = () => {
       const { parameters } = this.view.state;
       const value = Math.min(most, Math.max(1, Math.round(Number(input.value) || 1)));
-      if (value === parameters[name]) input.value = String(value); // in place of what was typed
+      if (value === parameters[name])
+        input.value = String(value); // in place of what was typed
       else this.setParameter(name, value);
     };
     // In JupyterLab Enter is no change by itself.

@@ -8,9 +8,8 @@ import { scale } from "../legend.js";
 import { Thumbs } from "../thumbs.js";
 
 /** @import { Layout } from "../grid.js" */
-/** @import { MapLook } from "../thumbs.js" */
+/** @import { MapSide } from "./state.js" */
 /** @import { StoryView } from "./storylab.js" */
-/** @typedef {"now" | "trained"} MapSide */
 
 // The widget's width in px from which on its maps are beside the next word, and thumbnails beside the large map.
 const TWO_COLUMNS = 640;
@@ -46,11 +45,9 @@ export class StoryMaps {
     this.note = element("p", { class: "masks-help storylab-note" });
     this.large = element("div", { class: "storylab-large" }, head, this.note, this.pair);
     /** @type {Thumbs<MapSide>} */
-    this.thumbs = new Thumbs(/** @type {any} */ (view.thumbsView));
+    this.thumbs = new Thumbs(view);
     this.node = element("div", { class: "storylab-maps" }, this.large, this.thumbs.node);
     this.paired = false; // whether both large maps are shown
-    /** @type {MapSide} */
-    this.side = "now"; // else which
     this.built = ""; // the labels that the maps have
     this.thumbs.grid.listen((layer, head) => view.showHead({ layer, head }), {
       Enter: () => this.grid.focus(),
@@ -63,7 +60,7 @@ export class StoryMaps {
     const { words, id } = this.view;
     const radio = (/** @type {MapSide} */ side) => {
       const onchange = () => {
-        this.side = side;
+        this.view.state.side = side;
         this.view.measure();
       };
       const input = element("input", { type: "radio", name: `${id}-side`, value: side, onchange });
@@ -72,11 +69,6 @@ export class StoryMaps {
     };
     const legend = element("legend", { class: "masks-hidden" }, words.maps);
     return element("fieldset", {}, legend, radio("now"), radio("trained"));
-  }
-
-  /** What the thumbnails show. */
-  get shownSide() {
-    return this.paired ? "now" : this.side;
   }
 
   /** Makes maps for the tokens, if they are others than before; true if so. */
@@ -126,109 +118,62 @@ export class StoryMaps {
       T === sequence.words
         ? pairLayouts(context, room, PAIR_GAP, this.right.labels, LARGEST_STORY_CELL, tallest)
         : [half(this.left), half(this.right)];
-    const one = (/** @type {LabelledMap} */ map) =>
-      mapLayout(context, room, map.labels, LARGEST_STORY_CELL, tallest);
+    const one = (/** @type {LabelledMap} */ map) => mapLayout(context, room, map.labels, LARGEST_STORY_CELL, tallest);
     const alone = one(this.right);
     // Two maps are for looking, one is for drawing: they must not cost it its size.
     this.paired = pair[1].cell >= Math.min(READABLE_PAIR, alone.cell);
     this.left.take(this.paired ? pair[0] : one(this.left));
     this.right.take(this.paired ? pair[1] : alone);
     this.switch.hidden = this.paired;
-    this.boxes[0].hidden = !this.paired && this.side !== "trained";
-    this.boxes[1].hidden = !this.paired && this.side !== "now";
+    const { state } = this.view;
+    if (this.paired) state.side = "now"; // both are large: the thumbnails show the mask
+    for (const radio of this.switch.querySelectorAll("input")) radio.checked = radio.value === state.side;
+    this.boxes[0].hidden = !this.paired && state.side !== "trained";
+    this.boxes[1].hidden = !this.paired && state.side !== "now";
     for (const caption of this.captions) caption.hidden = !this.paired;
   }
 
   // -- showing --
 
-  /** Whether a map hides a cell. @param {MapSide} side @param {number} head */
-  hider(side, head) {
-    const { state } = this.view;
-    const { words } = state.sequence;
-    if (side === "now") return (/** @type {number} */ cell) => state.hides(cell, head);
-    return (/** @type {number} */ cell) => cell % words > Math.floor(cell / words);
-  }
-
-  /**
-   * @param {MapSide} side
-   * @returns {MapLook}
-   */
-  look(side) {
-    const { state, palette } = this.view;
-    const maps = this.weights(side);
-    const T = this.size(side);
-    const heads = state.engine?.config.n_head ?? 1;
-    const hiders = Array.from({ length: heads }, (_, head) => this.hider(side, head));
-    const hidden = (/** @type {number} */ at, /** @type {number} */ cell) =>
-      maps[at] === 0 && hiders[Math.floor(at / T ** 2) % heads](cell);
-    const rank = (/** @type {number} */ at) => (Number.isNaN(maps[at]) ? 2 : maps[at]);
-    return {
-      colour: (at, cell) => (hidden(at, cell) ? palette.hidden : palette.weight(maps[at])),
-      pick: (a, b) => (rank(b) > rank(a) ? b : a),
-    };
-  }
-
-  /** @param {MapSide} side */
-  weights(side) {
-    const { pass, trained } = this.view.state;
-    return (side === "now" ? pass : trained)?.maps ?? new Float32Array();
-  }
-
-  /** How many tokens a side has. @param {MapSide} side */
-  size(side) {
-    const { state } = this.view;
-    return side === "now" ? state.T : state.sequence.words;
+  /** @returns {[MapSide, LabelledMap][]} */
+  sides() {
+    return [
+      ["trained", this.left],
+      ["now", this.right],
+    ];
   }
 
   /** @param {{ thumbs: boolean }} stale */
   paint({ thumbs }) {
-    const { state, words, model } = this.view;
-    const { layer, head } = state;
-    for (const [side, map] of /** @type {[MapSide, LabelledMap][]} */ ([
-      ["trained", this.left],
-      ["now", this.right],
-    ])) {
-      const start = this.startOf(side);
-      const { colour } = this.look(side);
-      map.paint((cell) => colour(start + cell, cell), this.hider(side, head));
+    const { state, words, palette } = this.view;
+    const { layer, head, onlyHead } = state;
+    for (const [side, map] of this.sides()) {
+      const start = state.startOf(side);
+      const { colour } = state.look(side, palette);
+      map.paint((cell) => colour(start + cell, cell), state.hider(side, head));
     }
     if (thumbs) this.thumbs.paint();
-    this.legend.replaceChildren(scale(this.view.palette));
+    this.legend.replaceChildren(scale(palette));
     setText(this.title, words.map(layer, head));
-    const other = state.onlyHead !== null && state.onlyHead !== model.get("head");
-    setText(this.note, other ? words.other_head(/** @type {number} */ (state.onlyHead)) : "");
-    this.note.hidden = !other;
-  }
-
-  /** Where the large map begins among all weights. @param {MapSide} side */
-  startOf(side) {
-    const { layer, head, engine } = this.view.state;
-    return (layer * (engine?.config.n_head ?? 1) + head) * this.size(side) ** 2;
+    this.note.hidden = onlyHead === null || onlyHead === head;
+    setText(this.note, onlyHead === null ? "" : words.other_head(onlyHead));
   }
 
   draw() {
     const { state, palette } = this.view;
-    const { q, k } = state.active;
-    const { left, words } = state.sequence;
-    const own = { q: Math.min(words - 1, Math.max(0, q - left)), k: Math.min(words - 1, Math.max(0, k - left)) };
-    for (const [side, map] of /** @type {[MapSide, LabelledMap][]} */ ([
-      ["trained", this.left],
-      ["now", this.right],
-    ])) {
-      const [weights, start, T, hides] = [
-        this.weights(side),
-        this.startOf(side),
-        this.size(side),
-        this.hider(side, state.head),
-      ];
+    for (const [side, map] of this.sides()) {
+      const weights = state.mapsOf(side);
+      const start = state.startOf(side);
+      const hides = state.hider(side, state.head);
       map.draw({
-        active: side === "now" ? state.active : own,
+        active: side === "now" ? state.active : this.activeAsTrained(),
         focused: side === "now" && this.grid.focused,
         hatch: palette.hatch,
         smooth: map.layout.cell < 1,
-        number(row, column) {
-          const weight = weights[start + row * T + column];
-          if (weight === 0 && hides(row * T + column)) return null;
+        number(q, k) {
+          const cell = q * map.columns + k;
+          const weight = weights[start + cell];
+          if (weight === 0 && hides(cell)) return null;
           const text = Number.isNaN(weight) ? "NaN" : weight.toFixed(2).replace(/^0/, "");
           return { text, light: isDeep(palette.weight(weight)) };
         },
@@ -238,15 +183,23 @@ export class StoryMaps {
     this.describe();
   }
 
+  /** The active cell where there are no pads. */
+  activeAsTrained() {
+    const { active, sequence } = this.view.state;
+    const [q, k] = [active.q, active.k].map((n) => Math.min(sequence.words - 1, Math.max(0, n - sequence.left)));
+    return { q, k };
+  }
+
   /** Reads out the active cell and the chosen head. */
   describe() {
     const { state, words } = this.view;
     const { q, k } = state.active;
-    const hidden = state.hides(q * state.T + k, state.head);
+    const cell = q * state.T + k;
+    const isHidden = state.hider("now", state.head)(cell);
     const [query, key] = [q, k].map((place) => short(this.right.labels.keyTokens[place], 40));
-    const weight = formatNumber(this.weights("now")[this.startOf("now") + q * state.T + k]);
-    this.grid.show(words.cell(query, key, hidden ? words.hidden : words.visible, weight));
-    this.grid.cell.setAttribute("aria-selected", String(!hidden));
+    const weight = formatNumber(state.mapsOf("now")[state.startOf("now") + cell]);
+    this.grid.show(words.cell(query, key, isHidden ? words.hidden : words.visible, weight));
+    this.grid.cell.setAttribute("aria-selected", String(!isHidden));
     this.thumbs.describe();
   }
 }

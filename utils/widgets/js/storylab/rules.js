@@ -5,8 +5,8 @@
  */
 
 /**
- * `padded` says on which side pads are while a mask is drawn by hand: drawing on a padded map leaves its pads there.
- * @typedef {{ window: number, pads: number, position_ids: boolean, padded?: "left" | "right" | null }} StoryParameters
+ * `side` says where pads are while a mask is drawn by hand: drawing on a padded map leaves its pads there.
+ * @typedef {{ window: number, pads: number, position_ids: boolean, side: "" | "left" | "right" }} StoryParameters
  */
 
 /**
@@ -22,7 +22,7 @@
 export const STORY_LONGEST = 128; // tokens, pads included
 
 /** @type {StoryParameters} */
-const STORY_PARAMETERS = { window: 3, pads: 4, position_ids: true };
+const STORY_PARAMETERS = { window: 3, pads: 4, position_ids: true, side: "" };
 
 /**
  * Parameters with those that are not said.
@@ -32,14 +32,14 @@ const STORY_PARAMETERS = { window: 3, pads: 4, position_ids: true };
 export const storyParameters = (said) => ({ ...STORY_PARAMETERS, ...said });
 
 /**
- * On which side the pads are.
+ * On which side the pads are; "" if there are none.
  * @param {StoryPreset} preset
  * @param {StoryParameters} parameters
  */
-export function storySide(preset, { padded }) {
+export function storySide(preset, { side }) {
   if (preset === "left_padding") return "left";
   if (preset === "right_padding") return "right";
-  return preset === "drawn" ? (padded ?? null) : null;
+  return preset === "drawn" ? side : "";
 }
 
 /**
@@ -107,14 +107,14 @@ function sees(sequence, preset, { window }, q, k) {
 }
 
 /**
- * The position of each token. With padding and position_ids words count from 0 and pads are at 1, as in generate().
+ * The position of each token. With padding and position_ids words count from 0 and pads are at 0, as in generate().
  * @param {StorySequence} sequence
  * @param {StoryParameters} parameters
  */
 export function storyPositions(sequence, { position_ids }) {
   const { ids, left, right } = sequence;
   const counts = position_ids && left + right > 0;
-  return ids.map((_, place) => (counts ? (isStoryPad(sequence, place) ? 1 : place - left) : place));
+  return ids.map((_, place) => (counts ? (isStoryPad(sequence, place) ? 0 : place - left) : place));
 }
 
 /**
@@ -189,4 +189,31 @@ export function hiddenAfterEdit(hidden, before, after) {
     return word >= before.length - tail ? word + after.length - before.length : -1;
   });
   return moved.filter((word) => word >= 0);
+}
+
+/**
+ * The preset, its window and the hidden words that make a mask, the present preset first; "drawn" if none does.
+ * @param {Uint8Array} keep
+ * @param {StorySequence} sequence
+ * @param {StoryPreset} preset
+ * @param {StoryParameters} parameters
+ * @returns {{ preset: StoryPreset, window: number, hidden: number[] }}
+ */
+export function recogniseStory(keep, sequence, preset, parameters) {
+  const T = sequence.ids.length;
+  /** @type {StoryPreset[]} */
+  const padded = [sequence.left ? "left_padding" : "right_padding"];
+  /** @type {StoryPreset[]} */
+  const names = sequence.left + sequence.right ? padded : ["causal", "none", "upside_down", "window"];
+  names.sort((a, b) => Number(b === preset) - Number(a === preset));
+  const windows = [parameters.window, ...Array.from({ length: T - 1 }, (_, n) => n + 1)];
+  for (const hidden of [[], unseenWords(sequence, keep)]) {
+    for (const name of names) {
+      for (const window of name === "window" ? windows : [parameters.window]) {
+        const cells = storyKeep(sequence, name, { ...parameters, window }, hidden);
+        if (cells.every((visible, cell) => visible === keep[cell])) return { preset: name, window, hidden };
+      }
+    }
+  }
+  return { preset: "drawn", window: parameters.window, hidden: [] };
 }

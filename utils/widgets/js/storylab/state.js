@@ -5,6 +5,7 @@ import { bytesOf } from "../widget.js";
 import {
   hiddenAfterEdit,
   isStoryPad,
+  recogniseStory,
   storyKeep,
   storyParameters,
   storyPositions,
@@ -14,9 +15,11 @@ import {
   unseenWords,
 } from "./rules.js";
 
+/** @import { Palette } from "../colours.js" */
 /** @import { Engine, Pass } from "../gpt2/engine.js" */
+/** @import { MapLook } from "../thumbs.js" */
 /** @import { Model } from "../widget.js" */
-/** @import { StoryParameters, StoryPreset, StorySequence } from "./rules.js" */
+/** @import { StoryPreset, StorySequence } from "./rules.js" */
 
 const LOWEST_NUMBER = -3.4028234663852886e38; // of float32
 const LIKELIEST = 5; // words with this mask, and as many as trained
@@ -34,10 +37,17 @@ const MOMENT = ["text", "preset", "parameters", "hidden", "fill", "only_head", "
  * @typedef {{ id: number, label: string, now: number, trained: number }} NextWord
  */
 
+/** Which maps are shown: with the mask, or as trained. @typedef {"now" | "trained"} MapSide */
+
 export class StoryState {
-  /** @param {Model} model */
-  constructor(model) {
+  /**
+   * @param {Model} model
+   * @param {Record<MapSide, string>} words
+   */
+  constructor(model, words) {
     this.model = model;
+    this.words = words;
+    this.side = /** @type {MapSide} */ ("now"); // that thumbnails show
     /** @type {Engine | null} */
     this.engine = null;
     this.sharing = false; // so that this view does not read its own words
@@ -49,8 +59,8 @@ export class StoryState {
     /** @type {StorySequence} */
     this.sequence = { ids: [], left: 0, right: 0, words: 0, cut: false };
     this.keep = new Uint8Array();
-    /** @type {{ preset: StoryPreset, parameters: StoryParameters }} */
-    this.named = { preset: "causal", parameters: storyParameters({}) }; // the last mask that had a name
+    /** @type {StoryPreset} */
+    this.named = "causal"; // the last preset that was not drawn
     /** @type {Pass | null} */
     this.pass = null;
     /** @type {Pass | null} */
@@ -78,9 +88,9 @@ export class StoryState {
     return storyParameters(this.model.get("parameters"));
   }
 
-  /** @returns {number[]} words, counted without pads */
+  /** @returns {number[]} words that no query sees, counted without pads */
   get hidden() {
-    return this.model.get("hidden") ?? [];
+    return this.preset === "drawn" ? unseenWords(this.sequence, this.keep) : this.model.get("hidden");
   }
 
   /** @returns {"min" | "-inf"} */
@@ -96,6 +106,21 @@ export class StoryState {
   /** @returns {string} */
   get readAt() {
     return this.model.get("read_at") ?? "end";
+  }
+
+  /** The layer and the head of the large map. @returns {number} */
+  get layer() {
+    return Math.min(this.model.get("layer"), (this.engine?.config.n_layer ?? 1) - 1);
+  }
+
+  /** @returns {number} */
+  get head() {
+    return Math.min(this.model.get("head"), (this.engine?.config.n_head ?? 1) - 1);
+  }
+
+  /** @returns {[number, number, number, number] | null} */
+  headPosition() {
+    return this.engine && [this.layer, this.head, this.engine.config.n_layer, this.engine.config.n_head];
   }
 
   get T() {
@@ -137,8 +162,11 @@ export class StoryState {
     const bytes = preset === "drawn" ? bytesOf(this.model.get("keep_bytes")) : null;
     if (bytes?.length === this.T ** 2) this.keep = bytes;
     else this.keep = storyKeep(this.sequence, preset === "drawn" ? "causal" : preset, parameters, this.hidden);
-    if (preset !== "drawn") this.named = { preset, parameters };
-    this.active = { q: last ? this.T - 1 : Math.min(this.active.q, this.T - 1), k: Math.min(this.active.k, this.T - 1) };
+    if (preset !== "drawn") this.named = preset;
+    this.active = {
+      q: last ? this.T - 1 : Math.min(this.active.q, this.T - 1),
+      k: Math.min(this.active.k, this.T - 1),
+    };
   }
 
   /** The labels of all tokens. @param {string} pad the name of a pad */
@@ -188,7 +216,7 @@ export class StoryState {
       const id = engine.idOf(each);
       return { id, label: this.labelOf(id), now: now[each], trained: was[each] };
     });
-    return words.sort((a, b) => (Number.isNaN(a.now) ? b.trained - a.trained : b.now - a.now));
+    return words.sort((a, b) => (Number.isNaN(a.now) ? 0 : b.now - a.now) || b.trained - a.trained || a.id - b.id);
   }
 
   /** What is to be noticed of the next word. */
@@ -203,14 +231,69 @@ export class StoryState {
     return { trained: this.isTrained, now: next[0], was, empty, same, nan, blind };
   }
 
+  // -- maps --
+
+  get loaded() {
+    return this.pass !== null;
+  }
+
+  /** How many maps the thumbnails show, and of what size. */
+  get weights() {
+    const { config } = /** @type {Engine} */ (this.engine);
+    const size = this.sizeOf(this.side);
+    return { layers: config.n_layer, heads: config.n_head, Q: size, K: size };
+  }
+
+  /** @param {MapSide} side */
+  sideName(side) {
+    return this.words[side];
+  }
+
+  /** How many tokens a side has; as trained there are no pads. @param {MapSide} side */
+  sizeOf(side) {
+    return side === "now" ? this.T : this.sequence.words;
+  }
+
+  /** @param {MapSide} side */
+  mapsOf(side) {
+    return /** @type {Pass} */ (side === "now" ? this.pass : this.trained).maps;
+  }
+
+  /** Where the large map begins among all weights of a side. @param {MapSide} side */
+  startOf(side) {
+    return (this.layer * this.weights.heads + this.head) * this.sizeOf(side) ** 2;
+  }
+
   /**
-   * Whether the mask hides a cell from a head.
-   * @param {number} cell
+   * Whether a cell is hidden from a head. Heads that do not have the mask are causal.
+   * @param {MapSide} side
    * @param {number} head
+   * @returns {(cell: number) => boolean}
    */
-  hides(cell, head) {
-    if (this.onlyHead === null || this.onlyHead === head) return !this.keep[cell];
-    return cell % this.T > Math.floor(cell / this.T); // the other heads are causal
+  hider(side, head) {
+    const { keep } = this;
+    const size = this.sizeOf(side);
+    if (side === "now" && (this.onlyHead ?? head) === head) return (cell) => !keep[cell];
+    return (cell) => cell % size > Math.floor(cell / size);
+  }
+
+  /**
+   * @param {MapSide} side
+   * @param {Palette} palette
+   * @returns {MapLook}
+   */
+  look(side, palette) {
+    const maps = this.mapsOf(side);
+    const cells = this.sizeOf(side) ** 2;
+    const { heads } = this.weights;
+    const hiders = Array.from({ length: heads }, (_, head) => this.hider(side, head));
+    const isHidden = (/** @type {number} */ at, /** @type {number} */ cell) =>
+      maps[at] === 0 && hiders[Math.floor(at / cells) % heads](cell);
+    const rank = (/** @type {number} */ at) => (Number.isNaN(maps[at]) ? 2 : maps[at]);
+    return {
+      colour: (at, cell) => (isHidden(at, cell) ? palette.hidden : palette.weight(maps[at])),
+      pick: (a, b) => (rank(b) > rank(a) ? b : a),
+    };
   }
 
   // -- changing --
@@ -222,8 +305,10 @@ export class StoryState {
   }
 
   /** @param {StoryMoment} moment */
-  restore({ keep, ...traits }) {
-    this.set(keep ? { ...traits, keep_bytes: new DataView(keep.slice().buffer) } : traits);
+  restore(moment) {
+    const { keep, ...traits } = moment;
+    if (keep) traits.keep_bytes = new DataView(keep.slice().buffer);
+    this.set(traits);
   }
 
   /** Whether there is nothing that Reset would change. */
@@ -246,9 +331,8 @@ export class StoryState {
   type(text) {
     const { tokenizer } = /** @type {Engine} */ (this.engine);
     const hidden = hiddenAfterEdit(this.hidden, this.textIds, tokenizer.encode(text));
-    const { preset, parameters } = this;
-    if (preset === "drawn") this.set({ text, hidden, ...this.named }); // no cell is left of what was drawn
-    else this.set({ text, hidden, preset, parameters });
+    const preset = this.preset === "drawn" ? "causal" : this.preset; // no cell is left of what was drawn
+    this.set({ text, hidden, preset });
   }
 
   /**
@@ -280,23 +364,19 @@ export class StoryState {
     return true;
   }
 
-  /** Tells others of a mask that is drawn. */
+  /** Tells others of a mask that is drawn. Its pads stay. */
   shareDrawing() {
-    const { preset, parameters, sequence, keep } = this;
-    const padded = storySide(preset, parameters);
-    this.share({ preset: "drawn", parameters: { ...parameters, padded }, hidden: unseenWords(sequence, keep) });
+    const { preset, parameters } = this;
+    this.share({ preset: "drawn", parameters: { ...parameters, side: storySide(preset, parameters) }, hidden: [] });
     this.shareKeep();
   }
 
-  /** Gives a drawn mask its name back if that is what it has become again. */
+  /** Gives a drawn mask the name of what it has become. */
   nameDrawing() {
-    const { sequence, keep, named } = this;
-    const hidden = unseenWords(sequence, keep);
-    for (const words of [[], hidden]) {
-      const cells = storyKeep(sequence, named.preset, named.parameters, words);
-      const isIt = cells.length === keep.length && cells.every((visible, cell) => visible === keep[cell]);
-      if (isIt && this.preset === "drawn") return this.set({ ...named, hidden: words });
-    }
+    if (this.preset !== "drawn") return;
+    const { sequence, keep, named, parameters } = this;
+    const { preset, window, hidden } = recogniseStory(keep, sequence, named, parameters);
+    if (preset !== "drawn") this.set({ preset, hidden, parameters: { ...parameters, window } });
   }
 
   // -- telling others --
@@ -315,7 +395,9 @@ export class StoryState {
   /** Tells Python what comes next. */
   shareNext() {
     const number = (/** @type {number} */ p) => (Number.isNaN(p) ? null : p);
-    this.share({ next_tokens: this.next.map(({ label, now, trained }) => [label, number(now), number(trained)]) });
+    const { tokenizer } = /** @type {Engine} */ (this.engine);
+    const rows = this.next.map(({ id, now, trained }) => [tokenizer.decode([id]), number(now), number(trained)]);
+    this.share({ next_tokens: rows });
   }
 }
 

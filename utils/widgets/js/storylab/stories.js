@@ -214,7 +214,13 @@ function storyBox(title) {
   const other = element("mark");
   const end = element("span", { class: "storylab-before" });
   const text = element("p", { dir: "auto" }, before, same, other, end);
-  return { node: element("div", {}, element("div", { class: "storylab-side" }, title), text), before, same, other, end };
+  return {
+    node: element("div", {}, element("div", { class: "storylab-side" }, title), text),
+    before,
+    same,
+    other,
+    end,
+  };
 }
 
 /** When the next frame has been shown. A page that is not seen shows none. */

@@ -72,6 +72,7 @@ export const STORY_WORDS = {
   visible: "visible",
   /** @type {(query: string, key: string, visible: string, weight: string) => string} */
   cell: (query, key, visible, weight) => `query ${query}, key ${key}: ${visible}, weight ${weight}`,
+  row: (/** @type {number} */ n, /** @type {string} */ token) => `Row ${n} (${token})`,
   /** @type {(finding: Finding) => string} */
   notice: (finding) => storyNotice(finding),
   only_causal: "This model was trained with the causal mask only. What it does with another one, it has never learned.",
