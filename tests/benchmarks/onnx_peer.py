@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tests.support import node, story_cases
+from tests.support import node, story_oracle
 
 #: What the graph is written with, and what runs it.
 WRITER = ["onnx==1.23.2", "protobuf==7.36.2", "ml_dtypes==0.6.0"]
@@ -71,9 +71,9 @@ def model(cached: bool) -> bytes:
     """
     from onnx import TensorProto, helper
 
-    gpt2, _ = story_cases.story()
+    gpt2, _ = story_oracle.story()
     config, graph = gpt2.config, _Graph()
-    tokens = graph.weight(gpt2.transformer.wte.weight[story_cases.tokens_of_rows()])
+    tokens = graph.weight(gpt2.transformer.wte.weight[story_oracle.tokens_of_rows()])
     state = graph("Add", graph("Gather", tokens, "rows"), graph("Gather", gpt2.transformer.wpe.weight, "positions"))
     kept: dict[str, list[str]] = {"maps": [], "keys": [], "values": []}
     for n, block in enumerate(gpt2.transformer.h):

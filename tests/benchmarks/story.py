@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.benchmarks import onnx_peer
 from tests.benchmarks.timing import launched, report
-from tests.support import story_cases
+from tests.support import story_oracle
 from utils.widgets import StoryLab
 from utils.widgets._story_file import story_file
 
@@ -124,7 +124,7 @@ window.first = performance.now();
 
 def page_of(path: Path, parts: dict[str, bytes], script: str) -> str:
     """Writes a page that holds these parts and this module; returns its address."""
-    config = story_cases.story()[0].config
+    config = story_oracle.story()[0].config
     empty = [config.n_layer, config.n_head, 0, config.n_embd // config.n_head]
     held = "".join(
         f'<script type="text/plain" id="{name}">{base64.b64encode(value).decode()}</script>'
@@ -140,7 +140,7 @@ def page_of(path: Path, parts: dict[str, bytes], script: str) -> str:
 
 def text_of(length: int) -> list[int]:
     """So many ids of a story."""
-    ids = story_cases.encoded(" ".join(story_cases.PROMPTS[1:20]))
+    ids = story_oracle.encoded(" ".join(story_oracle.PROMPTS[1:20]))
     return (ids * (1 + length // len(ids)))[:length]
 
 

@@ -1,217 +1,145 @@
-"""Prompts × masks for StoryLab's engine, and what transformers' eager attention in float32 says to each of them."""
+"""What story-gpt2 is asked in a page and in PyTorch: prompts, masks, and the answers of transformers (eager, float32)."""
 
-import zlib
-from functools import cache
-from typing import NamedTuple
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from utils import models
 
-MIN, INFINITE = torch.finfo(torch.float32).min, -torch.inf
-EOS = 50256
-
-#: From one token to 122; known words and unknown ones, other scripts, odd spaces, a special token.
+LOWEST = torch.finfo(torch.float32).min
 PROMPTS = [
-    "<|endoftext|>",
-    "Once",
-    "My dog is",
-    "It will rain in the",
-    "I want to eat a big bowl of",
     "Lily had a dog and a cat. The dog chased the cat. She was afraid of the",
-    "Tom found a red ball. He gave the ball to",
-    "The cat sat on the mat. The cat",
-    "One day, a little girl named Lily found a needle in her room. She knew it was",
-    "Ben and Mia went to the park. They saw a big",
-    "The sun was hot and the sky was",
-    "Mom said, “Do not run!” But Tom",
-    "She was very sad because",
-    "Once upon a time, there was a small bird. It could not fly. Its mother said",
-    "The bear, the fox, the owl and the",
-    "He was not happy. He was",
-    "They lived happily ever",
-    "Anna has two dogs. Max has one dog. The dogs of Anna",
-    "the the the the the the the the",
-    "Quantum chromodynamics is a gauge theory of the",
-    "naïve café, 猫 and 👩‍👩‍👧 play",
-    "שלום, said the",
-    "  two  spaces\n\nand a\ttab",
-    "“Can I play with you?” asked the rabbit. “Yes,” said the",
-    "A",
-    ".",
-    "It was a dark night. The moon was",
-    "Sam lost his hat. He looked under the bed. He looked behind the door. At last he found his",
-    "Grandma baked a cake.<|endoftext|>Tim had a",
-    "I like apples and you like",
-    "12 + 7 = 19, so 7 +",
-    "When the rain stopped, the children ran outside and jumped in the",
-    "There was a king who had three sons. The first son was strong. The second son was clever. The third son was kind. "
-    "One morning the king called them and said: bring me the best thing that you can find in the whole wide world. "
-    "So they went away, each on a road of his own. The first son came to a",
-    "A cat sat by a dog and they played with a ball. " * 9 + "Then the cat saw a",
+    "Once upon a time, there was a little girl named",
+    "Tom",
+    "The sun was shining brightly. A small",
+    "“Look, Mommy!” she said. “I found a",
+    "Ben and Mia went to the park to play with the ball. Ben",
+    "One day, a big bear came out of the",
+    "The attention mask hides quarterly earnings from transformers.",
+    "naïve café, 東京 and שלום and 🐶",
+    "She was so happy that she",
+    " leading space",
+    "1 2 3 4 5 6 7",
+    "Tim loved his red car. He drove it fast. The car hit a tree and",
+    "a",
+    "\n\n  Two lines,\nand\tmore ",
+    "The old man was sad because he had no",
+    "They played all day long. When it got dark, they went",
+    '"Can I have a cookie?" asked Sam. His mom said',
+    "The bird flew up, up, up into the blue",
+    "The the the the the the the the",
+    "<|endoftext|>Once upon a time",
+    "He put the fish in the bowl, the bowl on the table, and the table in the",
+    "It was raining. Anna opened her",
+    "Max was a good dog. Max had a bone. Max hid the bone in the",
+    "Sara wanted to bake a cake for her grandma's birthday, so she asked her mom for",
+    "don't can't won't I'm we've they'll",
+    "Where is the key? It is under the",
+    "The king and the queen lived in a castle. The king wore a",
+    "Jack climbed the hill. At the top he saw a",
+    "THE END",
 ]
 
 
-class Case(NamedTuple):
-    """One forward pass: what the engine gets, and what eager attention gets.
+@dataclass(frozen=True)
+class Case:
+    """A text, its mask, and what goes with it: what both sides are asked.
 
     Attributes:
-        name: of its mask.
-        ids: T token ids, pads included.
-        positions: T position ids.
-        keep: (T, T) bool, True = may attend.
-        fill: what is added to the scores of hidden keys.
-        head: the one head of every layer that has this mask, while the others are causal; None for all.
+        ids: T tokens.
+        keep: bool (T, T), True = may attend.
+        positions: T of them.
+        fill: what is added to hidden scores.
+        head: the one head of every layer that has the mask; the others are causal. None: all have it.
     """
 
     name: str
     ids: list[int]
-    positions: list[int]
     keep: Tensor
-    fill: float
+    positions: list[int] = field(default_factory=list)
+    fill: float = LOWEST
     head: int | None = None
 
+    def as_json(self) -> dict:
+        """The case as JSON can hold it, with ``"-inf"`` or ``"min"`` as fill."""
+        fill = "min" if self.fill == LOWEST else "-inf"
+        keep = self.keep.int().flatten().tolist()
+        return {"ids": self.ids, "positions": self.positions, "keep": keep, "head": self.head, "fill": fill}
+
     def bias(self, heads: int) -> Tensor:
-        """(1, 1 or heads, T, T), as transformers adds it to the scores of every layer."""
-        keep = self.keep[None, None]
-        if self.head is not None:
-            keep = _causal(len(self.ids)).repeat(1, heads, 1, 1)
-            keep[0, self.head] = self.keep
-        return torch.zeros(keep.shape).masked_fill(~keep, self.fill)
+        """The (1, heads, T, T) mask that transformers adds to the scores."""
+        keep = self.keep.expand(heads, -1, -1).clone()
+        for head in range(heads):
+            if self.head not in (None, head):
+                keep[head] = torch.ones_like(self.keep).tril()
+        return torch.zeros(keep.shape).masked_fill(~keep, self.fill)[None]
 
 
-class Answer(NamedTuple):
-    """What a forward pass gives: logits (T, rows) of the tokens that differ, weights (layers, heads, T, T)."""
-
-    logits: Tensor
-    maps: Tensor
-
-
-class Story(NamedTuple):
-    """A greedy continuation by ``generate()``: the row of a batch that it began with, and up to 30 new tokens."""
-
-    ids: list[int]
-    attention_mask: list[int]
-    told: list[int]
+@functools.cache
+def story():
+    """(model, tokenizer) of story-gpt2 in float32, able to return its weights."""
+    return models.load("story-gpt2", attn_implementation="eager", dtype=torch.float32)
 
 
-def _causal(length: int) -> Tensor:
-    return torch.ones(length, length).tril().bool()
+def cases(prompts: Iterable[str] = PROMPTS) -> list[Case]:
+    """Every mask of StoryLab on these texts, and such that nobody would draw."""
+    tokenizer = story()[1]
+    return [case for prompt in prompts for case in _masks(prompt, tokenizer(prompt)["input_ids"])]
 
 
-def _padded(name: str, ids: list[int], pads: int, side: str, fill: float, with_positions: bool) -> Case:
-    real = torch.ones(len(ids), dtype=torch.long)
-    none = torch.zeros(pads, dtype=torch.long)
-    attention_mask = torch.cat([none, real] if side == "left" else [real, none])
-    keep = _causal(len(attention_mask)) & attention_mask.bool()
-    # As generate() derives them; what stands at pads differs between versions of transformers.
-    counted = (attention_mask.cumsum(-1) - 1).masked_fill(attention_mask == 0, 0)
-    positions = counted if with_positions else torch.arange(len(attention_mask))
-    padded = [EOS] * pads + ids if side == "left" else ids + [EOS] * pads
-    return Case(name, padded, positions.tolist(), keep, fill)
-
-
-def cases(ids: list[int]) -> list[Case]:
-    """A prompt under every mask that StoryLab offers, and under random ones, the same in each run."""
-    length = len(ids)
+def _masks(prompt: str, ids: list[int]) -> list[Case]:
+    length, end = len(ids), story()[0].config.eos_token_id
     places = list(range(length))
-    chance = torch.Generator().manual_seed(zlib.crc32(repr(ids).encode()))
-    causal, everything = _causal(length), torch.ones(length, length).bool()
-
-    def drawn(share: float) -> Tensor:
-        return torch.rand(length, length, generator=chance) < share
-
-    def hidden(keep: Tensor, *keys: int) -> Tensor:
-        seen = torch.ones(length).bool()
-        seen[[key % length for key in keys]] = False
-        return keep & seen
-
-    def plain(name: str, keep: Tensor, fill: float = MIN, head: int | None = None) -> Case:
-        return Case(name, ids, places, keep, fill, head)
-
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    generator = torch.Generator().manual_seed(length)
+    drawn = torch.rand(length, length, generator=generator) < 0.5
+    hidden = causal.clone()
+    hidden[:, length // 3 :: 4] = False
+    empty = causal.clone()
+    empty[length // 2] = False
+    sparse = causal & drawn
+    rows = {
+        "causal": Case("", ids, causal, places),
+        "window": Case("", ids, causal.triu(-2), places),
+        "no mask": Case("", ids, torch.ones_like(causal), places),
+        "upside down": Case("", ids, ~causal, places),
+        "hidden words": Case("", ids, hidden, places),
+        "drawn": Case("", ids, drawn, places),
+        "one head": Case("", ids, sparse, places, head=length % 5),
+        "one head upside down": Case("", ids, ~causal, places, head=(length + 1) % 5),
+        "an empty row": Case("", ids, empty, places),
+        "an empty row of -inf": Case("", ids, empty, places, -torch.inf),
+        "the last row empty, -inf": Case(
+            "", ids, causal & (torch.arange(length) < length - 1)[:, None], places, -torch.inf
+        ),
+        "one head, -inf": Case("", ids, sparse | torch.eye(length, dtype=torch.bool), places, -torch.inf, length % 5),
+        "upside down, -inf": Case("", ids, ~causal, places, -torch.inf),
+    }
+    for pads in (1, 4):
+        padded = torch.cat([torch.zeros(pads, dtype=torch.long), torch.ones(length, dtype=torch.long)])
+        positions = (padded.cumsum(0) - 1).masked_fill(padded == 0, 1).tolist()
+        keep = torch.ones(length + pads, length + pads, dtype=torch.bool).tril() & padded.bool()
+        rows[f"{pads} on the left"] = Case("", [end] * pads + ids, keep, positions)
+        rows[f"{pads} on the left, places"] = Case("", [end] * pads + ids, keep, list(range(length + pads)))
+        keep = torch.ones(length + pads, length + pads, dtype=torch.bool).tril() & padded.flip(0).bool()
+        rows[f"{pads} on the right"] = Case("", ids + [end] * pads, keep, list(range(length + pads)), -torch.inf)
     return [
-        plain("causal", causal),
-        plain("causal, -inf", causal, INFINITE),
-        plain("window of 3", causal & ~causal.tril(-3)),
-        _padded("4 pads on the left", ids, 4, "left", MIN, True),
-        _padded("4 pads on the left, without position_ids", ids, 4, "left", MIN, False),
-        _padded("2 pads on the left, -inf: NaN spreads", ids, 2, "left", INFINITE, True),
-        _padded("3 pads on the right", ids, 3, "right", MIN, True),
-        _padded("3 pads on the right, without position_ids, -inf", ids, 3, "right", INFINITE, False),
-        plain("no mask", everything),
-        plain("upside down: the last row is empty", ~causal),
-        plain("upside down, -inf", ~causal, INFINITE),
-        plain("two words hidden", hidden(causal, 1, length // 2)),
-        plain("the first word hidden: its own row is empty", hidden(causal, 0)),
-        plain("the last word hidden, -inf", hidden(causal, -1), INFINITE),
-        plain("every word hidden", ~everything),
-        plain("drawn at random", drawn(0.5)),
-        plain("drawn at random, -inf", drawn(0.7) | torch.eye(length).bool(), INFINITE),
-        plain("drawn at random, with empty rows, -inf", drawn(0.2), INFINITE),
-        plain("one head sees all", everything, head=3),
-        plain("one head, drawn at random", drawn(0.4), head=0),
-        plain("one head upside down, -inf", ~causal, INFINITE, head=4),
+        Case(f"{prompt[:20]!r}, {name}", case.ids, case.keep, case.positions, case.fill, case.head)
+        for name, case in rows.items()
     ]
 
 
-@cache
-def story():
-    """(model, tokenizer) of story-gpt2 with eager attention in float32."""
-    return models.load("story-gpt2", attn_implementation="eager")
-
-
-@cache
-def tokens_of_rows() -> list[int]:
-    """A token of each row that differs from the others, in the order of the page's file; the last row is shared."""
-    model, _ = story()
-    _, row_of, count = model.transformer.wte.weight.unique(dim=0, return_inverse=True, return_counts=True)
-    trained = (count[row_of] == 1).nonzero().flatten().tolist()
-    shared = (count[row_of] > 1).nonzero().flatten().tolist()
-    assert sorted(count.unique().tolist()) == [1, len(shared)], "all tokens that were never trained share one row"
-    return [*trained, shared[0]]
-
-
-def encoded(text: str) -> list[int]:
-    """The ids of a prompt."""
-    _, tokenizer = story()
-    return tokenizer(text).input_ids
-
-
 @torch.no_grad()
-def answers(several: list[Case]) -> list[Answer]:
-    """What transformers' eager attention gives for each case; those of one length go as one batch."""
-    model, _ = story()
-    heads, rows = model.config.n_head, tokens_of_rows()
-    by_length: dict[int, list[int]] = {}
-    for n, case in enumerate(several):
-        by_length.setdefault(len(case.ids), []).append(n)
-    answer_of: dict[int, Answer] = {}
-    for numbers in by_length.values():
-        batch = [several[n] for n in numbers]
-        output = model(
-            torch.tensor([case.ids for case in batch]),
-            attention_mask=torch.cat([case.bias(heads).expand(-1, heads, -1, -1) for case in batch]),
-            position_ids=torch.tensor([case.positions for case in batch]),
-            output_attentions=True,
-            use_cache=False,
-        )
-        logits, maps = output.logits[..., rows], torch.stack(output.attentions, 1)
-        answer_of.update({n: Answer(logits[row], maps[row]) for row, n in enumerate(numbers)})
-    return [answer_of[n] for n in range(len(several))]
-
-
-@torch.no_grad()
-def stories(prompts: list[str], new_tokens: int = 30) -> list[Story]:
-    """What ``generate()`` tells greedily for each prompt alone, and again for all in one batch, padded on the left."""
-    model, tokenizer = story()
-    batches = [tokenizer([prompt], return_tensors="pt") for prompt in prompts]
-    batches.append(tokenizer(prompts, padding=True, return_tensors="pt"))
-    told = []
-    for batch in batches:
-        output = model.generate(**batch, max_new_tokens=new_tokens, do_sample=False, pad_token_id=EOS)
-        for ids, attention_mask, row in zip(batch.input_ids, batch.attention_mask, output, strict=True):
-            new = row[len(ids) :].tolist()
-            new = new[: new.index(EOS) + 1] if EOS in new else new
-            told.append(Story(ids.tolist(), attention_mask.tolist(), new))
-    return told
+def eager(case: Case) -> tuple[Tensor, Tensor]:
+    """What transformers gives: logits (T, vocabulary) and weights (layers, heads, T, T)."""
+    model = story()[0]
+    done = model(
+        torch.tensor([case.ids]),
+        attention_mask=case.bias(model.config.n_head),
+        position_ids=torch.tensor([case.positions]),
+        output_attentions=True,
+    )
+    return done.logits[0], torch.cat(done.attentions)

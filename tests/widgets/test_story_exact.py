@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import firefox, story_cases
-from tests.support.story_cases import Answer, Case, Story
+from tests.support import firefox, story_oracle
+from tests.support.story_oracle import Answer, Case, Story
 from utils.widgets import StoryLab
 from utils.widgets._story_file import story_file
 
@@ -18,7 +18,7 @@ KINDS = ("plain",)
 NEW_TOKENS = 30
 #: So many rows at once: their logits are 28 kB each, and all travel as one text.
 ROWS_AT_ONCE = 300
-DAILY = story_cases.PROMPTS[1:5]
+DAILY = story_oracle.PROMPTS[1:5]
 #: What the page offers to the test: two engines, passes and stories; numbers travel as base64.
 PAGE = """
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -140,8 +140,8 @@ def compare(call: Call, prompts: Sequence[str]) -> dict:
     """Holds every case of these prompts against transformers; returns what was measured."""
     measured: dict[str, Any] = {"cases": 0, "rows": 0, "NaN rows": 0, "same bits": 0}
     for prompt in prompts:
-        for batch in batches(story_cases.cases(story_cases.encoded(prompt))):
-            answers = story_cases.answers(batch)
+        for batch in batches(story_oracle.cases(story_oracle.encoded(prompt))):
+            answers = story_oracle.answers(batch)
             by_kind = [computed(call, kind, batch, answers) for kind in KINDS]
             for case, wanted, *several in zip(batch, answers, *by_kind, strict=True):
                 for kind, values in zip(KINDS, several, strict=True):
@@ -170,7 +170,7 @@ def _same_bits(first: Answer, *others: Answer) -> bool:
 
 def compare_stories(call: Call, prompts: Sequence[str]) -> None:
     """Greedy continuations, alone and in a batch that is padded on the left, are those of ``generate()``."""
-    stories = story_cases.stories(list(prompts), NEW_TOKENS)
+    stories = story_oracle.stories(list(prompts), NEW_TOKENS)
     for kind in KINDS:
         told = call("told", kind, [beginning(story) for story in stories], NEW_TOKENS)
         assert told == [story.told for story in stories], kind
@@ -182,7 +182,7 @@ def beginning(story: Story) -> dict:
     length = len(story.ids)
     keep = torch.ones(length, length).tril().bool() & real.bool()
     positions = (real.cumsum(0) - 1).clamp(min=0).tolist()
-    case = Case("story", story.ids, positions, keep, story_cases.MIN)
+    case = Case("story", story.ids, positions, keep, story_oracle.MIN)
     return {**packed(case), "attention_mask": story.attention_mask}
 
 
@@ -205,9 +205,9 @@ def test_firefox_says_what_transformers_says(fox):
 
 
 def _all(call: Call) -> None:
-    measured = compare(call, story_cases.PROMPTS)
+    measured = compare(call, story_oracle.PROMPTS)
     print(measured)
-    assert len(set(story_cases.PROMPTS)) >= 30
-    assert measured["cases"] == 21 * len(story_cases.PROMPTS)
+    assert len(set(story_oracle.PROMPTS)) >= 30
+    assert measured["cases"] == 21 * len(story_oracle.PROMPTS)
     assert measured["NaN rows"] > 1000
-    compare_stories(call, story_cases.PROMPTS)
+    compare_stories(call, story_oracle.PROMPTS)
