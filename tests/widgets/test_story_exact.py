@@ -14,7 +14,7 @@ from utils.widgets import StoryLab
 from utils.widgets._story_file import story_file
 
 NEAR_LOGITS, NEAR_WEIGHTS = 1e-4, 1e-5
-KINDS = ("plain",)
+KINDS = ("wasm", "plain")
 NEW_TOKENS = 30
 #: So many rows at once: their logits are 28 kB each, and all travel as one text.
 ROWS_AT_ONCE = 300
