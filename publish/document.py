@@ -16,7 +16,7 @@ from . import paths
 
 #: What all of them have in their style.
 SHARED = paths.HERE / "shared.css"
-POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:{wasm}; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
 PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^>]*>\s*<pre)>(.*?)</pre>', re.DOTALL)
@@ -48,8 +48,28 @@ HTML = """\
 """
 
 
-def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
-    """A complete file of HTML; title and description are plain text."""
+def document(
+    title: str,
+    description: str,
+    *,
+    style: str,
+    body: str,
+    scripts: str = "",
+    policy: str = "",
+    wasm: bool = False,
+) -> str:
+    """A complete file of HTML; title and description are plain text.
+
+    Args:
+        title: of the window.
+        description: one sentence.
+        style: of this page.
+        body: what it shows.
+        scripts: its end.
+        policy: what it may do beyond ``POLICY``.
+        wasm: whether it may compile WebAssembly.
+    """
+    policy = POLICY.format(wasm=" 'wasm-unsafe-eval'" if wasm else "") + policy
     shared = SHARED.read_text(encoding="utf-8").replace("/* figures */", f".masks-figure {DARK_STYLE}")
     style = f"{style}\n{shared}"
     title, description = html.escape(title), html.escape(description)

@@ -263,8 +263,12 @@ class StoryLab(anywidget.AnyWidget):
 
     def _answer(self, widget, content, buffers):
         """Sends a page the model, which it asks for once."""
-        if content == {"ask": _story.MODEL}:
+        if content != {"ask": _story.MODEL}:
+            return
+        try:
             self.send({"answer": _story.MODEL}, buffers=[story_file()])
+        except (RuntimeError, ValueError, OSError) as error:  # damaged files: told where the widget is
+            self.send({"answer": _story.MODEL, "error": " ".join(str(error).split())})
 
     # -- the model --
 

@@ -106,7 +106,10 @@ function drawnAsCode({ keep }, length) {
     ];
   }
   const bits = rows.map((row) => BigInt(`0b${row.join("")}`).toString(16));
-  const lines = Array.from({ length: Math.ceil(length / 4) }, (_, n) => `    ${bits.slice(4 * n, 4 * n + 4).join(" ")}`);
+  const lines = Array.from(
+    { length: Math.ceil(length / 4) },
+    (_, n) => `    ${bits.slice(4 * n, 4 * n + 4).join(" ")}`,
+  );
   return [
     'rows = """  # each row of the mask as a number: its bits are the keys, 1 = may attend',
     ...lines,
