@@ -14,7 +14,9 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from . import for_readers, ledger, paths, picture, static_widgets, which_masks
+from utils.plots import DARK_STYLE
+
+from . import document, for_readers, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -28,6 +30,8 @@ SENTENCE = (
     "that looks right can hide nothing."
 )
 ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
+#: Figures say themselves how they are dark; the masks of cards are drawn light, too.
+DARK_MASKS = f'@media screen {{ html[data-theme="dark"] .mask-picture {DARK_STYLE} }}'
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -56,7 +60,8 @@ def write(
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
     files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
-    files["_static/masks.css"] = static_widgets.style(states)
+    shared = document.SHARED.read_text(encoding="utf-8")
+    files["_static/masks.css"] = "\n".join([shared, DARK_MASKS, static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, keeps, hosting))
