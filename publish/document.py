@@ -112,7 +112,7 @@ def highlighted(style: str) -> str:
 def with_readable_tables(body: str) -> str:
     """HTML whose tables can be read on narrow pages and on slides.
 
-    Long words of code in them may be broken after a sign; empty heads are left out, which Markdown cannot do. Where rows are
+    Long words of code may be broken after a sign; empty heads are left out, which Markdown cannot do. Where rows are
     long, each cell names its column: on a phone, shared.css puts the cells below each other.
     """
     body = re.sub(r"<thead>\s*<tr[^>]*>\s*(<th[^>]*>(<p></p>)?</th>\s*)+</tr>\s*</thead>", "", body)

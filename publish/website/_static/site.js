@@ -22,7 +22,7 @@ function filterModels() {
       row.hidden = !words.every((word) => text.includes(word));
     }
     const shown = models.filter((row) => !row.hidden);
-    for (const row of models) unfold(row, shown.length <= FEW);
+    for (const row of models) unfold(row, !row.hidden && shown.length <= FEW);
     output.textContent = `${shown.length} of ${models.length}`;
   };
   input.addEventListener("input", show);
