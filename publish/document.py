@@ -27,9 +27,9 @@ PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^
 LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
 LONGEST_LINED_UP = 90
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
-#: In a table, a long word of code may be broken after one of these signs.
+#: In a table, a long word of code may be broken after one of these signs, and a name that is as long after "_".
 LONG_WORD = re.compile(r"\S{25,}")
-BREAKS = re.compile(r"(?<=[.(,_=])(?=[^.(,_=)\]])")
+SIGN = re.compile(r"(?<=[.(,=])(?=[^.(,=)\]])")
 #: Characters of a row that no phone has room for, in three columns or more.
 LONGEST_ROW = 60
 #: Tag of a cell that shows its output only.
@@ -120,11 +120,17 @@ def with_readable_tables(body: str) -> str:
     return TABLE.sub(_readable, body)
 
 
+def _with_breaks(word: re.Match[str]) -> str:
+    """A long word of code as HTML that says where it may be broken."""
+    parts = SIGN.split(word[0])
+    return "<wbr>".join(part.replace("_", "_<wbr>") if LONG_WORD.fullmatch(part) else part for part in parts)
+
+
 def _readable(match: re.Match[str]) -> str:
     """A table in which long words of code have places to break, and cells of long rows name their column."""
     soup = BeautifulSoup(match[0], "html.parser")
     for text in [text for code in soup("code") for text in code.find_all(string=True)]:
-        broken = LONG_WORD.sub(lambda word: BREAKS.sub("<wbr>", word[0]), html.escape(text, quote=False))
+        broken = LONG_WORD.sub(_with_breaks, html.escape(text, quote=False))
         if "<wbr>" in broken:
             text.replace_with(BeautifulSoup(broken, "html.parser"))
     head, *rows = soup("tr")

@@ -30,8 +30,10 @@ SENTENCE = (
     "that looks right can hide nothing."
 )
 ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
-#: Figures say themselves how they are dark; the masks of cards are drawn light, too.
-DARK_MASKS = f'@media screen {{ html[data-theme="dark"] .mask-picture {DARK_STYLE} }}'
+#: Figures and the masks of cards are drawn light; the theme would only dim them.
+DARK_FIGURES = (
+    f'@media screen {{ html[data-theme="dark"] .bd-article :is(img.masks-figure, .mask-picture) {DARK_STYLE} }}'
+)
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -61,7 +63,7 @@ def write(
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
     files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
     shared = document.SHARED.read_text(encoding="utf-8")
-    files["_static/masks.css"] = "\n".join([shared, DARK_MASKS, static_widgets.style(states)])
+    files["_static/masks.css"] = "\n".join([shared, DARK_FIGURES, static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, keeps, hosting))
