@@ -24,7 +24,7 @@ SHOWN = {"slide", "on-slide"}
 #: Width and height of a figure, in pixels, beyond which nothing else has room on its slide.
 LARGE = 640, 300
 #: The speaker's window shows the deck in frames.
-POLICY = f"{document.POLICY}; frame-src file: http: https:"
+FRAMES = "; frame-src file: http: https:"
 TITLE = """\
 # {title}
 
@@ -87,7 +87,8 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
         style=f"{style}\n{static_widgets.style(states)}",
         body=BODY.format(slides="\n".join(_rendered(shown))),
         scripts="\n".join([*scripts, static_widgets.scripts(states)]),
-        policy=POLICY,
+        policy=FRAMES,
+        wasm=static_widgets.needs_model(states),
     )
 
 
@@ -145,7 +146,7 @@ def _rendered(slides: list[Slide]) -> list[str]:
 
     def converted(cells: list[nbformat.NotebookNode]) -> str:
         notebook = nbformat.v4.new_notebook(cells=cells)
-        return document.without_empty_heads(document.converted(notebook, anchors=False))
+        return document.with_readable_tables(document.converted(notebook, anchors=False))
 
     sections = []
     for number, slide in enumerate(slides):

@@ -10,7 +10,6 @@ import zlib
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from .. import models
@@ -41,6 +40,8 @@ def as_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
         scale = torch.ldexp(bits, exponent - 4)
         error = (rows - (rows / scale[:, None]).round() * scale[:, None]).square().sum(1)
         scales, least = torch.where(error < least, scale, scales), torch.minimum(error, least)
+        if not least.any():  # as in weights that have been rounded
+            break
     return (rows / scales[:, None]).round().to(torch.int8), scales.float()
 
 
@@ -71,6 +72,8 @@ def story_file() -> bytes:
         ModelDamaged: the files of story-gpt2 are not as they came.
         ValueError: weights that int8 cannot hold exactly.
     """
+    from safetensors.torch import load_file
+
     folder = models.fetch(NAME)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     wanted = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon", "vocab_size", "eos_token_id")

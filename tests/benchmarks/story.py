@@ -1,0 +1,198 @@
+"""StoryLab measured beside onnxruntime-web with the same weights: forward passes, stories, pages and clicks."""
+
+import base64
+import subprocess
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from playwright.sync_api import sync_playwright
+
+from tests.benchmarks import onnx_peer
+from tests.benchmarks.timing import launched, report
+from tests.support import story_oracle
+from utils.widgets import StoryLab
+from utils.widgets._story_file import story_file
+
+LENGTHS = (16, 32, 64, 128)
+PEER = "onnxruntime-web"
+#: What every page needs: its parts as bytes.
+PARTS = """
+const part = (id) => Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+"""
+#: The peer: a pass with all maps, and steps that take and give the keys and values of what was before.
+PEER_OPENS = """
+async function openPeer(names) {
+  const ort = await import(URL.createObjectURL(new Blob([part("script")], { type: "text/javascript" })));
+  ort.env.wasm.numThreads = 1; // a page from a disk has one
+  ort.env.wasm.wasmBinary = part("kernel").buffer;
+  const sessions = {};
+  for (const name of names) sessions[name] = await ort.InferenceSession.create(part(name));
+  const whole = (values) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [values.length]);
+  const run = (name, rows, positions, bias, more = {}) => {
+    const shape = [1, rows.length, bias.length / rows.length];
+    const feeds = { rows: whole(rows), positions: whole(positions), bias: new ort.Tensor("float32", bias, shape) };
+    return sessions[name].run({ ...feeds, ...more });
+  };
+  const past = () => {
+    const empty = () => new ort.Tensor("float32", new Float32Array(0), EMPTY);
+    return { past_keys: empty(), past_values: empty() };
+  };
+  return { run, past };
+}
+const LOWEST = -3.4028234663852886e38;
+const causalBias = (length, fill) =>
+  Float32Array.from({ length: length * length }, (_, n) => (n % length <= n / length ? 0 : fill));
+const places = (length) => Array.from({ length }, (_, n) => n);
+"""
+FIRST_OF_PEER = """
+const peer = await openPeer(["whole"]);
+const bias = causalBias(ROWS.length, LOWEST);
+const { logits, maps } = await peer.run("whole", ROWS, places(ROWS.length), bias);
+window.first = logits.data.length && maps.data.length && performance.now();
+"""
+#: All in one page, in turn.
+CONTEST = """
+const ours = {};
+for (const wasm of [true, false]) ours[wasm ? "wasm" : "plain"] = await openEngine(part("story"), { wasm });
+const peer = await openPeer(["whole", "cached"]);
+const likeliest = (logits) => logits.reduce((best, value, row) => (value > logits[best] ? row : best), 0);
+const timed = async (run) => {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+};
+async function interleaved(runs, repeats) {
+  const times = Object.fromEntries(Object.keys(runs).map((name) => [name, []]));
+  for (let n = -2; n < repeats; n++)
+    for (const [name, run] of Object.entries(runs)) {
+      const took = await timed(run);
+      if (n >= 0) times[name].push(took);
+    }
+  return times;
+}
+const forward = (engine, ids) => {
+  const keep = Uint8Array.from(causalBias(ids.length, 1), (hidden) => 1 - hidden);
+  const pass = engine.forward({ ids, positions: places(ids.length), keep, fill: LOWEST });
+  pass.logits(ids.length - 1);
+  return pass;
+};
+const rowsOf = (ids) => ids.map((id) => ours.wasm.rowOf(id));
+const whole = (ids) => peer.run("whole", rowsOf(ids), places(ids.length), causalBias(ids.length, LOWEST));
+
+window.differences = async (ids) => {
+  const { logits, maps } = await whole(ids);
+  const pass = forward(ours.wasm, ids);
+  const largest = (one, other) => one.reduce((most, value, n) => Math.max(most, Math.abs(value - other[n])), 0);
+  return [largest(pass.logits(ids.length - 1), logits.data), largest(pass.maps, maps.data)];
+};
+window.passes = (ids, repeats) => interleaved({
+  WASM: () => forward(ours.wasm, ids),
+  "plain JavaScript": () => forward(ours.plain, ids),
+  [PEER]: () => whole(ids),
+}, repeats);
+
+const tellOurs = (engine, ids, count) => {
+  const pass = forward(engine, ids), run = pass.run(), told = [];
+  for (let logits = pass.logits(ids.length - 1); told.length < count; ) {
+    const id = engine.idOf(likeliest(logits)), position = ids.length + told.length;
+    told.push(id);
+    logits = run.step({ id, position, keep: new Uint8Array(position + 1).fill(1) });
+  }
+  return told;
+};
+const tellPeer = async (ids, count) => {
+  let output = await peer.run("cached", rowsOf(ids), places(ids.length), causalBias(ids.length, LOWEST), peer.past());
+  const told = [];
+  while (told.length < count) {
+    const row = likeliest(output.logits.data), position = ids.length + told.length;
+    told.push(ours.wasm.idOf(row));
+    const past = { past_keys: output.keys, past_values: output.values };
+    output = await peer.run("cached", [row], [position], new Float32Array(position + 1), past);
+  }
+  return told;
+};
+window.stories = async (ids, count) => [tellOurs(ours.wasm, ids, count), await tellPeer(ids, count)].map(String);
+window.telling = (ids, count, repeats) => interleaved({
+  WASM: () => tellOurs(ours.wasm, ids, count),
+  "plain JavaScript": () => tellOurs(ours.plain, ids, count),
+  [PEER]: () => tellPeer(ids, count),
+}, repeats);
+window.first = performance.now();
+"""
+
+
+def page_of(path: Path, parts: dict[str, bytes], script: str) -> str:
+    """Writes a page that holds these parts and this module; returns its address."""
+    config = story_oracle.story()[0].config
+    empty = [config.n_layer, config.n_head, 0, config.n_embd // config.n_head]
+    held = "".join(
+        f'<script type="text/plain" id="{name}">{base64.b64encode(value).decode()}</script>'
+        for name, value in parts.items()
+    )
+    script = f'const PEER = "{PEER}", EMPTY = {empty};{PARTS}{script}'
+    path.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{path.stem}</title>{held}'
+        f'<script type="module">{script}</script></html>'
+    )
+    return path.as_uri()
+
+
+def text_of(length: int) -> list[int]:
+    """So many ids of a story."""
+    ids = story_oracle.encoded(" ".join(story_oracle.PROMPTS[1:20]))
+    return (ids * (1 + length // len(ids)))[:length]
+
+
+def measure_story() -> None:
+    """All of it; without the peer if that cannot be fetched."""
+    with sync_playwright() as play, tempfile.TemporaryDirectory() as scratch:
+        folder, browser = Path(scratch), launched(play)
+        try:
+            onnx_peer.fetch(folder)
+        except (subprocess.CalledProcessError, OSError) as error:
+            print(f"  {PEER} could not be fetched for comparison: {error}")
+            return
+        script, kernel = (onnx_peer.program(folder, name) for name in (onnx_peer.SCRIPT, onnx_peer.KERNEL))
+        parts = {"script": script, "kernel": kernel, "whole": onnx_peer.model(cached=False)}
+        _measure_contest(browser, folder, parts)
+        _measure_peer_page(browser, folder, parts)
+
+
+def _measure_contest(browser, folder: Path, parts: dict[str, bytes]) -> None:
+    parts = {**parts, "cached": onnx_peer.model(cached=True), "story": story_file()}
+    page = browser.new_page()
+    page.goto(page_of(folder / "contest.html", parts, f"{StoryLab._esm}\n{PEER_OPENS}{CONTEST}"))
+    page.wait_for_function("window.first")
+    for length in LENGTHS:
+        ids = text_of(length)
+        logits, maps = page.evaluate("(ids) => differences(ids)", ids)
+        title = f"story-gpt2, {length} tokens, with all 40 maps (largest differences {logits:.0e}, {maps:.0e})"
+        report(title, page.evaluate("(ids) => passes(ids, 15)", ids), PEER, "ms")
+    told = page.evaluate("(ids) => stories(ids, 64)", text_of(16))
+    if told[0] != told[1]:
+        raise RuntimeError("the two do not tell the same story")
+    times = page.evaluate("(ids) => telling(ids, 64, 9)", text_of(16))
+    report("The same, a text of 16 tokens and 64 new ones, with a cache", times, PEER, "ms")
+    print(
+        "  tokens per second: " + ", ".join(f"{name} {64_000 / median(values):.0f}" for name, values in times.items())
+    )
+    page.close()
+
+
+def _measure_peer_page(browser, folder: Path, parts: dict[str, bytes]) -> None:
+    rows = [n * 40 for n in range(16)]
+    address = page_of(folder / "peer.html", parts, f"const ROWS = {rows};{PEER_OPENS}{FIRST_OF_PEER}")
+    times = []
+    for _ in range(5):
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_function("window.first")
+        times.append(page.evaluate("window.first"))
+        page.close()
+    size = (folder / "peer.html").stat().st_size / 1e6
+    print(f"  {PEER}: a page of {size:.1f} MB, first result after {median(times):.0f} ms")
+
+
+if __name__ == "__main__":
+    measure_story()
