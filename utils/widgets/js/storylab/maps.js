@@ -15,10 +15,11 @@ import { Thumbs } from "../thumbs.js";
 const TWO_COLUMNS = 640;
 const THREE_COLUMNS = 880;
 const PAIR_GAP = 16;
-const READABLE_PAIR = 16; // px of a cell from which on both large maps are shown
+const READABLE_PAIR = 13; // px of a cell from which on both large maps are shown
 const LARGEST_STORY_CELL = 40;
-const LOW_THUMBS = 300; // px, of all layers
-const LOW_MAP = 330; // px, of the large map's cells
+const LOW_THUMBS = 320; // px, of all layers
+const TALL_THUMBS = 360; // where the page is narrow and scrolls
+const LOW_MAP = 300; // px, of the large map's cells
 
 export class StoryMaps {
   /** @param {StoryView} view */
@@ -41,12 +42,13 @@ export class StoryMaps {
     this.captions = [words.trained, words.now].map((text) => element("div", { class: "storylab-side" }, text));
     this.boxes = [this.left.canvas, this.grid.node].map((node, n) => element("div", {}, this.captions[n], node));
     this.pair = element("div", { class: "storylab-pair" }, ...this.boxes);
-    const head = element("div", { class: "storylab-head" }, this.title, this.switch, this.legend);
+    const head = element("div", { class: "storylab-head" }, this.title, this.switch);
     this.note = element("p", { class: "masks-help storylab-note" });
     this.large = element("div", { class: "storylab-large" }, head, this.note, this.pair);
     /** @type {Thumbs<MapSide>} */
     this.thumbs = new Thumbs(view);
-    this.node = element("div", { class: "storylab-maps" }, this.large, this.thumbs.node);
+    const all = element("div", {}, this.thumbs.node, this.legend);
+    this.node = element("div", { class: "storylab-maps" }, this.large, all);
     this.paired = false; // whether both large maps are shown
     this.built = ""; // the labels that the maps have
     this.thumbs.grid.listen((layer, head) => view.showHead({ layer, head }), {
@@ -98,7 +100,7 @@ export class StoryMaps {
     const room = this.node.clientWidth;
     if (!room) return; // hidden
     const thumbsRoom = columns === 3 ? Math.min(240, Math.max(150, 0.34 * room)) : room;
-    this.thumbs.measure(thumbsRoom, said ? 0.75 * said : columns === 3 ? LOW_THUMBS : 240);
+    this.thumbs.measure(thumbsRoom, said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS);
     const thumbs = this.thumbs.canvas.offsetWidth || thumbsRoom;
     this.measureLarge(columns === 3 ? room - thumbs - 20 : room, said || LOW_MAP);
   }

@@ -13,8 +13,8 @@ const LONGEST_WORD = 16; // characters
 export function storyPercent(p) {
   if (Number.isNaN(p)) return "NaN";
   const percent = 100 * p;
-  if (percent < 0.1) return "< 0.1 %";
-  return `${percent < 9.95 ? percent.toFixed(1) : Math.round(percent)} %`;
+  if (percent < 0.1) return "<\u00a00.1\u00a0%";
+  return `${percent < 9.95 ? percent.toFixed(1) : Math.round(percent)}\u00a0%`;
 }
 
 /**
@@ -36,7 +36,8 @@ export class NextTable {
     const head = element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)));
     this.body = element("tbody");
     const caption = element("caption", {}, words.next);
-    this.node = element("table", { class: "storylab-next" }, caption, element("thead", {}, head), this.body);
+    const table = element("table", {}, caption, element("thead", {}, head), this.body);
+    this.node = element("div", { class: "storylab-next" }, table); // which has room for more words
     /** @type {ReturnType<typeof emptyWord>[]} */
     this.lines = [];
   }

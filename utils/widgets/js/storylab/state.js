@@ -133,6 +133,12 @@ export class StoryState {
     return T === sequence.words && keep.every((visible, cell) => visible === Number(cell % T <= Math.floor(cell / T)));
   }
 
+  /** Whether the row at which the next word is read sees no key, and has numbers all the same. */
+  get isBlind() {
+    const { keep, row, T } = this;
+    return this.onlyHead === null && this.fill === "min" && !keep.subarray(row * T, row * T + T).includes(1);
+  }
+
   /** The row at which the next word is read. */
   get row() {
     return storyRow(this.sequence, this.readAt);
@@ -221,14 +227,13 @@ export class StoryState {
 
   /** What is to be noticed of the next word. */
   finding() {
-    const { next, keep, T, row } = this;
+    const { next, keep, T } = this;
     const was = next.reduce((best, word) => (word.trained > best.trained ? word : best));
     let empty = -1;
     for (let q = T - 1; q >= 0; q--) if (!keep.subarray(q * T, q * T + T).includes(1)) empty = q;
     const same = next.every((word) => Math.abs(word.now - word.trained) < UNCHANGED);
     const nan = Number.isNaN(next[0].now);
-    const blind = this.onlyHead === null && !keep.subarray(row * T, row * T + T).includes(1);
-    return { trained: this.isTrained, now: next[0], was, empty, same, nan, blind };
+    return { trained: this.isTrained, now: next[0], was, empty, same, nan };
   }
 
   // -- maps --

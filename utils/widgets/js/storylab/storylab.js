@@ -46,7 +46,7 @@ export class StoryView extends WidgetView {
     this.text = new StoryText(this);
     this.controls = new StoryControls(this);
     this.notice = element("p", { class: "storylab-notice" });
-    this.caution = element("p", { class: "masks-help storylab-caution" }, this.words.only_causal);
+    this.caution = element("p", { class: "masks-help storylab-caution" });
     this.table = new NextTable(this);
     this.stories = new Stories(this);
     this.maps = new StoryMaps(this);
@@ -183,11 +183,12 @@ export class StoryView extends WidgetView {
   }
 
   showState() {
-    const { state } = this;
+    const { state, words } = this;
     this.text.show();
     this.controls.show();
     this.table.show(state.next);
-    setText(this.notice, this.words.notice(this.finding()));
+    setText(this.notice, words.notice(this.finding()));
+    setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
     this.caution.hidden = state.isTrained;
     this.code.show();
     this.tellStories();
@@ -195,14 +196,13 @@ export class StoryView extends WidgetView {
 
   /** What is to be noticed, in words. */
   finding() {
-    const { trained, now, was, empty, same, nan, blind } = this.state.finding();
+    const { trained, now, was, empty, same, nan } = this.state.finding();
     const { labels } = this.maps.right;
     const word = (/** @type {{ label: string }} */ { label }) => `“${storyWord(label)}”`;
     return {
       trained,
       same,
       nan,
-      blind,
       now: word(now),
       nowShare: storyPercent(now.now),
       was: word(was),

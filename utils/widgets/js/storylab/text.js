@@ -50,7 +50,7 @@ export class StoryText {
       const chip = this.chip(place);
       const pad = isStoryPad(sequence, place);
       const known = engine.isKnown(sequence.ids[place]);
-      if (!known) unseen.add(`“${short(label.replace(/^·/, ""))}”`);
+      if (!known) unseen.add(`“\u2068${short(label.replace(/^·/, ""))}\u2069”`);
       const glued = !pad && place > sequence.left && !/^[·⏎⇥]/.test(label);
       chip.className = `storylab-chip${pad ? " storylab-pad" : ""}${known ? "" : " storylab-unknown"}`;
       chip.classList.toggle("storylab-glued", glued);

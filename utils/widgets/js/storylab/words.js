@@ -12,7 +12,6 @@
  * @property {boolean} same whether no probability in the table differs
  * @property {boolean} nan
  * @property {string} empty the name of the first row that sees nothing; "" if there is none
- * @property {boolean} blind whether that is the row at which the next word is read
  */
 
 export const STORY_WORDS = {
@@ -39,11 +38,11 @@ export const STORY_WORDS = {
   position_ids: "position_ids",
   read_at: "Read at",
   read_ats: { end: "the last place", word: "the last word" },
-  where: "Where",
+  where: "Heads",
   all_heads: "all heads",
-  one_head: (/** @type {number} */ head) => `head ${head} of every layer`,
+  one_head: (/** @type {number} */ head) => `only head ${head}`,
   fill: "Hidden scores get",
-  fills: { min: "the lowest number", "-inf": "−∞" },
+  fills: { min: "lowest number", "-inf": "−∞" },
   as_trained: "As trained",
   undo: "Undo",
   reset: "Reset",
@@ -51,13 +50,13 @@ export const STORY_WORDS = {
   token: "word",
   now: "with this mask",
   trained: "as trained",
-  story: "How the story goes on",
-  choose: "Each word is",
-  greedy: "the likeliest",
-  sampled: "drawn by chance",
+  story: "The story goes on",
+  choose: "How each word is chosen",
+  greedy: "greedy",
+  sampled: "sampled",
   another: "Another",
   end: "(end)",
-  no_word: "There is no next word: all numbers are NaN.",
+  no_word: "(no next word: all numbers are NaN)",
   maps: "Maps",
   map: (/** @type {number} */ layer, /** @type {number} */ head) => `Layer ${layer}, head ${head}`,
   other_head: (/** @type {number} */ head) => `Only head ${head} of every layer has this mask; this head is causal.`,
@@ -75,7 +74,8 @@ export const STORY_WORDS = {
   row: (/** @type {number} */ n, /** @type {string} */ token) => `Row ${n} (${token})`,
   /** @type {(finding: Finding) => string} */
   notice: (finding) => storyNotice(finding),
-  only_causal: "This model was trained with the causal mask only. What it does with another one, it has never learned.",
+  only_causal: "The model was trained with the causal mask only: any other is new to it.",
+  blind: "The row at which the next word is read sees no key, so it looks at all of them alike.",
   /** @type {(now: string, nowShare: string, was: string, wasShare: string) => string} */
   heard: (now, nowShare, was, wasShare) => `Next word: ${now}, ${nowShare}. As trained: ${was}, ${wasShare}.`,
   loading: (/** @type {string} */ size) => `Loading the model${size}`,
@@ -91,14 +91,13 @@ export const STORY_WORDS = {
 };
 
 /** @param {Finding} finding */
-function storyNotice({ trained, now, nowShare, was, wasShare, wasNow, same, nan, empty, blind }) {
+function storyNotice({ trained, now, nowShare, was, wasShare, wasNow, same, nan, empty }) {
   if (nan) {
     const why = "it sees no key, the fill is −∞, and 0 / 0 is NaN. The next layer passes it on to every row.";
     return empty ? `${empty} is NaN: ${why}` : "The numbers are NaN.";
   }
-  if (trained) return `As trained, the likeliest next word is ${now} (${nowShare}). Change the mask, and watch.`;
-  const lost = blind ? " The row that is read sees no key: it looks at all of them alike." : "";
-  if (same) return `Nothing changes: the next word is ${now} (${nowShare}), exactly as trained.${lost}`;
-  if (now === was) return `The likeliest next word is still ${now}: ${nowShare} now, ${wasShare} as trained.${lost}`;
-  return `The likeliest next word is now ${now} (${nowShare}); as trained it is ${was} (${wasShare}, now ${wasNow}).${lost}`;
+  if (trained) return `As trained, the next word is ${now} (${nowShare}). Change the mask, and watch.`;
+  if (same) return `Nothing changes: the next word is ${now} (${nowShare}), exactly as trained.`;
+  if (now === was) return `The likeliest next word is still ${now}: ${nowShare} now, ${wasShare} as trained.`;
+  return `The likeliest next word is now ${now} (${nowShare}); as trained it is ${was} (${wasShare}, now ${wasNow}).`;
 }
