@@ -97,7 +97,7 @@ def test_what_is_wider_than_the_screen_says_so(scheme, page, opened):
     """A shadow at the edge where more is to come; it moves to the other edge as one scrolls to the end."""
     page.set_viewport_size({"width": 390, "height": 800})
     page.emulate_media(color_scheme=scheme)
-    shown = opened("10_cheat_sheet")
+    shown = opened("07_bert_2d_masks")
     for what in ("table", ".output_subarea pre:not(.sentences)"):
         wide = shown.locator(f"{what}:not(.masks-widget *)").filter(visible=True)
         wide = next(box for box in wide.all() if box.evaluate("box => box.scrollWidth > box.clientWidth + 40"))
