@@ -19,7 +19,7 @@ from . import paths
 SHARED = paths.HERE / "shared.css"
 #: Figures are drawn light.
 DARK_FIGURES = f"@media screen and (prefers-color-scheme: dark) {{ .masks-figure {DARK_STYLE} }}"
-POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:{wasm}; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
 PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^>]*>\s*<pre)>(.*?)</pre>', re.DOTALL)
@@ -57,8 +57,28 @@ HTML = """\
 """
 
 
-def document(title: str, description: str, *, style: str, body: str, scripts: str = "", policy: str = POLICY) -> str:
-    """A complete file of HTML; title and description are plain text."""
+def document(
+    title: str,
+    description: str,
+    *,
+    style: str,
+    body: str,
+    scripts: str = "",
+    policy: str = "",
+    wasm: bool = False,
+) -> str:
+    """A complete file of HTML; title and description are plain text.
+
+    Args:
+        title: of the window.
+        description: one sentence.
+        style: of this page.
+        body: what it shows.
+        scripts: its end.
+        policy: what it may do beyond ``POLICY``.
+        wasm: whether it may compile WebAssembly.
+    """
+    policy = POLICY.format(wasm=" 'wasm-unsafe-eval'" if wasm else "") + policy
     style = "\n".join([style, SHARED.read_text(encoding="utf-8"), DARK_FIGURES])
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)

@@ -69,4 +69,5 @@ def page(notebook: nbformat.NotebookNode) -> str:
         style=f"{style}\n{static_widgets.style(states)}",
         body=BODY.format(body=document.with_readable_tables(document.converted(notebook))),
         scripts="\n".join([SCRIPT, static_widgets.scripts(states)]),
+        wasm=static_widgets.needs_model(states),
     )

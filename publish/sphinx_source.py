@@ -65,6 +65,9 @@ def write(
     shared = document.SHARED.read_text(encoding="utf-8")
     files["_static/masks.css"] = "\n".join([shared, DARK_FIGURES, static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
+    if static_widgets.needs_model(states):
+        files["_static/masks.js"] = static_widgets.story_address() + files["_static/masks.js"]
+        files[f"_static/{static_widgets.STORY}"] = static_widgets.story_script()
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, keeps, hosting))
     contents = {name: text.encode() for name, text in files.items()}
@@ -82,9 +85,9 @@ def write(
 
 
 def hero(notebook: nbformat.NotebookNode, keep: Tensor, figures: dict[str, bytes]) -> str:
-    """HTML of the first widget of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
+    """HTML of the first MaskLab of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
     states = static_widgets.replace_views(copy.deepcopy(notebook))
-    model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
+    model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "steps" in saved["state"])
     saved["state"] |= {"steps": [], "start": {}}
     for buffer in saved["buffers"]:
         if buffer["path"] == ["keep_bytes"]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap"]
+__all__ = ["Picture", "before_after", "cost", "gallery", "head_grid", "heatmap", "side_by_side"]
 
 VISIBLE = _colours.WEIGHTS[5]  # of a mask alone, where there are no weights to show
 LINES = ("#0072b2", "#d55e00", "#000000", "#cc79a7", "#e69f00")  # Okabe and Ito: told apart without red and green
@@ -116,7 +116,8 @@ class Picture:
         if len(self._panels) < 2:
             return [png]
         whole = Image.open(io.BytesIO(png))
-        left = self.figure.get_tightbbox().x0 - PAD
+        with _no_word_of_fonts():
+            left = self.figure.get_tightbbox().x0 - PAD
         rights = [_box(axes).x1 for axes in self._panels[:-1]]
         middles = [right + PANEL_GAP / 2 - left for right in rights]
         edges = [0, *(round(middle * DPI) for middle in middles), whole.width]
@@ -222,12 +223,55 @@ def before_after(
     query = scores * math.sqrt(scores.shape[1])
     before = attend(query, eye, eye).weights
     after = attend(query, eye, eye, torch.from_numpy(~hidden), fill=fill).weights
-    figure, panels = _canvas(panels=2)
+    labels = query_tokens, key_tokens
     nothing = np.zeros_like(hidden)
-    for axes, weights, hatched, title in zip(panels, (before, after), (nothing, hidden), titles, strict=True):
-        mesh = _draw(axes, weights.numpy(), hatched, query_tokens, key_tokens, **_weights_scale())
-        size = _name(axes, values.shape, title, KEYS, QUERIES)
-    _arrange(figure, panels, [size] * 2, mesh, "attention weight")
+    sides = [(before.numpy(), nothing, *labels, titles[0]), (after.numpy(), hidden, *labels, titles[1])]
+    return _side_by_side(sides, alt)
+
+
+def side_by_side(
+    weights: tuple[Tensor, Tensor],
+    keeps: tuple[Tensor, Tensor],
+    tokens: tuple[Sequence[str], Sequence[str]],
+    *,
+    alt: str,
+    titles: tuple[str, str],
+) -> Picture:
+    """Two maps of attention weights on one scale, each with its own tokens and its own mask.
+
+    Args:
+        weights: two (T, T) float, from 0 to 1; NaN is drawn red. They need not be as large as each other.
+        keeps: two bool, True = may attend, broadcastable to their weights; cells where it is False are hatched.
+        tokens: the labels of each, for queries and keys alike.
+        alt: required: what the figure shows, as a sentence that states the finding.
+        titles: of the left and the right panel.
+
+    Returns:
+        A ``Picture``. In a notebook it shows itself.
+
+    Raises:
+        TypeError: weights or keeps that are no tensors, a keep not bool, or tokens that are no lists of strings.
+        ValueError: shapes, tokens or alt text that do not fit, each named.
+
+    References:
+        Lesson 00, as the picture of StoryLab.
+    """
+    alt = _alt(alt)
+    sides = []
+    for values, keep, labels, title in zip(weights, keeps, tokens, titles, strict=True):
+        matrix = _matrix(values, "weights")
+        sides.append((matrix, _hidden(keep, matrix.shape), *_tokens(labels, labels, matrix.shape), title))
+    return _side_by_side(sides, alt)
+
+
+def _side_by_side(sides: list[tuple[np.ndarray, np.ndarray, list[str], list[str], str]], alt: str) -> Picture:
+    """Maps of weights with their hidden cells, the labels of queries and keys, and titles."""
+    figure, panels = _canvas(len(sides))
+    sizes = []
+    for axes, (weights, hidden, query_tokens, key_tokens, title) in zip(panels, sides, strict=True):
+        mesh = _draw(axes, weights, hidden, query_tokens, key_tokens, **_weights_scale())
+        sizes.append(_name(axes, weights.shape, title, KEYS, QUERIES))
+    _arrange(figure, panels, sizes, mesh, "attention weight")
     return Picture(figure, alt, panels)
 
 

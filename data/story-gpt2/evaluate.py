@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from utils import models, text
+from utils import models, plots, text
 
 HERE = Path(__file__).parent
 CARD = HERE / "README.md"
@@ -105,13 +105,12 @@ def strongest(amounts: torch.Tensor) -> tuple[int, int, float]:
 def draw(path: Path) -> None:
     """The maps of the heads that fit each pattern best."""
     import seaborn
-    from matplotlib.colors import PowerNorm
     from matplotlib.figure import Figure
 
     weights, labels, found = heads(SENTENCE)
     figure = Figure(figsize=(14, 9.5), layout="constrained")
     places = figure.subplots(2, 3)
-    shown = {"cmap": "cividis", "norm": PowerNorm(0.5, 0, 1), "square": True, "cbar": False}
+    shown = {**plots._weights_scale(), "square": True, "cbar": False}
     for axes, (name, (amounts, _)) in zip(places.flat[:-1], found.items(), strict=True):
         layer, head, _ = strongest(amounts)
         seaborn.heatmap(weights[layer, head].numpy(), ax=axes, xticklabels=labels, yticklabels=labels, **shown)

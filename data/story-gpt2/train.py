@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from utils import models
+from utils.widgets._story_file import rounded
 
 HERE = Path(__file__).parent
 BREAK = "\n<|endoftext|>\n"  # between stories, in every file of them
@@ -142,13 +143,17 @@ def held_out_loss(model, offset, rows) -> float:
 
 
 def export(state: dict[str, torch.Tensor], row_of: torch.Tensor, folder: Path) -> None:
-    """The model that is shipped: each token of GPT-2's vocabulary gets the row that stood for it; float16."""
+    """The model that is shipped: each token of GPT-2's vocabulary gets the row that stood for it; float16.
+
+    Matrices are rounded to what int8 and a scale hold, so that a page, which has no more, computes the same.
+    """
     eos = 50256
     config = model_config(len(row_of), bos_token_id=eos, eos_token_id=eos, pad_token_id=eos)
     config.activation_function = "gelu_new"  # the same function, by the name that GPT-2 gives it
     model = GPT2LMHeadModel(config)
     rows = state["transformer.wte.weight"][row_of]
     model.load_state_dict({**state, "transformer.wte.weight": rows, "lm_head.weight": rows})
+    model.load_state_dict(rounded(model.state_dict()))
     model.to(torch.float16).save_pretrained(folder)
     for name in ("vocab.json", "merges.txt"):
         shutil.copyfile(models.fetch("gpt2") / name, folder / name)

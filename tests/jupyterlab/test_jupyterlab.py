@@ -233,7 +233,7 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     for wanted, seen in (
         (lambda cell: is_figure(cell) and not is_widget(cell), '.jp-OutputArea-output img[alt*=" "]'),
         (lambda cell: is_widget(cell) and "MaskLab" in cell.source, ".masklab-maps canvas"),
-        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".headgrid-thumbs canvas"),
+        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".masks-thumbs canvas"),
         (lambda cell: is_widget(cell) and "Explorer" in cell.source, ".widget-text"),
     ):
         if any(map(wanted, ran.cells)):
@@ -491,7 +491,7 @@ def test_headgrid_tells_python_and_python_tells_headgrid(notebook):
     page, view = notebook.page, notebook.page.locator(".headgrid")
     expect(view.locator(".masks-status")).to_contain_text("Layer 0, head 0.", timeout=PATIENCE)
     cells = notebook.cells()
-    heads = view.locator(".headgrid-thumbs canvas")
+    heads = view.locator(".masks-thumbs canvas")
     pitch = (heads.bounding_box()["width"] - 34) / 3
     heads.click(position={"x": 34 + 2.5 * pitch, "y": 34 + 1.5 * pitch})
     expect(view.locator(".masks-status")).to_contain_text("Layer 1, head 2.")

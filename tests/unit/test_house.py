@@ -38,7 +38,8 @@ EDGES = {
     "checks": {"masks"},
     "plots": {"_colours", "_validation", "attention"},  # the softmax of a figure is the taught one
     "widgets": {"_colours", "_validation", "masks", "plots"},
-    # The other widgets know nothing of models; this one, which needs a kernel, brings the two together.
+    # The other widgets know nothing of models. StoryLab knows one, and Explorer any, for which it needs a kernel.
+    "widgets.storylab": {"_validation", "masks", "models", "plots", "text"},
     "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
     "__main__": {"_takes", "models"},
     "utils": set(),
@@ -46,7 +47,11 @@ EDGES = {
 #: What a module may import at its top; the rest waits until it is used.
 LIGHT = {*sys.stdlib_module_names, "torch", "numpy"}
 #: What the classes of a room derive from.
-MADE_OF = {"widgets": {"anywidget", "traitlets"}, "widgets.explorer": {"ipywidgets"}}
+MADE_OF = {
+    "widgets": {"anywidget", "traitlets"},
+    "widgets.storylab": {"anywidget", "traitlets"},
+    "widgets.explorer": {"ipywidgets"},
+}
 
 FILES = sorted((ROOT / "utils").rglob("*.py"))
 
@@ -55,6 +60,8 @@ def room_of(path):
     parts = path.relative_to(ROOT / "utils").with_suffix("").parts
     if parts == ("widgets", "explorer"):
         return "widgets.explorer"
+    if parts[0] == "widgets" and "story" in parts[-1]:
+        return "widgets.storylab"
     return "utils" if parts == ("__init__",) else parts[0]
 
 

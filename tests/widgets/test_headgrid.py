@@ -36,11 +36,11 @@ def grid_of(before=None, after=None, **options):
 
 
 def thumbs_canvas(page):
-    return page.locator(".headgrid-thumbs canvas").first
+    return page.locator(".masks-thumbs canvas").first
 
 
 def thumb_box(page, layer, head, heads=HEADS):
-    """The upper left corner and the size of a thumbnail, from the canvas's own width: see headgrid/thumbs.js."""
+    """The upper left corner and the size of a thumbnail, from the canvas's own width: see thumbs.js."""
     pitch = (thumbs_canvas(page).evaluate("(shown) => shown.offsetWidth") - 34) / heads
     return 34 + head * pitch, 34 + layer * pitch, pitch - 3
 
@@ -356,7 +356,7 @@ def test_the_legend_is_one_line_near_the_choice(open_widget, width):
     assert len(tops) == 3
     assert max(tops) == min(tops)
     choice, line, thumbs = (
-        page.locator(each).bounding_box() for each in ("fieldset", ".headgrid-legend", ".headgrid-thumbs")
+        page.locator(each).bounding_box() for each in ("fieldset", ".headgrid-legend", ".masks-thumbs")
     )
     assert line["height"] < 24
     assert line["y"] - choice["y"] < 40
@@ -365,12 +365,12 @@ def test_the_legend_is_one_line_near_the_choice(open_widget, width):
 
 def test_thumbnails_are_beside_the_large_maps_only_where_both_have_room(open_widget):
     page = open_widget(HeadGrid(weights(2, 8, 4, 6), weights(2, 8, 4, 6)), width=1196)
-    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".masks-thumbs", ".headgrid-zoom"))
     assert thumbs["x"] + thumbs["width"] <= zoom["x"]
     assert zoom["width"] >= 624
     page.set_viewport_size({"width": 1000, "height": 900})
     settle(page)
-    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".masks-thumbs", ".headgrid-zoom"))
     assert thumbs["y"] + thumbs["height"] <= zoom["y"]
 
 
@@ -380,7 +380,7 @@ def test_a_low_page_has_low_maps_beside_each_other(open_widget):
     page.evaluate("document.body.style.setProperty('--masks-tallest', '200')")
     page.set_viewport_size({"width": 801, "height": 900})
     settle(page)
-    thumbs, zoom = (page.locator(each).bounding_box() for each in (".headgrid-thumbs", ".headgrid-zoom"))
+    thumbs, zoom = (page.locator(each).bounding_box() for each in (".masks-thumbs", ".headgrid-zoom"))
     assert thumbs["x"] + thumbs["width"] <= zoom["x"]
     assert thumbs["height"] <= 34 + 200
     assert zoom["height"] < 34 + 200 + 80

@@ -571,12 +571,12 @@ def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
     x, y = where(page, 0, 4)
     top = page.evaluate("scrollY")
     touch("Start", (x, y))
-    page.locator(".masklab-drawing").wait_for()
+    page.locator(".masks-drawing").wait_for()
     move(x, y, where(page, 4, 4)[1] - y)
     wanted[:, 4] = False
     assert torch.equal(keep_of(page), wanted)
     assert page.evaluate("scrollY") == top, "the page stands still meanwhile"
-    assert page.locator(".masklab-drawing").count() == 0
+    assert page.locator(".masks-drawing").count() == 0
     assert page.evaluate("getSelection().toString()") == ""
 
     x, y = where(page, 1, 0)
@@ -588,12 +588,12 @@ def test_a_swipe_scrolls_a_tap_toggles_and_a_long_press_draws(open_widget):
 
     first, (x, y) = where(page, 1, 0), where(page, 4, 6)
     touch("Start", first)
-    page.locator(".masklab-drawing").wait_for()
+    page.locator(".masks-drawing").wait_for()
     touch("Start", first, (x, y))
     touch("Move", first, (x - 30, y))
     touch("Move", first, (x, y - 30))
     settle(page)
-    assert page.locator(".masklab-drawing").count() == 1
+    assert page.locator(".masks-drawing").count() == 1
     touch("End")
     settle(page)
     wanted[1, 0] = False

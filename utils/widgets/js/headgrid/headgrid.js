@@ -1,10 +1,10 @@
 // HeadGrid: the attention maps of every layer and head as thumbnails, before and after; one of them large.
 
 import { element, setText } from "../dom.js";
+import { ROOMY, Thumbs } from "../thumbs.js";
 import { program, setAndSave, WidgetView } from "../widget.js";
 import { GridControls, legendParts } from "./controls.js";
 import { GridState } from "./state.js";
-import { ROOMY, Thumbs } from "./thumbs.js";
 import { inflate, movedShare } from "./weights.js";
 import { WORDS } from "./words.js";
 import { Zoom } from "./zoom.js";

@@ -24,7 +24,7 @@ export class LabMaps {
     const name = `${words.before}. ${state.Q} × ${state.K}.`;
     this.left = new LabelledMap(element("canvas", { role: "img", "aria-label": name }), labels);
     this.right = new LabelledMap(element("canvas", { "aria-hidden": "true" }), labels);
-    const attributes = { class: "masklab-grid", "aria-label": words.after, "aria-multiselectable": "true" };
+    const attributes = { class: "masklab-grid masks-drawn", "aria-label": words.after, "aria-multiselectable": "true" };
     /** @returns {[number, number, number, number]} */
     const position = () => [state.active.q, state.active.k, state.Q, state.K];
     this.grid = new CellGrid(view, "cell", attributes, position, this.right.canvas);

@@ -2,11 +2,11 @@
 
 import { toCode } from "../as_code.js";
 import { element, setText } from "../dom.js";
+import { followKeys, followPointer, Stroke } from "../drawing.js";
 import { defaults, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue, toBfloat16, toFloat16 } from "../softmax.js";
 import { program, setAndSave, WidgetView } from "../widget.js";
 import { labControls } from "./controls.js";
-import { followKeys, followPointer, Stroke } from "./input.js";
 import { LabMaps } from "./maps.js";
 import { codeBox } from "./panels.js";
 import { RowPlayer, rowStages } from "./row.js";

@@ -1,7 +1,8 @@
 // What is below MaskLab's maps and their row: the mask as code.
 
 import { APIS, toCode } from "../as_code.js";
-import { button, choice, element, setText } from "../dom.js";
+import { copyButton } from "../copying.js";
+import { choice, element, setText } from "../dom.js";
 
 /** @import { LabView } from "./masklab.js" */
 
@@ -18,24 +19,7 @@ export function codeBox(view) {
     const settings = { flipped: model.get("flipped"), fill: model.get("fill"), dtype: model.get("dtype") };
     setText(text, toCode(api.value, keep, preset, parameters, Q, K, settings));
   };
-  let saying = 0;
-  const say = (/** @type {string} */ word) => {
-    setText(copying, word);
-    live.textContent = word;
-    clearTimeout(saying);
-    saying = window.setTimeout(() => setText(copying, words.copy), 2000);
-  };
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(text.textContent ?? "");
-      say(words.copied);
-    } catch {
-      // Without permission, as in some embedded pages: leave it selected, for Ctrl+C.
-      getSelection()?.selectAllChildren(text);
-      say(words.copy_yourself);
-    }
-  };
-  const copying = button(words.copy, copy);
+  const copying = copyButton(text, words, live);
   const api = choice(APIS, "sdpa", show);
   api.setAttribute("aria-label", words.code);
   const parts = [element("summary", {}, words.code), element("div", {}, api, copying), text];
@@ -43,6 +27,6 @@ export function codeBox(view) {
     show();
     view.measure(); // on a slide the maps give way to the code, and come back
   };
-  const node = element("details", { class: "masklab-code", ontoggle }, ...parts);
+  const node = element("details", { class: "masklab-code masks-code", ontoggle }, ...parts);
   return { node, show };
 }

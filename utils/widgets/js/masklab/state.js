@@ -1,12 +1,21 @@
 // MaskLab's state: the mask that is drawn, what it is called, its history, and the weights before and after it.
 
+import { historyOf } from "../history.js";
 import { defaults, isPreset, PRESETS, presetKeep, recognise } from "../presets.js";
 import { attendRow, fillValue } from "../softmax.js";
 import { bytesOf } from "../widget.js";
-import { historyOf } from "./history.js";
 
+/** @import { Parameters } from "../presets.js" */
 /** @import { Model } from "../widget.js" */
-/** @import { Moment } from "./history.js" */
+
+/**
+ * All that a person can change.
+ * @typedef {object} Moment
+ * @property {Uint8Array} keep
+ * @property {string | null} preset its name; null if it was not looked for yet
+ * @property {Parameters} parameters
+ * @property {Record<string, any>} settings
+ */
 
 const SETTINGS = ["fill", "dtype", "head", "flipped", "step"];
 
@@ -35,7 +44,7 @@ export class LabState {
     this.parameters = defaults(K);
     this.sharing = false; // so that this view does not read its own words
     this.nameMask();
-    this.history = historyOf(model, this.now(true), Q * K > 65536 ? 10 : 100);
+    this.history = historyOf(model.get("shape"), this.now(true), Q * K > 65536 ? 10 : 100);
   }
 
   /** Names the mask: as the view that drew it says; else, as after Python has drawn, as it looks. */

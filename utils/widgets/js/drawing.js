@@ -1,13 +1,30 @@
-// How MaskLab is drawn on: with a pointer, with a finger and with keys.
+// How masks are drawn on a map: with a pointer, with a finger and with keys.
 
-/** @import { LabView } from "./masklab.js" */
+/** @import { CellGrid } from "./cell_grid.js" */
+/** @import { LabelledMap } from "./grid.js" */
+
+/**
+ * A widget with two maps, of which the right one is drawn on.
+ * @typedef {object} Drawable
+ * @property {HTMLElement} root
+ * @property {{ left: LabelledMap, right: LabelledMap, grid: CellGrid }} maps
+ * @property {{ active: { q: number, k: number } }} state
+ * @property {Stroke} stroke
+ * @property {(q: number, k: number) => number | null} toggle hides or shows a cell, with which a stroke may
+ *   begin; its new value, or null if nothing is drawn there
+ * @property {(q: number, k: number, value: number) => void} setCell
+ * @property {() => void} showStroke
+ * @property {() => void} endDrawing
+ * @property {(q: number, k: number) => void} moveTo
+ * @property {(forward: boolean) => void} travel undoes, or does again
+ */
 
 const HOLD = 350; // ms after which a finger draws
 const SLACK = 10; // px that a finger may move while it holds still
 
 /** A stroke gives all of its cells the value that its first one gets. */
 export class Stroke {
-  /** @param {LabView} view */
+  /** @param {Drawable} view */
   constructor(view) {
     this.view = view;
     /** @type {number | null} */
@@ -57,48 +74,48 @@ function cellsBetween(from, to) {
 
 /**
  * Draws on the right; a click on the left selects a row.
- * @param {LabView} view
+ * @param {Drawable} view
  */
 export function followPointer(view) {
-  const { state, maps, stroke } = view;
-  const { left, right } = maps;
+  const { state, maps, stroke } = view; // maps change with the number of tokens, their canvases do not
+  const [left, right] = [maps.left.canvas, maps.right.canvas];
   const finger = new Finger(view, stroke);
   const isAnother = (/** @type {PointerEvent} */ event) => stroke.value !== null && event.pointerId !== stroke.pointer;
-  right.canvas.addEventListener("pointerdown", (event) => {
+  right.addEventListener("pointerdown", (event) => {
     if (isAnother(event)) return;
     finger.touches = event.pointerType === "touch";
     if (finger.touches) return finger.press(event);
-    const cell = right.cellAt(event);
+    const cell = maps.right.cellAt(event);
     if (event.button !== 0 || !cell.inside) return;
     event.preventDefault();
-    right.canvas.setPointerCapture(event.pointerId);
+    right.setPointerCapture(event.pointerId);
     stroke.begin(cell, event.pointerId);
   });
-  right.canvas.addEventListener("pointermove", (event) => {
+  right.addEventListener("pointermove", (event) => {
     if (isAnother(event)) return;
     finger.move(event);
     stroke.follow(event);
   });
-  right.canvas.addEventListener("pointerup", (event) => {
+  right.addEventListener("pointerup", (event) => {
     if (isAnother(event)) return;
     finger.lift();
     stroke.end();
   });
-  right.canvas.addEventListener("pointercancel", (event) => {
+  right.addEventListener("pointercancel", (event) => {
     if (isAnother(event)) return;
     finger.forget();
     stroke.end();
   });
   // A page that has begun to scroll can no longer be held; so this is no passive listener.
   const hold = (/** @type {TouchEvent} */ event) => stroke.value !== null && event.preventDefault();
-  right.canvas.addEventListener("touchmove", hold, { passive: false });
-  right.canvas.addEventListener("contextmenu", (event) => finger.touches && event.preventDefault());
+  right.addEventListener("touchmove", hold, { passive: false });
+  right.addEventListener("contextmenu", (event) => finger.touches && event.preventDefault());
   // A notebook takes the focus for its cell while the button is down, and then reads letters as commands.
   view.root.addEventListener("click", () => {
     if (!view.root.contains(document.activeElement)) maps.grid.focus();
   });
-  left.canvas.addEventListener("click", (event) => {
-    const { q, inRows } = left.cellAt(event);
+  left.addEventListener("click", (event) => {
+    const { q, inRows } = maps.left.cellAt(event);
     if (inRows) view.moveTo(q, state.active.k);
   });
 }
@@ -106,7 +123,7 @@ export function followPointer(view) {
 /** A finger scrolls the page with a swipe, toggles a cell with a tap, and draws once it has held still for a moment. */
 class Finger {
   /**
-   * @param {LabView} view
+   * @param {Drawable} view
    * @param {Stroke} stroke
    */
   constructor(view, stroke) {
@@ -134,7 +151,7 @@ class Finger {
   draw() {
     this.forget();
     this.stroke.begin(this.first, this.pointer);
-    this.view.maps.grid.node.classList.add("masklab-drawing");
+    this.view.maps.grid.node.classList.add("masks-drawing");
   }
 
   /** @param {PointerEvent} event */
@@ -150,13 +167,13 @@ class Finger {
   forget() {
     clearTimeout(this.waiting);
     this.waiting = 0;
-    this.view.maps.grid.node.classList.remove("masklab-drawing");
+    this.view.maps.grid.node.classList.remove("masks-drawing");
   }
 }
 
 /**
  * Arrows move, Space and Enter hide or show a cell, Ctrl+Z undoes, Ctrl+Y or Ctrl+Shift+Z does again.
- * @param {LabView} view
+ * @param {Drawable} view
  */
 export function followKeys(view) {
   const { state, maps } = view;

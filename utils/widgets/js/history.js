@@ -1,18 +1,10 @@
-// MaskLab's history: where Undo, redo and Reset lead. A model has one, and its views share it.
-
-/** @import { Parameters } from "../presets.js" */
-/** @import { Model } from "../widget.js" */
+// The history of a mask that is drawn: where Undo, redo and Reset lead. A model has one, and its views share it.
 
 /**
- * All that a person can change.
- * @typedef {object} Moment
- * @property {Uint8Array} keep
- * @property {string | null} preset its name; null if it was not looked for yet
- * @property {Parameters} parameters
- * @property {Record<string, any>} settings
+ * All that a person can change is a moment.
+ * @template Moment
  */
-
-export class LabHistory {
+export class DrawingHistory {
   /**
    * @param {Moment} start
    * @param {number} most how many moments are kept
@@ -46,18 +38,19 @@ export class LabHistory {
   }
 }
 
-/** @type {WeakMap<object, LabHistory>} */
+/** @type {WeakMap<object, DrawingHistory<any>>} */
 const HISTORIES = new WeakMap();
 
 /**
  * anywidget gives each view a model object of its own, but they hold the same arrays.
- * @param {Model} model
+ * @template Moment
+ * @param {object} key an array or object of the model that is never replaced
  * @param {Moment} start
  * @param {number} most
+ * @returns {DrawingHistory<Moment>}
  */
-export function historyOf(model, start, most) {
-  const key = model.get("shape");
-  const history = HISTORIES.get(key) ?? new LabHistory(start, most);
+export function historyOf(key, start, most) {
+  const history = HISTORIES.get(key) ?? new DrawingHistory(start, most);
   HISTORIES.set(key, history);
   return history;
 }

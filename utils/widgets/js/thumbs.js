@@ -1,11 +1,42 @@
-// HeadGrid's thumbnails: every layer (down) and head (across) on one canvas.
+// Thumbnails of attention maps: every layer (down) and head (across) on one canvas.
 
-import { CellGrid } from "../cell_grid.js";
-import { contextOf, element } from "../dom.js";
-import { axisNames, FONT, pointAt, sizeCanvas, widgetStyle } from "../grid.js";
-import { setAndSave } from "../widget.js";
+import { CellGrid } from "./cell_grid.js";
+import { contextOf, element } from "./dom.js";
+import { axisNames, FONT, pointAt, sizeCanvas, widgetStyle } from "./grid.js";
+import { setAndSave } from "./widget.js";
 
-/** @import { GridView } from "./headgrid.js" */
+/** @import { Palette } from "./colours.js" */
+/** @import { WidgetView } from "./widget.js" */
+/** @typedef {{ layer: number, head: number }} Head */
+
+/**
+ * How maps are coloured, and which of two cells stands out more, by their places among all weights.
+ * @typedef {{ colour: (at: number, cell: number) => number, pick: (a: number, b: number) => number }} MapLook
+ */
+
+/**
+ * What a widget knows of its maps.
+ * @template {string} Side
+ * @typedef {object} MapsState
+ * @property {boolean} loaded
+ * @property {{ layers: number, heads: number, Q: number, K: number }} weights
+ * @property {Side} side that thumbnails show
+ * @property {number} layer
+ * @property {number} head
+ * @property {() => [number, number, number, number] | null} headPosition
+ * @property {(side: Side, palette: Palette) => MapLook} look
+ * @property {(side: Side) => string} sideName
+ */
+
+/**
+ * A widget with thumbnails.
+ * @template {string} Side
+ * @typedef {WidgetView<any> & {
+ *   state: MapsState<Side>,
+ *   headWords: (head: Head) => string,
+ *   pointToHead: (head: Head | null) => void,
+ * }} ThumbsView
+ */
 
 const MARGIN = 34; // pixels on the left and on top, for numbers and names
 const GAP = 3; // between two thumbnails
@@ -15,12 +46,13 @@ const LARGEST = 80;
 const TALL = 440; // pixels of all layers, if their thumbnails can be smaller than LARGEST without being small
 export const ROOMY = 44; // pixels of a thumbnail that shows its pattern
 
+/** @template {string} Side */
 export class Thumbs {
-  /** @param {GridView} view */
+  /** @param {ThumbsView<Side>} view */
   constructor(view) {
     this.view = view;
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    const attributes = { class: "headgrid-thumbs", "aria-label": "" };
+    const attributes = { class: "masks-thumbs", "aria-label": "" };
     this.grid = new CellGrid(view, "thumbs", attributes, () => view.state.headPosition(), this.canvas);
     this.node = element("figure", {}, this.grid.node);
     this.size = 0; // of a thumbnail
