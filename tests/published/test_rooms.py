@@ -25,7 +25,16 @@ EDGES = {
     "hosting": {"paths"},
     "zoo": set(),
     "which_masks": {"paths", "zoo"},
-    "sphinx_source": {"for_readers", "hosting", "ledger", "paths", "picture", "static_widgets", "which_masks"},
+    "sphinx_source": {
+        "document",
+        "for_readers",
+        "hosting",
+        "ledger",
+        "paths",
+        "picture",
+        "static_widgets",
+        "which_masks",
+    },
     "site": {
         "for_readers",
         "hosting",
