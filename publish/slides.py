@@ -136,8 +136,9 @@ def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -
 
 
 def _is_large_figure(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell shows a figure that leaves no room for words."""
-    sizes = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", ())]
+    """Whether a cell shows a figure that leaves no room for words; widgets make room, whatever their picture needs."""
+    figures = [output for output in cell.get("outputs", ()) if "masks-place" not in str(output.get("data"))]
+    sizes = [output.get("metadata", {}).get("image/png", {}) for output in figures]
     return any(size.get("width", 0) > LARGE[0] and size.get("height", 0) > LARGE[1] for size in sizes)
 
 

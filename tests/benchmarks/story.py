@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.benchmarks import onnx_peer
 from tests.benchmarks.timing import launched, report
-from tests.support import story_oracle
+from tests.support import story_oracle, widget_page
 from utils.widgets import StoryLab
 from utils.widgets._story_file import story_file
 
@@ -18,7 +18,9 @@ LENGTHS = (16, 32, 64, 128)
 PEER = "onnxruntime-web"
 #: What every page needs: its parts as bytes.
 PARTS = """
-const part = (id) => Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+const decoded = (text) =>
+  Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const part = (id) => decoded(document.getElementById(id).textContent);
 """
 #: The peer: a pass with all maps, and steps that take and give the keys and values of what was before.
 PEER_OPENS = """
@@ -120,6 +122,42 @@ window.telling = (ids, count, repeats) => interleaved({
 }, repeats);
 window.first = performance.now();
 """
+#: Notes when a frame has been painted in which the widget is no longer waiting for its model.
+FIRST_OF_STORYLAB = """
+new MutationObserver((changes, observer) => {
+  if (!document.querySelector(".storylab:not(.masks-waiting) .storylab-next td")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => (window.first = performance.now());
+    channel.port2.postMessage(0);
+  }));
+}).observe(document, { subtree: true, childList: true, attributes: true });
+"""
+#: Hides a word and shows it again, many times; each must change the table.
+CLICKS = """async () => {
+  const chips = [...document.querySelectorAll(".storylab-chip")];
+  const table = document.querySelector(".storylab-next table");
+  const times = { "to the painted frame": [], "until all is computed and drawn": [] };
+  for (let n = 0; n < 40; n++) {
+    await new Promise((later) => setTimeout(later, 250)); // both stories are told
+    const before = table.textContent;
+    const start = performance.now();
+    chips[4 + Math.floor(n / 2)].click();
+    const computed = performance.now() - start;
+    await new Promise((shown) => requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = shown;
+      channel.port2.postMessage(0);
+    }));
+    if (n < 8) continue;
+    times["to the painted frame"].push(performance.now() - start);
+    times["until all is computed and drawn"].push(computed);
+    if (table.textContent === before) throw new Error("the table has not changed");
+  }
+  return { ...times, tokens: chips.length };
+}"""
+TEXT = "Lily had a dog and a cat. The dog chased the cat. She was afraid of the"
 
 
 def page_of(path: Path, parts: dict[str, bytes], script: str) -> str:
@@ -145,18 +183,25 @@ def text_of(length: int) -> list[int]:
 
 
 def measure_story() -> None:
-    """All of it; without the peer if that cannot be fetched."""
+    """All of it; what needs the peer is left out where that cannot be fetched."""
     with sync_playwright() as play, tempfile.TemporaryDirectory() as scratch:
         folder, browser = Path(scratch), launched(play)
-        try:
-            onnx_peer.fetch(folder)
-        except (subprocess.CalledProcessError, OSError) as error:
-            print(f"  {PEER} could not be fetched for comparison: {error}")
-            return
-        script, kernel = (onnx_peer.program(folder, name) for name in (onnx_peer.SCRIPT, onnx_peer.KERNEL))
-        parts = {"script": script, "kernel": kernel, "whole": onnx_peer.model(cached=False)}
-        _measure_contest(browser, folder, parts)
-        _measure_peer_page(browser, folder, parts)
+        parts = _parts_of_peer(folder)
+        if parts:
+            _measure_contest(browser, folder, parts)
+        _measure_pages(browser, folder, parts)
+        _measure_clicks(browser, folder)
+
+
+def _parts_of_peer(folder: Path) -> dict[str, bytes]:
+    """What a page with the peer holds; empty if the peer cannot be fetched."""
+    try:
+        onnx_peer.fetch(folder)
+    except (subprocess.CalledProcessError, OSError):
+        print(f"\n{onnx_peer.RUNNER} could not be fetched for comparison")
+        return {}
+    script, kernel = (onnx_peer.program(folder, name) for name in (onnx_peer.SCRIPT, onnx_peer.KERNEL))
+    return {"script": script, "kernel": kernel, "whole": onnx_peer.model(cached=False)}
 
 
 def _measure_contest(browser, folder: Path, parts: dict[str, bytes]) -> None:
@@ -180,18 +225,39 @@ def _measure_contest(browser, folder: Path, parts: dict[str, bytes]) -> None:
     page.close()
 
 
-def _measure_peer_page(browser, folder: Path, parts: dict[str, bytes]) -> None:
+def _measure_pages(browser, folder: Path, parts: dict[str, bytes]) -> None:
+    """Opening a page with one StoryLab, and one that only computes with the peer, in turn; what both weigh."""
     rows = [n * 40 for n in range(16)]
-    address = page_of(folder / "peer.html", parts, f"const ROWS = {rows};{PEER_OPENS}{FIRST_OF_PEER}")
-    times = []
-    for _ in range(5):
-        page = browser.new_page()
-        page.goto(address)
-        page.wait_for_function("window.first")
-        times.append(page.evaluate("window.first"))
-        page.close()
-    size = (folder / "peer.html").stat().st_size / 1e6
-    print(f"  {PEER}: a page of {size:.1f} MB, first result after {median(times):.0f} ms")
+    widget_page.write(folder / "storylab.html", StoryLab(TEXT))
+    names = {"a page with StoryLab, until it is painted": "storylab.html"}
+    if parts:
+        page_of(folder / "peer.html", parts, f"const ROWS = {rows};{PEER_OPENS}{FIRST_OF_PEER}")
+        names[f"a page with {PEER}"] = "peer.html"
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for n in range(8):
+        for name, file in names.items():
+            page = browser.new_page(viewport={"width": 1200, "height": 1000})
+            page.add_init_script(FIRST_OF_STORYLAB)
+            page.goto((folder / file).as_uri())
+            page.wait_for_function("window.first")
+            if n > 0:
+                times[name].append(page.evaluate("window.first"))
+            page.close()
+    sizes = [f"{file} {(folder / file).stat().st_size / 1e6:.2f} MB" for file in names.values()]
+    report(f"From a file's address to its first result ({', '.join(sizes)})", times, list(names)[-1], "ms")
+
+
+def _measure_clicks(browser, folder: Path) -> None:
+    """From a click on a word to the frame in which maps and table have changed; the stories come after."""
+    ids = text_of(32)
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    page.goto(widget_page.write(folder / "storylab.html", StoryLab(story_oracle.story()[1].decode(ids))))
+    page.wait_for_function("document.querySelector('.storylab:not(.masks-waiting)')")
+    times = page.evaluate(CLICKS)
+    if times.pop("tokens") != len(ids):
+        raise RuntimeError("the text has not as many tokens as it should have")
+    report(f"StoryLab, a click at {len(ids)} tokens (a frame of 60 Hz is 16.7 ms)", times, "to the painted frame", "ms")
+    page.close()
 
 
 if __name__ == "__main__":

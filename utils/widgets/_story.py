@@ -21,8 +21,8 @@ LIKELIEST = 5
 PRESETS = ("causal", "window", "left_padding", "right_padding", "none", "upside_down", "drawn")
 SIDES = {"left_padding": "left", "right_padding": "right"}
 FILLS = ("min", "-inf")
-#: ``attention_mask`` and ``position_ids``: whether the model is told of pads. ``side`` says where they are while the mask
-#: is drawn by hand.
+#: ``attention_mask`` and ``position_ids``: whether the model is told of pads. ``side``: where they are while a mask is
+#: drawn by hand.
 PARAMETERS: dict[str, Any] = {"window": 3, "pads": 4, "attention_mask": True, "position_ids": True, "side": ""}
 
 
@@ -49,12 +49,16 @@ class Prompt:
 
     ids: tuple[int, ...]
     real: tuple[bool, ...]  # False where a pad is
-    cut: bool  # the text was longer
 
     @property
     def words(self) -> list[int]:
         """Where the tokens of the text are."""
         return [n for n, real in enumerate(self.real) if real]
+
+    @property
+    def alone(self) -> "Prompt":
+        """The same words without pads."""
+        return Prompt(tuple(self.ids[n] for n in self.words), (True,) * len(self.words))
 
     @property
     def labels(self) -> list[str]:
@@ -89,13 +93,12 @@ def read(text: str, preset: str = "causal", side: str = "", pads: int = 0) -> Pr
     side = side if preset == "drawn" else SIDES.get(preset, "")
     pads = pads if side else 0
     _, tokenizer = loaded()
-    ids = tokenizer(text, truncation=True, max_length=LONGEST + 1).input_ids or [tokenizer.eos_token_id]
-    cut = len(ids) > LONGEST - pads
+    ids = tokenizer(text, truncation=True, max_length=LONGEST).input_ids or [tokenizer.eos_token_id]
     words, padding = tuple(ids[: LONGEST - pads]), (tokenizer.eos_token_id,) * pads
     real, none = (True,) * len(words), (False,) * pads
     if side == "left":
-        return Prompt(padding + words, none + real, cut)
-    return Prompt(words + padding, real + none, cut)
+        return Prompt(padding + words, none + real)
+    return Prompt(words + padding, real + none)
 
 
 def keep_of(preset: str, parameters: dict, prompt: Prompt, hidden: Sequence[int] = ()) -> Tensor:
@@ -177,7 +180,8 @@ def run(
 
 @lru_cache(maxsize=16)
 def run_as_trained(prompt: Prompt) -> Pass:
-    """The model with a prompt without pads, as it was trained: with a causal mask, positions from 0."""
+    """The model with the words of a prompt, as it was trained: without pads, causal, positions from 0."""
+    prompt = prompt.alone
     return run(prompt, masks.causal(len(prompt.ids)), positions_of(prompt, False))
 
 

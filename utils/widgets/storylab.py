@@ -72,8 +72,8 @@ class StoryLab(anywidget.AnyWidget):
             ``"right_padding"``; ``"none"``; ``"upside_down"``, which is ~causal; or ``"drawn"``, by ``keep`` alone.
         parameters: of the presets: ``"window"``, how many tokens a token sees, itself among them, 3 if not given;
             ``"pads"``, 1 to 16, 4 if not given; ``"attention_mask"``, whether pads are hidden, and ``"position_ids"``,
-            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``, where a drawn mask has pads: ``"left"``, ``"right"`` or
-            ``""``.
+            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``,
+            where a drawn mask has pads: ``"left"``, ``"right"`` or ``""``.
         keep: in place of a preset, bool, True = may attend, broadcastable to (T, T), where T counts the tokens.
         hidden: which tokens of the text, counted from 0, no query sees, on top of the preset.
         fill: what is added to hidden scores: ``"min"``, the lowest number, as transformers does, or ``"-inf"``.
@@ -286,7 +286,7 @@ class StoryLab(anywidget.AnyWidget):
         )
 
     def _as_trained(self) -> _story.Pass:
-        return _story.run_as_trained(_story.read(self.text))
+        return _story.run_as_trained(self._prompt())
 
     def _next_tokens(self) -> list[NextToken]:
         return _story.next_tokens(self._masked().probabilities, self._as_trained().probabilities)
@@ -374,15 +374,15 @@ def _are_close(some: list[NextToken], others: list[NextToken]) -> bool:
 
 def _picture(lab: StoryLab) -> plots.Picture:
     trained, masked = lab._as_trained(), lab._masked()
-    text_alone, prompt = _story.read(lab.text), lab._prompt()
-    causal = _story.keep_of("causal", lab.parameters, text_alone)
+    prompt = lab._prompt()
+    causal = _story.keep_of("causal", lab.parameters, prompt.alone)
     has_mask = lab.only_head in (None, lab.head)
     keep = lab.keep if has_mask else _story.keep_of("causal", lab.parameters, prompt)
     before, after = (_story.likeliest_in_words(one.probabilities) for one in (trained, masked))
     return plots.side_by_side(
         (trained.maps[lab.layer, lab.head], masked.maps[lab.layer, lab.head]),
         (causal, keep),
-        (text_alone.labels, prompt.labels),
+        (prompt.alone.labels, prompt.labels),
         titles=(f"as trained\nnext word: {before}", f"with this mask\nnext word: {after}"),
         alt=lab._alt or _alt(lab, before, after),
     )

@@ -112,7 +112,8 @@ function drawnAsCode({ keep }, length) {
     (_, n) => `    ${bits.slice(4 * n, 4 * n + 4).join(" ")}`,
   );
   return [
-    'rows = """  # each row of the mask as a number: its bits are the keys, 1 = may attend',
+    "# Each row of the mask as a number: its bits are the keys, 1 = may attend.",
+    'rows = """',
     ...lines,
     '"""',
     `keep = torch.tensor([[int(bit) for bit in f"{int(row, 16):0${length}b}"] for row in rows.split()]).bool()`,

@@ -338,6 +338,7 @@ export class StoryView extends WidgetView {
   /** @param {number} pause */
   tellLater(pause) {
     clearTimeout(this.telling);
+    this.root.dataset.untold = "true";
     this.telling = window.setTimeout(() => this.tell(), pause + 50);
   }
 
@@ -346,6 +347,7 @@ export class StoryView extends WidgetView {
     if (!this.telling) return;
     clearTimeout(this.telling);
     this.telling = 0;
+    delete this.root.dataset.untold;
     if (this.frame) this.paintNow();
     const { state, words, model } = this;
     state.shareNext();
