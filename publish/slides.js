@@ -156,7 +156,8 @@
   const mapsReachDown = (/** @type {Element} */ box) => {
     const bottom = (/** @type {string} */ what) =>
       Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
-    return bottom(".masks-widget") - bottom("canvas") < 60 * WIDGET * Reveal.getScale();
+    const beside = box.querySelector(".storylab-next") ? bottom(".storylab-next tr") : bottom(".masks-widget");
+    return beside - bottom("canvas") < 60 * WIDGET * Reveal.getScale();
   };
 
   const tallestOf = (/** @type {Element} */ box) =>

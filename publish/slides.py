@@ -24,7 +24,7 @@ SHOWN = {"slide", "on-slide"}
 #: Width and height of a figure, in pixels, beyond which nothing else has room on its slide.
 LARGE = 640, 300
 #: The speaker's window shows the deck in frames.
-POLICY = f"{document.POLICY}; frame-src file: http: https:"
+FRAMES = "; frame-src file: http: https:"
 TITLE = """\
 # {title}
 
@@ -87,7 +87,8 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
         style=f"{style}\n{static_widgets.style(states)}",
         body=BODY.format(slides="\n".join(_rendered(shown))),
         scripts="\n".join([*scripts, static_widgets.scripts(states)]),
-        policy=POLICY,
+        policy=FRAMES,
+        wasm=static_widgets.needs_model(states),
     )
 
 
@@ -135,8 +136,9 @@ def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -
 
 
 def _is_large_figure(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell shows a figure that leaves no room for words."""
-    sizes = [output.get("metadata", {}).get("image/png", {}) for output in cell.get("outputs", ())]
+    """Whether a cell shows a figure that leaves no room for words; widgets make room, whatever their picture needs."""
+    figures = [output for output in cell.get("outputs", ()) if "masks-place" not in str(output.get("data"))]
+    sizes = [output.get("metadata", {}).get("image/png", {}) for output in figures]
     return any(size.get("width", 0) > LARGE[0] and size.get("height", 0) > LARGE[1] for size in sizes)
 
 
@@ -145,7 +147,7 @@ def _rendered(slides: list[Slide]) -> list[str]:
 
     def converted(cells: list[nbformat.NotebookNode]) -> str:
         notebook = nbformat.v4.new_notebook(cells=cells)
-        return document.without_empty_heads(document.converted(notebook, anchors=False))
+        return document.with_readable_tables(document.converted(notebook, anchors=False))
 
     sections = []
     for number, slide in enumerate(slides):

@@ -14,7 +14,9 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from . import for_readers, ledger, paths, picture, static_widgets, which_masks
+from utils.plots import DARK_STYLE
+
+from . import document, for_readers, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -28,6 +30,10 @@ SENTENCE = (
     "that looks right can hide nothing."
 )
 ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
+#: Figures and the masks of cards are drawn light; the theme would only dim them.
+DARK_FIGURES = (
+    f'@media screen {{ html[data-theme="dark"] .bd-article :is(img.masks-figure, .mask-picture) {DARK_STYLE} }}'
+)
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -56,8 +62,12 @@ def write(
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
     files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
-    files["_static/masks.css"] = static_widgets.style(states)
+    shared = document.SHARED.read_text(encoding="utf-8")
+    files["_static/masks.css"] = "\n".join([shared, DARK_FIGURES, static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
+    if static_widgets.needs_model(states):
+        files["_static/masks.js"] = static_widgets.story_address() + files["_static/masks.js"]
+        files[f"_static/{static_widgets.STORY}"] = static_widgets.story_script()
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, keeps, hosting))
     contents = {name: text.encode() for name, text in files.items()}
@@ -75,9 +85,9 @@ def write(
 
 
 def hero(notebook: nbformat.NotebookNode, keep: Tensor, figures: dict[str, bytes]) -> str:
-    """HTML of the first widget of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
+    """HTML of the first MaskLab of a lesson, for the home page: masked, as in the figure that it replaces, no tour."""
     states = static_widgets.replace_views(copy.deepcopy(notebook))
-    model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "preset" in saved["state"])
+    model_id, saved = next((model_id, saved) for model_id, saved in states.items() if "steps" in saved["state"])
     saved["state"] |= {"steps": [], "start": {}}
     for buffer in saved["buffers"]:
         if buffer["path"] == ["keep_bytes"]:

@@ -5,21 +5,28 @@ as JSON, and static_widgets.js, which mounts them. Where no script runs, and in 
 instead.
 """
 
+import base64
 import html
 import json
+from functools import cache
 
 import nbformat
+
+from utils.widgets._story_file import story_file
 
 from . import paths
 
 LOADER = paths.HERE / "static_widgets.js"
+#: Pictures bring their own style. That of a widget which is not ready, or never will be, stays.
 STYLE = """\
-.masks-lives > img { display: none !important; } /* pictures bring their own style */
+.masks-lives:not(:has(.masks-waiting)) > img { display: none !important; }
 @media print {
   .masks-lives > img { display: inline-block !important; }
   .masks-alive { display: none; }
 }
 """
+#: What computes with a model in the page, and the file of the site that holds this model.
+STORYLAB, STORY = "StoryLab", "story-gpt2.js"
 
 
 def replace_views(notebook: nbformat.NotebookNode) -> dict[str, dict]:
@@ -55,8 +62,35 @@ def style(states: dict[str, dict]) -> str:
 
 
 def scripts(states: dict[str, dict]) -> str:
-    """The end of such a page: states, programs and the loader, all inline; empty without widgets."""
-    return f"{states_script(states)}\n<script>\n{loader(states)}</script>" if states else ""
+    """The end of such a page: states, programs and the loader, all inline; empty without widgets.
+
+    The model is before them if one of the widgets computes with it.
+    """
+    if not states:
+        return ""
+    model = f'<script type="text/plain" id="masks-story-gpt2">{_story()}</script>\n' if needs_model(states) else ""
+    return f"{model}{states_script(states)}\n<script>\n{loader(states)}</script>"
+
+
+def needs_model(states: dict[str, dict]) -> bool:
+    """Whether one of these widgets computes with a model."""
+    return any(_kind(saved) == STORYLAB for saved in states.values())
+
+
+def story_script() -> str:
+    """The model as a script beside the pages of a site, which loads it when a widget asks for it."""
+    return f'globalThis.masksStoryText = "{_story()}";\n'
+
+
+def story_address() -> str:
+    """The line of a site's script that says where ``story_script`` is: beside that script itself."""
+    said = f'{{ address: new URL("{STORY}", document.currentScript.src).href, size: {len(story_file())} }}'
+    return f"globalThis.masksStoryBeside = {said};\n"
+
+
+@cache
+def _story() -> str:
+    return base64.b64encode(story_file()).decode()
 
 
 def states_script(states: dict[str, dict]) -> str:

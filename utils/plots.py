@@ -116,7 +116,8 @@ class Picture:
         if len(self._panels) < 2:
             return [png]
         whole = Image.open(io.BytesIO(png))
-        left = self.figure.get_tightbbox().x0 - PAD
+        with _no_word_of_fonts():
+            left = self.figure.get_tightbbox().x0 - PAD
         rights = [_box(axes).x1 for axes in self._panels[:-1]]
         middles = [right + PANEL_GAP / 2 - left for right in rights]
         edges = [0, *(round(middle * DPI) for middle in middles), whole.width]

@@ -40,6 +40,8 @@ def as_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
         scale = torch.ldexp(bits, exponent - 4)
         error = (rows - (rows / scale[:, None]).round() * scale[:, None]).square().sum(1)
         scales, least = torch.where(error < least, scale, scales), torch.minimum(error, least)
+        if not least.any():  # as in weights that have been rounded
+            break
     return (rows / scales[:, None]).round().to(torch.int8), scales.float()
 
 

@@ -11,12 +11,13 @@ import { storyFile } from "./file.js";
 /**
  * The engine of this page. Each widget may load this text again, so a variable of its own would not do.
  * @param {Model} model
+ * @param {HTMLElement} root of the view that asks
  * @returns {StoryStart}
  */
-export function startStory(model) {
+export function startStory(model, root) {
   const page = /** @type {{ masksStory?: StoryStart }} */ (globalThis);
   if (!page.masksStory) {
-    const { bytes, size } = storyFile(model);
+    const { bytes, size } = storyFile(model, root);
     const engine = bytes.then((file) => openEngine(file));
     page.masksStory = { engine, size };
     engine.catch(() => delete page.masksStory); // the next one tries again

@@ -389,8 +389,8 @@ export class StoryState {
   nameDrawing() {
     if (this.preset !== "drawn") return;
     const { sequence, keep, named, parameters } = this;
-    const { preset, window, hidden } = recogniseStory(keep, sequence, named, parameters);
-    if (preset !== "drawn") this.set({ preset, hidden, parameters: { ...parameters, window } });
+    const mask = recogniseStory(keep, sequence, named, parameters);
+    if (mask.preset !== "drawn") this.set({ ...mask });
   }
 
   // -- telling others --

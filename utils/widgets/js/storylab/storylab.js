@@ -120,7 +120,7 @@ export class StoryView extends WidgetView {
     const { words, status } = this;
     this.root.setAttribute("aria-busy", "true");
     try {
-      const { engine, size } = startStory(this.model);
+      const { engine, size } = startStory(this.model, this.root);
       const megabytes = size ? words.megabytes((size / 1e6).toFixed(1)) : "";
       const label = words.loading(megabytes);
       status.replaceChildren(`${label} `, element("progress", { "aria-label": label }));
