@@ -8,14 +8,17 @@ import re
 from functools import cache
 
 import nbformat
+from bs4 import BeautifulSoup
 from traitlets.config import Config
 
 from utils.plots import DARK_STYLE
 
 from . import paths
 
-#: What all of them have in their style.
+#: What all of them have in their style, and the site, too.
 SHARED = paths.HERE / "shared.css"
+#: Figures are drawn light.
+DARK_FIGURES = f"@media screen and (prefers-color-scheme: dark) {{ .masks-figure {DARK_STYLE} }}"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:{wasm}; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
@@ -23,6 +26,12 @@ PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^
 #: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
 LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
 LONGEST_LINED_UP = 90
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+#: In a table, a long word of code may be broken after one of these signs, and a name that is as long after "_".
+LONG_WORD = re.compile(r"\S{25,}")
+SIGN = re.compile(r"(?<=[.(,=])(?=[^.(,=)\]])")
+#: Characters of a row that no phone has room for, in three columns or more.
+LONGEST_ROW = 60
 #: Tag of a cell that shows its output only.
 HIDDEN_CODE = "hidden-code"
 
@@ -70,8 +79,7 @@ def document(
         wasm: whether it may compile WebAssembly.
     """
     policy = POLICY.format(wasm=" 'wasm-unsafe-eval'" if wasm else "") + policy
-    shared = SHARED.read_text(encoding="utf-8").replace("/* figures */", f".masks-figure {DARK_STYLE}")
-    style = f"{style}\n{shared}"
+    style = "\n".join([style, SHARED.read_text(encoding="utf-8"), DARK_FIGURES])
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
 
@@ -121,7 +129,41 @@ def highlighted(style: str) -> str:
     return style
 
 
-def without_empty_heads(body: str) -> str:
-    """HTML whose tables have no empty heads: Markdown cannot leave a head out."""
+def with_readable_tables(body: str) -> str:
+    """HTML whose tables can be read on narrow pages and on slides.
+
+    Long words of code may be broken after a sign; empty heads are left out, which Markdown cannot do. Where rows are
+    long, each cell names its column: on a phone, shared.css puts the cells below each other.
+    """
     body = re.sub(r"<thead>\s*<tr[^>]*>\s*(<th[^>]*>(<p></p>)?</th>\s*)+</tr>\s*</thead>", "", body)
-    return re.sub(r"<th([^>]*)>(<p></p>)?</th>", r"<td\1></td>", body)
+    body = re.sub(r"<th([^>]*)>(<p></p>)?</th>", r"<td\1></td>", body)
+    return TABLE.sub(_readable, body)
+
+
+def _with_breaks(word: re.Match[str]) -> str:
+    """A long word of code as HTML that says where it may be broken."""
+    parts = SIGN.split(word[0])
+    return "<wbr>".join(part.replace("_", "_<wbr>") if LONG_WORD.fullmatch(part) else part for part in parts)
+
+
+def _readable(match: re.Match[str]) -> str:
+    """A table in which long words of code have places to break, and cells of long rows name their column."""
+    soup = BeautifulSoup(match[0], "html.parser")
+    for text in [text for code in soup("code") for text in code.find_all(string=True)]:
+        broken = LONG_WORD.sub(_with_breaks, html.escape(text, quote=False))
+        if "<wbr>" in broken:
+            text.replace_with(BeautifulSoup(broken, "html.parser"))
+    head, *rows = soup("tr")
+    columns = [cell.get_text().strip() for cell in head(["th", "td"])]
+    if soup.thead and len(columns) > 2 and max(len(row.get_text()) for row in rows) > LONGEST_ROW:
+        for table in soup("table"):
+            table["data-long-rows"] = ""
+            table["role"] = "table"  # a browser may forget what is shown otherwise
+        for part in soup(["thead", "tbody"]):
+            part["role"] = "rowgroup"
+        for row in (head, *rows):
+            row["role"] = "row"
+            for column, cell in zip(columns, row(["th", "td"]), strict=False):
+                cell["role"] = "columnheader" if cell.name == "th" else "cell"
+                cell["data-column"] = column
+    return str(soup)

@@ -67,7 +67,7 @@ def page(notebook: nbformat.NotebookNode) -> str:
         about.title,
         about.description,
         style=f"{style}\n{static_widgets.style(states)}",
-        body=BODY.format(body=document.without_empty_heads(document.converted(notebook))),
+        body=BODY.format(body=document.with_readable_tables(document.converted(notebook))),
         scripts="\n".join([SCRIPT, static_widgets.scripts(states)]),
         wasm=static_widgets.needs_model(states),
     )

@@ -147,7 +147,7 @@ def _rendered(slides: list[Slide]) -> list[str]:
 
     def converted(cells: list[nbformat.NotebookNode]) -> str:
         notebook = nbformat.v4.new_notebook(cells=cells)
-        return document.without_empty_heads(document.converted(notebook, anchors=False))
+        return document.with_readable_tables(document.converted(notebook, anchors=False))
 
     sections = []
     for number, slide in enumerate(slides):

@@ -14,7 +14,9 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from . import for_readers, ledger, paths, picture, static_widgets, which_masks
+from utils.plots import DARK_STYLE
+
+from . import document, for_readers, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -28,6 +30,10 @@ SENTENCE = (
     "that looks right can hide nothing."
 )
 ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
+#: Figures and the masks of cards are drawn light; the theme would only dim them.
+DARK_FIGURES = (
+    f'@media screen {{ html[data-theme="dark"] .bd-article :is(img.masks-figure, .mask-picture) {DARK_STYLE} }}'
+)
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -56,7 +62,8 @@ def write(
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
     files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
-    files["_static/masks.css"] = static_widgets.style(states)
+    shared = document.SHARED.read_text(encoding="utf-8")
+    files["_static/masks.css"] = "\n".join([shared, DARK_FIGURES, static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
     if static_widgets.needs_model(states):
         files["_static/masks.js"] = static_widgets.story_address() + files["_static/masks.js"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from sphinx.util.inspect import stringify_signature
 
 from publish import picture
-from publish.document import with_sentences, without_empty_heads
+from publish.document import with_readable_tables, with_sentences
 from publish.for_readers import WORDS_A_MINUTE
 
 project = "Attention masks, executed"
@@ -103,7 +103,7 @@ def describe(app, name, template, context, doctree):
         context["minutes"] = about.get("read") or max(1, round(words / WORDS_A_MINUTE))
     context.update(minutes_to_do=about.get("do"), downloads=about.get("downloads"), launches=about.get("launches"))
     if "body" in context:
-        context["body"] = PRINT.sub(with_sentences, without_empty_heads(context["body"]))
+        context["body"] = PRINT.sub(with_sentences, with_readable_tables(context["body"]))
 
 
 def is_read(node):

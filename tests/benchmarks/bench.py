@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +10,8 @@ import torch
 from torch.nn.attention.flex_attention import create_block_mask
 
 from publish import execute, notebooks, site, source
-from tests.support import chromium
+from tests.benchmarks.story import measure_story
+from tests.benchmarks.timing import interleaved, launched, report, seconds
 from tests.support.memory import peak_bytes
 from tests.support.real_maps import maps_of_two_texts
 from utils import conventions, influence, masks, models, plots
@@ -19,33 +19,8 @@ from utils import conventions, influence, masks, models, plots
 ROOT = Path(__file__).parents[2]
 
 
-def seconds(run) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
-def interleaved(runs: dict, repeats: int) -> dict[str, list[float]]:
-    """Times of each run, taken in turn, so that a slow minute of the machine hits all of them alike."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
-        run()  # warm up
-    for _ in range(repeats):
-        for name, run in runs.items():
-            times[name].append(seconds(run))
-    return times
-
-
 def python(code: str):
     return lambda: subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def report(title: str, times: dict[str, list[float]], baseline: str) -> None:
-    print(f"\n{title}")
-    for name, values in times.items():
-        ratios = [value / base for value, base in zip(values, times[baseline], strict=True)]
-        spread = f"{min(values):.3f} to {max(values):.3f} s"
-        print(f"  {name:45} {median(values):7.3f} s  ({spread})  × {median(ratios):.3f}")
 
 
 def measure_influence() -> None:
@@ -149,12 +124,6 @@ TOGGLES = """async () => {
   }
   return times.slice(8).sort((a, b) => a - b);
 }"""
-
-
-def launched(play):
-    """The Chromium that the tests drive too."""
-    executable = chromium.executable()
-    return play.chromium.launch(args=chromium.ARGUMENTS, **({"executable_path": executable} if executable else {}))
 
 
 def measure_redraw() -> None:
@@ -291,6 +260,7 @@ def main() -> None:
     measure_leak_check()
     measure_redraw()
     measure_headgrid()
+    measure_story()
     measure_site()
 
     print("\nExecution of the lessons, each in a fresh kernel")

@@ -7,6 +7,7 @@ import nbformat
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -96,7 +97,7 @@ def test_what_is_wider_than_the_screen_says_so(scheme, page, opened):
     """A shadow at the edge where more is to come; it moves to the other edge as one scrolls to the end."""
     page.set_viewport_size({"width": 390, "height": 800})
     page.emulate_media(color_scheme=scheme)
-    shown = opened("00_start_here")
+    shown = opened("07_bert_2d_masks")
     for what in ("table", ".output_subarea pre:not(.sentences)"):
         wide = shown.locator(f"{what}:not(.masks-widget *)").filter(visible=True)
         wide = next(box for box in wide.all() if box.evaluate("box => box.scrollWidth > box.clientWidth + 40"))
@@ -222,3 +223,27 @@ def test_a_formula_becomes_mathml():
     assert "<msup>" in drawn
     assert 'display="block"' in drawn
     assert "$" not in drawn
+
+
+def test_long_words_of_code_in_tables_may_be_broken_after_a_sign():
+    def code(words):
+        table = document.with_readable_tables(f"<table><tr><td><code>{words}</code></td></tr></table>")
+        return re.search("<code>(.*)</code>", table)[1].replace("<wbr/>", "|")
+
+    assert code("key_padding_mask") == "key_padding_mask"
+    assert code("scaled_dot_product_attention") == "scaled_|dot_|product_|attention"
+    assert code("masks.padding(attention_mask) &amp; x") == "masks.|padding(|attention_mask) &amp; x"
+    assert code("a &lt; torch.arange(n).clamp(min=2)") == "a &lt; torch.|arange(|n).|clamp(|min=|2)"
+
+
+def test_only_tables_with_long_rows_name_their_columns_in_each_cell():
+    row = "<tr><td>{0}</td><td>{0}</td><td><code>{0}</code></td></tr>"
+    head = "<thead><tr><th></th><th>a &amp; <code>b</code></th><th>c</th></tr></thead>"
+    short, long = (
+        document.with_readable_tables(f"<table>{head}<tbody>{row.format('x' * n)}</tbody></table>") for n in (20, 21)
+    )
+    assert "data-" not in short
+    assert "<th></th>" not in short
+    cells = BeautifulSoup(long, "html.parser").select("tbody td")
+    assert [cell["data-column"] for cell in cells] == ["", "a & b", "c"]
+    assert [cell["role"] for cell in cells] == ["cell"] * 3

@@ -3,6 +3,7 @@
 import base64
 import copy
 import io
+import itertools
 import re
 import runpy
 import shutil
@@ -161,8 +162,9 @@ def test_what_is_too_wide_says_so_and_words_are_never_cut(opened):
     assert message.count() == 1
     assert [pre.inner_text() for pre in sentences.all() if pre.evaluate(cut)] == []
     shadow_changes_sides(next(pre for pre in lined_up.all() if pre.evaluate(cut)))
-    opened("10_cheat_sheet")
-    shadow_changes_sides(shown.locator(".pst-scrollable-table-container").first)
+    opened("07_bert_2d_masks")
+    tables = shown.locator(".pst-scrollable-table-container").all()
+    shadow_changes_sides(next(table for table in tables if table.evaluate(cut)))
 
 
 def edges(box) -> tuple[float, float]:
@@ -181,9 +183,33 @@ def shadow_changes_sides(box):
     assert left_then < left - 15
 
 
-def test_on_a_phone_each_model_is_a_block_with_headings(opened):
+def test_on_a_phone_the_cells_of_a_long_row_are_below_each_other(opened):
+    """Each with the name of its column, none wider than the screen, none without anything in it."""
+    shown = opened("10_cheat_sheet")
+    shown.set_viewport_size({"width": 390, "height": 844})
+    table = shown.get_by_role("table").first
+    row = table.get_by_role("row").filter(has_text="is_causal=True").first
+    cells = row.get_by_role("cell")
+    names = [cell.evaluate("cell => getComputedStyle(cell, '::before').content") for cell in cells.all()]
+    assert names == ["none", '"shape"', '"type: what hides"', '"given something else"'], "an empty cell is not there"
+    boxes = [cell.bounding_box() for cell in cells.all()]
+    assert all(below["y"] >= above["y"] + above["height"] for above, below in itertools.pairwise(boxes))
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes)
+    shown.set_viewport_size({"width": 1280, "height": 844})
+    assert len({cell.bounding_box()["y"] for cell in cells.all()}) == 1
+
+
+def test_on_a_phone_a_model_is_its_name_and_a_button_shows_the_rest(opened):
     shown = opened("which_masks")
     shown.set_viewport_size({"width": 390, "height": 844})
+    assert shown.evaluate("document.documentElement.scrollHeight") < 20_000
+    button = shown.get_by_role("button", name="All about AfmoeForCausalLM", exact=True)
+    afmoe = shown.get_by_role("row").filter(has=button).get_by_role("cell")
+    for unfolded in (True, False):
+        expect(button).to_have_attribute("aria-expanded", str(not unfolded).lower())
+        button.press("Enter")
+        expect(button).to_have_attribute("aria-expanded", str(unfolded).lower())
+        expect(afmoe).to_have_count(7 if unfolded else 1)
     shown.get_by_role("searchbox", name="Show only").fill("mistral window")
     row = shown.get_by_role("table").first.get_by_role("row").filter(has_text="MistralForCausalLM")
     expect(row).to_be_visible()

@@ -20,8 +20,8 @@ import install
 from tests.support import browsers, chromium, firefox, programs
 
 ROOT = Path(__file__).parents[2]
-#: Fetched for one comparison in the benchmarks, and never installed.
-FETCHED = {"bertviz"}
+#: Fetched for comparisons in the benchmarks, and never installed.
+FETCHED = {"bertviz", "onnx"}
 
 
 @pytest.fixture

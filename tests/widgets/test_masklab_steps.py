@@ -199,6 +199,40 @@ def test_the_tour_is_beside_the_maps_where_there_is_room(open_widget):
         assert len({one.bounding_box()["y"] for one in pages}) == 1, "they lie on each other"
 
 
+PADS = masks.lengths([6], 8)[0, 0]
+LONG_TOUR = [
+    Step("Hide the two pads: drag over their columns, or choose right padding.", goal=PADS, solved="Solved. " * 5),
+    Step(
+        "The same mask, read as another library would. The last query sees nothing: NaN. A softmax over nothing has "
+        "no answer.",
+        flipped=True,
+        row=7,
+    ),
+]
+EIGHT = ["[CLS]", "rain", "is", "coming", ".", "[SEP]", "[PAD]", "[PAD]"]
+OF_TWELVE_LETTERS = ["abbreviation", "mountainside", "grandmothers", "neighborhood", "photographed", *EIGHT[5:]]
+
+
+@pytest.mark.parametrize("tokens", [EIGHT, OF_TWELVE_LETTERS], ids=["short", "long"])
+def test_with_a_tour_eight_tokens_are_in_view_at_once(open_widget, tokens):
+    page = open_widget(MaskLab(scores(1, 8, 8), query_tokens=tokens, steps=LONG_TOUR))
+    for width in (640, 676, 760, 899, 900, 1180):
+        page.set_viewport_size({"width": width + 16, "height": 900})
+        settle(page)
+        settle(page)
+        root = page.locator(".masklab").bounding_box()
+        assert root["width"] == width
+        assert root["height"] <= 620, width
+        left, right = (canvas.bounding_box() for canvas in page.locator("figure canvas").all())
+        assert left["y"] == right["y"], width
+        assert left["x"] + left["width"] <= right["x"]
+        assert right["height"] > 8 * 26 + 60, "cells with numbers, and names above them"
+        assert page.locator(".masklab-pipeline tbody tr:visible").count() == (5 if width < 900 else 6), width
+        for part in (".masklab-tour-bar", ".masklab-pipeline table", ".masklab-foot"):
+            expect(page.locator(part)).to_be_in_viewport(ratio=1)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
 def test_a_view_of_fewer_steps_shows_the_last(open_widget):
     widget = lab()
     widget.step = 4

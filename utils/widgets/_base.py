@@ -1,5 +1,6 @@
 """What all widgets share on the Python side: their browser text, their picture, and the check of their labels."""
 
+import base64
 import json
 import re
 from collections.abc import Sequence
@@ -52,7 +53,13 @@ def module_text(name: str) -> str:
 
     join(HERE / "js" / name / f"{name}.js", HERE)
     text = "\n".join(texts.values()).replace("PRESETS = {}", f"PRESETS = {masks_text()}")
-    return text.replace("THEMES = {}", f"THEMES = {palettes_text()}")
+    text = text.replace("THEMES = {}", f"THEMES = {palettes_text()}")
+    return text.replace('KERNEL = ""', f'KERNEL = "{kernel_text()}"') if 'KERNEL = ""' in text else text
+
+
+def kernel_text() -> str:
+    """The compiled arithmetic of StoryLab in base64. Its source is kernel.ts, which ``npm run kernel`` compiles."""
+    return base64.b64encode((HERE / "js" / "gpt2" / "kernel.wasm").read_bytes()).decode()
 
 
 def masks_text() -> str:

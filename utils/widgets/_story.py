@@ -21,8 +21,9 @@ LIKELIEST = 5
 PRESETS = ("causal", "window", "left_padding", "right_padding", "none", "upside_down", "drawn")
 SIDES = {"left_padding": "left", "right_padding": "right"}
 FILLS = ("min", "-inf")
-#: ``side`` says where the pads are while the mask is drawn by hand.
-PARAMETERS: dict[str, Any] = {"window": 3, "pads": 4, "position_ids": True, "side": ""}
+#: ``attention_mask`` and ``position_ids``: whether the model is told of pads. ``side`` says where they are while the mask
+#: is drawn by hand.
+PARAMETERS: dict[str, Any] = {"window": 3, "pads": 4, "attention_mask": True, "position_ids": True, "side": ""}
 
 
 class NextToken(NamedTuple):
@@ -100,17 +101,19 @@ def read(text: str, preset: str = "causal", side: str = "", pads: int = 0) -> Pr
     return Prompt(words + padding, real + none)
 
 
-def keep_of(preset: str, window: int, prompt: Prompt, hidden: Sequence[int] = ()) -> Tensor:
+def keep_of(preset: str, parameters: dict, prompt: Prompt, hidden: Sequence[int] = ()) -> Tensor:
     """bool (T, T), True = may attend: the mask of a preset, and no query sees the hidden words."""
     length, words = len(prompt.ids), prompt.words
     if preset == "window":
-        keep = masks.sliding_window(length, window)
+        keep = masks.sliding_window(length, parameters["window"])
     elif preset == "none":
         keep = masks.full(length)
     elif preset == "upside_down":
         keep = ~masks.causal(length)
-    else:  # in rows of pads too, as generate() has it
-        keep = masks.causal(length) & torch.tensor(prompt.real)
+    else:
+        keep = masks.causal(length)
+    if preset in SIDES and parameters["attention_mask"]:  # in rows of pads too, as generate() has it
+        keep &= torch.tensor(prompt.real)
     keep[:, [words[n] for n in hidden]] = False
     return keep
 
@@ -123,20 +126,21 @@ def positions_of(prompt: Prompt, position_ids: bool) -> list[int]:
     return counted.where(torch.tensor(prompt.real), 0).tolist()
 
 
-def recognise(keep: Tensor, prompt: Prompt, preset: str, window: int) -> tuple[str, int, list[int]]:
-    """The preset, its window and the hidden words that make a mask, the present ones first; ``"drawn"`` if none do."""
+def recognise(keep: Tensor, prompt: Prompt, preset: str, parameters: dict) -> tuple[str, dict, list[int]]:
+    """The preset, its parameters and the hidden words that make a mask, present ones first; ``"drawn"`` if none do."""
     empty = [n for n, word in enumerate(prompt.words) if not keep[:, word].any()]
-    padded = not all(prompt.real)
-    names = [("left_padding" if prompt.real[-1] else "right_padding")] if padded else ["causal", "none", "upside_down"]
-    candidates = [(name, window) for name in names]
-    if not padded:
-        candidates += [("window", n) for n in (window, *range(1, len(prompt.ids)))]
+    candidates = [(name, parameters) for name in ("causal", "none", "upside_down")]
+    candidates += [("window", parameters | {"window": n}) for n in (parameters["window"], *range(1, len(prompt.ids)))]
+    if not all(prompt.real):
+        told = parameters["attention_mask"]
+        name = "left_padding" if prompt.real[-1] else "right_padding"
+        candidates = [(name, parameters | {"attention_mask": value}) for value in (told, not told)]
     candidates.sort(key=lambda candidate: candidate[0] != preset)
     for hidden in ([], empty):
-        for name, width in candidates:
-            if torch.equal(keep_of(name, width, prompt, hidden), keep):
-                return name, width, hidden
-    return "drawn", window, []
+        for name, values in candidates:
+            if torch.equal(keep_of(name, values, prompt, hidden), keep):
+                return name, values, hidden
+    return "drawn", parameters, []
 
 
 class Pass(NamedTuple):

@@ -166,7 +166,10 @@ class MaskLab(MapWidget):
             self._hears_the_page = False
 
     def picture(self) -> plots.Picture:
-        """The state as a figure with alt text: what GitHub, print and PDF show."""
+        """The state as a figure with alt text: what GitHub, print and PDF show.
+
+        It is computed in float64, whatever the number type: it shows the mask, not what a small type rounds.
+        """
         keep = self.keep ^ self.flipped
         fill = self.fill if self.fill in ("-inf", "min") else float(self.fill)
         alt = self._alt or _alt(keep)

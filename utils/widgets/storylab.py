@@ -26,8 +26,8 @@ MOST_PADS = 16
 MASKS = {
     "causal": "causal",
     "window": "each token sees {window} tokens, itself among them",
-    "left_padding": "{pads} pads before the text, which are hidden",
-    "right_padding": "{pads} pads after the text, which are hidden",
+    "left_padding": "{pads} pads before the text, which {are} hidden",
+    "right_padding": "{pads} pads after the text, which {are} hidden",
     "none": "none, so that every token sees the future",
     "upside_down": "upside down, so that every token sees the future only",
     "drawn": "drawn by hand",
@@ -71,8 +71,8 @@ class StoryLab(anywidget.AnyWidget):
         preset: the mask: ``"causal"``, as the model was trained; ``"window"``; ``"left_padding"``;
             ``"right_padding"``; ``"none"``; ``"upside_down"``, which is ~causal; or ``"drawn"``, by ``keep`` alone.
         parameters: of the presets: ``"window"``, how many tokens a token sees, itself among them, 3 if not given;
-            ``"pads"``, 1 to 16, 4 if not given; ``"position_ids"``, whether positions are counted from the first word,
-            as generate() does, True if not given; ``"side"``, where a drawn mask has pads: ``"left"``, ``"right"`` or
+            ``"pads"``, 1 to 16, 4 if not given; ``"attention_mask"``, whether pads are hidden, and ``"position_ids"``,
+            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``, where a drawn mask has pads: ``"left"``, ``"right"`` or
             ``""``.
         keep: in place of a preset, bool, True = may attend, broadcastable to (T, T), where T counts the tokens.
         hidden: which tokens of the text, counted from 0, no query sees, on top of the preset.
@@ -212,20 +212,19 @@ class StoryLab(anywidget.AnyWidget):
             elif len(self.keep) != len(self._prompt().ids):  # other pads
                 self.preset = {side: name for name, side in SIDES.items()}.get(self.parameters["side"], "causal")
             if self.preset != "drawn":
-                keep = _story.keep_of(self.preset, self.parameters["window"], self._prompt(), self.hidden)
+                keep = _story.keep_of(self.preset, self.parameters, self._prompt(), self.hidden)
                 self.keep_bytes = _keep_bytes(keep)
 
     def _name_mask(self) -> None:
         """What makes the mask that was drawn: a preset and hidden words, or neither."""
-        self.preset, window, self.hidden = _story.recognise(
-            self.keep, self._prompt(), self.preset, self.parameters["window"]
+        self.preset, self.parameters, self.hidden = _story.recognise(
+            self.keep, self._prompt(), self.preset, self.parameters
         )
-        self.parameters = self.parameters | {"window": window}
 
     def _hide(self, before: set[int], now: set[int]) -> None:
         """Hides words from every query of a drawn mask, and shows others as a causal mask does."""
         keep, prompt = self.keep, self._prompt()
-        causal = _story.keep_of("causal", 0, prompt)
+        causal = _story.keep_of("causal", self.parameters, prompt)
         for n in before ^ now:
             word = prompt.words[n]
             keep[:, word] = False if n in now else causal[:, word]
@@ -309,14 +308,14 @@ def _mask_traits(text: str, preset: str, parameters: dict, keep: Tensor | None, 
         raise ValueError(f"keep: got {describe_tensor(keep)} beside {other}; wanted one of the two.")
     preset = preset if keep is None else "drawn"
     side = parameters["side"] if preset == "drawn" else SIDES.get(preset, "")
-    prompt, window = _story.read(text, preset, side, parameters["pads"]), parameters["window"]
+    prompt = _story.read(text, preset, side, parameters["pads"])
     words = _hidden(hidden, prompt)
     if keep is None:
-        keep = _story.keep_of(preset, window, prompt, words)
+        keep = _story.keep_of(preset, parameters, prompt, words)
     else:
         keep = _require_keep(keep, len(prompt.ids))
-        preset, window, words = _story.recognise(keep, prompt, preset, window)
-    parameters |= {"side": side, "window": window}
+        preset, parameters, words = _story.recognise(keep, prompt, preset, parameters)
+    parameters = parameters | {"side": side}
     return {"preset": preset, "parameters": parameters, "keep_bytes": _keep_bytes(keep), "hidden": words}
 
 
@@ -331,7 +330,8 @@ def _parameters(values: Any) -> dict[str, Any]:
     require_count(parameters["window"], "parameters['window']")
     if require_count(parameters["pads"], "parameters['pads']") > MOST_PADS:
         raise ValueError(f"parameters['pads']: got {parameters['pads']}, wanted 1 to {MOST_PADS}.")
-    require_known(parameters["position_ids"], "parameters['position_ids']", (True, False))
+    for name in ("attention_mask", "position_ids"):
+        require_known(parameters[name], f"parameters['{name}']", (True, False))
     require_known(parameters["side"], "parameters['side']", ("", "left", "right"))
     return parameters
 
@@ -375,9 +375,9 @@ def _are_close(some: list[NextToken], others: list[NextToken]) -> bool:
 def _picture(lab: StoryLab) -> plots.Picture:
     trained, masked = lab._as_trained(), lab._masked()
     prompt = lab._prompt()
-    causal = _story.keep_of("causal", 0, prompt.alone)
+    causal = _story.keep_of("causal", lab.parameters, prompt.alone)
     has_mask = lab.only_head in (None, lab.head)
-    keep = lab.keep if has_mask else _story.keep_of("causal", 0, prompt)
+    keep = lab.keep if has_mask else _story.keep_of("causal", lab.parameters, prompt)
     before, after = (_story.likeliest_in_words(one.probabilities) for one in (trained, masked))
     return plots.side_by_side(
         (trained.maps[lab.layer, lab.head], masked.maps[lab.layer, lab.head]),
@@ -393,7 +393,7 @@ def _alt(lab: StoryLab, before: str, after: str) -> str:
     text = lab.text if len(lab.text) <= SHOWN else f"…{lab.text[-SHOWN:]}"
     prompt = lab._prompt()
     hidden = [_story.word(prompt.labels[prompt.words[n]]) for n in lab.hidden]
-    mask = MASKS[lab.preset].format(**lab.parameters)
+    mask = MASKS[lab.preset].format(**lab.parameters, are="are" if lab.parameters["attention_mask"] else "are not")
     mask += "".join(f", no query sees “{word}” ({n})" for n, word in zip(lab.hidden, hidden, strict=True))
     mask += f", for head {lab.only_head} of every layer only" if lab.only_head is not None else ""
     trained, masked = lab._as_trained().probabilities, lab._masked().probabilities

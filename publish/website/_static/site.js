@@ -1,6 +1,9 @@
 // From a disk a page cannot read others, so search shows titles without their text; from a server it shows both.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
+/** So many models are unfolded at once on a narrow page. */
+const FEW = 3;
+
 /** Shows only those rows of the table of models that hold every word of a search. */
 function filterModels() {
   const place = document.querySelector(".which-masks");
@@ -8,7 +11,7 @@ function filterModels() {
   const table = /** @type {HTMLTableElement} */ (document.querySelector("article table"));
   const models = [...table.tBodies[0].rows];
   table.classList.add("models");
-  nameCells(table);
+  models.forEach(addUnfold);
   place.innerHTML = '<label>Show only <input type="search" placeholder="mistral"></label> <output></output>';
   const input = /** @type {HTMLInputElement} */ (place.querySelector("input"));
   const output = /** @type {HTMLOutputElement} */ (place.querySelector("output"));
@@ -18,27 +21,34 @@ function filterModels() {
       const text = (row.textContent ?? "").toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
     }
-    output.textContent = `${models.filter((row) => !row.hidden).length} of ${models.length}`;
+    const shown = models.filter((row) => !row.hidden);
+    for (const row of models) unfold(row, !row.hidden && shown.length <= FEW);
+    output.textContent = `${shown.length} of ${models.length}`;
   };
   input.addEventListener("input", show);
   show();
 }
 
 /**
- * Says in each cell what it is: on a phone a row is a block, and no head stands above it. The roles stay then, too.
- * @param {HTMLTableElement} table
+ * A button for narrow pages, where a model is its name until one asks for the rest.
+ * @param {HTMLTableRowElement} row
  */
-function nameCells(table) {
-  const headings = [...table.rows[0].cells].map((cell) => cell.textContent ?? "");
-  table.setAttribute("role", "table");
-  for (const part of [table.tHead, ...table.tBodies]) part?.setAttribute("role", "rowgroup");
-  for (const row of table.rows) {
-    row.setAttribute("role", "row");
-    [...row.cells].forEach((cell, n) => {
-      cell.setAttribute("role", cell.tagName === "TH" ? "columnheader" : "cell");
-      cell.dataset.heading = headings[n];
-    });
-  }
+function addUnfold(row) {
+  const button = document.createElement("button");
+  button.className = "unfold";
+  button.ariaLabel = `All about ${row.cells[0].querySelector("code")?.textContent}`;
+  row.cells[0].firstElementChild?.prepend(button);
+  unfold(row, false);
+  row.cells[0].addEventListener("click", () => unfold(row, !row.classList.contains("unfolded")));
+}
+
+/**
+ * @param {HTMLTableRowElement} row
+ * @param {boolean} unfolded
+ */
+function unfold(row, unfolded) {
+  row.classList.toggle("unfolded", unfolded);
+  row.querySelector(".unfold")?.setAttribute("aria-expanded", String(unfolded));
 }
 document.addEventListener("DOMContentLoaded", filterModels);
 

@@ -9,6 +9,8 @@ export const FONT = "12px system-ui, sans-serif";
 export const NUMBERED = 26;
 const READABLE = 12; // px of a row that shows its name
 const BARE = 6; // px left of cells without names, for the half of the first key's name
+/** Pixels above the names of the keys, for that of their axis, and below them. */
+export const ABOVE_NAMES = 24;
 
 /**
  * @typedef {object} Layout
@@ -28,6 +30,7 @@ const BARE = 6; // px left of cells without names, for the half of the first key
  * @property {string[]} queryTokens
  * @property {string[]} keyTokens
  * @property {{ query: string, key: string }} words names of the axes
+ * @property {number} [highest] px that the names of the keys, which run upwards, may take; longer ones are cut
  */
 
 /** @typedef {Pick<CanvasRenderingContext2D, "font" | "measureText">} Ruler */
@@ -73,12 +76,12 @@ function layoutsOf(context, room, labels, most, tallest, maps, gap) {
   context.font = FONT;
   const widthOf = (/** @type {string} */ text) => context.measureText(text).width;
   const widest = (/** @type {string[]} */ tokens) => Math.max(...tokens.map((token) => widthOf(short(token))));
-  const { queryTokens, keyTokens, words } = labels;
+  const { queryTokens, keyTokens, words, highest = Infinity } = labels;
   const [Q, K] = [queryTokens.length, keyTokens.length];
   /** @returns {Layout[]} */
   const layouts = (/** @type {boolean} */ counted) => {
     const left = (counted ? widthOf("0000") : widest(queryTokens)) + 26;
-    const top = (counted ? widthOf("0000") : widest(keyTokens)) + 24;
+    const top = (counted ? widthOf("0000") : Math.min(widest(keyTokens), highest)) + ABOVE_NAMES;
     const edge = counted ? 8 : 2; // of the last number
     const cells = room - left - edge - (maps - 1) * (gap + BARE + edge);
     const cell = Math.min(most, cells / (maps * K), tallest / Q);
@@ -296,9 +299,24 @@ function drawLabels(context, { left, top, cell, counted }, { queryTokens, keyTok
     context.fillText(label(q, queryTokens), left - 6, top + (q + 0.5) * cell);
   }
   for (let k = 0; k < keyTokens.length; k += step) {
-    upwards(context, label(k, keyTokens), left + (k + 0.5) * cell, top - 6, "left");
+    const name = cut(context, label(k, keyTokens), top - ABOVE_NAMES);
+    upwards(context, name, left + (k + 0.5) * cell, top - 6, "left");
   }
   axisNames(context, words.key, left, 8, named ? words.query : "", top);
+}
+
+/**
+ * As much of a text as there is room for.
+ * @param {Ruler} context
+ * @param {string} text
+ * @param {number} room in pixels
+ */
+function cut(context, text, room) {
+  let shown = text;
+  for (let most = text.length - 1; most > 1 && context.measureText(shown).width > room + 0.5; most--) {
+    shown = short(text, most);
+  }
+  return shown;
 }
 
 /**

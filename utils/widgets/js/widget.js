@@ -43,6 +43,7 @@ export const program = (View) => ({
 /** What every widget says, beside the words of its own. */
 const COMMON = {
   saved: "Drawn from the saved notebook. Run this cell, and Python sees what you do here.",
+  scale: "Colours follow the square root of the weight.",
 };
 
 /** @template {Record<string, any>} Words */
@@ -56,14 +57,13 @@ export class WidgetView {
   constructor(name, words, model, el) {
     this.id = uniqueId(name);
     this.model = model;
-    this.words = mergeWords(words, model.get("words"));
+    this.words = /** @type {typeof COMMON & Words} */ (mergeWords({ ...COMMON, ...words }, model.get("words")));
     this.root = element("div", { class: `masks-widget ${name}`, "data-lm-suppress-shortcuts": "true" });
     this.status = element("p", { class: "masks-status" });
     this.help = element("p", { class: "masks-help", id: `${this.id}-help` }, this.words.help);
     this.live = element("div", { class: "masks-hidden", "aria-live": "polite" });
     // Where a notebook is open but no kernel knows this widget; shared.css shows it there.
-    const { saved } = mergeWords(COMMON, model.get("words"));
-    this.root.append(element("p", { class: "masks-saved" }, saved));
+    this.root.append(element("p", { class: "masks-saved" }, this.words.saved));
     this.frame = 0;
     /** @type {(() => unknown)[]} */
     this.endings = [];

@@ -1,10 +1,11 @@
 // A GPT-2 that runs in the page: the forward pass with any mask and all its maps, and steps that go on from it.
 
-import { ModelFile, openFile } from "./file.js";
+import { openFile } from "./file.js";
 import { PlainArithmetic } from "./plain.js";
+import { openKernel } from "./simd.js";
 import { Tokenizer } from "./tokenizer.js";
 
-/** @import { Config, PackedMatrix } from "./file.js" */
+/** @import { Config, ModelFile, PackedMatrix } from "./file.js" */
 /** @import { Arithmetic, Matrix, Vector } from "./plain.js" */
 
 /**
@@ -30,11 +31,43 @@ import { Tokenizer } from "./tokenizer.js";
 /** @typedef {{ norm1: Norm, queries: Linear, keysValues: Linear, output: Linear, norm2: Norm, up: Linear, down: Linear }} Layer */
 
 /**
- * Opens a packed file.
+ * Opens a packed file. Without WebAssembly, or where a page's policy refuses it, plain JavaScript computes the same.
  * @param {Uint8Array} file
+ * @param {{ wasm?: boolean | Uint8Array }} [options] false: plain JavaScript; or the bytes of a kernel
  */
-export async function openEngine(file) {
-  return new Engine(await openFile(file), new PlainArithmetic());
+export async function openEngine(file, { wasm = true } = {}) {
+  const model = await openFile(file);
+  const { n_embd: width, n_head, n_positions: most } = model.config;
+  const lengths = scratchLengths(model);
+  const floats = Object.values(lengths).reduce((sum, length) => sum + length, 0);
+  if (wasm && (width / n_head) % 4 === 0) {
+    try {
+      // All that is not scratch is smaller in the kernel's memory than twice the file.
+      const bytes = 4 * floats + 2 * model.bytes;
+      return new Engine(model, await openKernel(wasm, bytes, Math.max(most, lengths.wide / most)));
+    } catch {} // the kind of the engine says so
+  }
+  return new Engine(model, new PlainArithmetic());
+}
+
+/**
+ * How many numbers an engine computes with, for as many tokens as the model takes.
+ * @param {ModelFile} file
+ */
+function scratchLengths(file) {
+  const { n_embd: width, n_head, n_positions: most } = file.config;
+  return {
+    x: most * width,
+    normed: most * width,
+    queries: most * width,
+    mixed: most * width,
+    wide: most * file.rows("h.0.c_fc"),
+    cache: most * 2 * width,
+    weights: n_head * most * most,
+    chosenBias: most * most,
+    otherBias: most * most,
+    logits: file.rows("wte"),
+  };
 }
 
 export class Engine {
@@ -48,15 +81,14 @@ export class Engine {
   /** @type {Matrix} (rows of tokens, width): turns hidden states into logits */ #unembedding;
   /** @type {Uint16Array} the row of every token */ #rows;
   /** @type {Uint16Array} the tokens of all rows but the last */ #tokens;
-  /** @type {Record<"x" | "normed" | "queries" | "mixed" | "wide" | "cache" | "weights" | "logits", Vector>} */ #scratch;
-  /** @type {Vector[]} what is added to scores: of the head or heads with the mask, and of the others */ #biases;
+  /** @type {Record<keyof ReturnType<typeof scratchLengths>, Vector>} */ #scratch;
 
   /**
    * @param {ModelFile} file
    * @param {Arithmetic} arithmetic
    */
   constructor(file, arithmetic) {
-    const { n_layer, n_head, n_embd: width, n_positions: most, vocab_size } = file.config;
+    const { n_layer, vocab_size } = file.config;
     this.kind = arithmetic.kind;
     this.config = file.config;
     this.tokenizer = new Tokenizer(file.integers("merges"), file.config.eos_token_id);
@@ -70,17 +102,8 @@ export class Engine {
     this.#tokens.forEach((id, row) => {
       this.#rows[id] = row;
     });
-    this.#scratch = {
-      x: arithmetic.vector(most * width),
-      normed: arithmetic.vector(most * width),
-      queries: arithmetic.vector(most * width),
-      mixed: arithmetic.vector(most * width),
-      wide: arithmetic.vector(most * this.#layers[0].up.matrix.rows),
-      cache: arithmetic.vector(most * 2 * width),
-      weights: arithmetic.vector(n_head * most * most),
-      logits: arithmetic.vector(this.#unembedding.rows),
-    };
-    this.#biases = [arithmetic.vector(most * most), arithmetic.vector(most * most)];
+    const vectors = Object.entries(scratchLengths(file)).map(([name, length]) => [name, arithmetic.vector(length)]);
+    this.#scratch = Object.fromEntries(vectors);
   }
 
   /** Was this token trained? @param {number} id */
@@ -104,10 +127,10 @@ export class Engine {
    */
   forward({ ids, positions, keep, head = null, fill }) {
     const rows = ids.length;
-    const [chosen, others] = this.#biases;
+    const { chosenBias, otherBias } = this.#scratch;
     for (let n = 0; n < rows * rows; n++) {
-      chosen[n] = keep[n] ? 0 : fill;
-      others[n] = n % rows <= n / rows ? 0 : fill;
+      chosenBias[n] = keep[n] ? 0 : fill;
+      otherBias[n] = n % rows <= n / rows ? 0 : fill;
     }
     const { n_layer, n_head } = this.config;
     const size = n_head * rows * rows;
@@ -127,12 +150,11 @@ export class Engine {
    * @param {{ head: number | null, fill: number, caches: Vector[], steps: Vector[][] }} before
    */
   step({ id, position, keep }, { head, fill, caches, steps }) {
-    const [chosen, others] = this.#biases;
+    const { cache, chosenBias, otherBias } = this.#scratch;
     keep.forEach((sees, k) => {
-      chosen[k] = sees ? 0 : fill;
-      others[k] = 0;
+      chosenBias[k] = sees ? 0 : fill;
+      otherBias[k] = 0;
     });
-    const { cache } = this.#scratch;
     const width = 2 * this.config.n_embd;
     const length = keep.length - 1;
     this.#embed([id], [position]);
@@ -195,7 +217,7 @@ export class Engine {
   #runLayer(layer, rows, before, head) {
     const arithmetic = this.#arithmetic;
     const { layer_norm_epsilon: epsilon, n_embd: width, n_head } = this.config;
-    const { x, normed, queries, mixed, wide, cache, weights } = this.#scratch;
+    const { x, normed, queries, mixed, wide, cache, weights, chosenBias, otherBias } = this.#scratch;
     /** @type {(out: Vector, from: Vector, part: Linear, adds?: boolean) => void} */
     const linear = (out, from, part, adds = false) => arithmetic.linear(out, from, rows, part.matrix, part.bias, adds);
     arithmetic.layerNorm(normed, x, rows, layer.norm1.weight, layer.norm1.bias, epsilon);
@@ -206,7 +228,7 @@ export class Engine {
     for (let n = 0; n < n_head; n++) {
       arithmetic.attend({
         weights: weights.subarray(n * rows * keys, (n + 1) * rows * keys),
-        bias: this.#biases[head === null || head === n ? 0 : 1],
+        bias: head === null || head === n ? chosenBias : otherBias,
         ...{ mixed, queries, cache, rows, keys, width, size, first: n * size },
       });
     }

@@ -31,6 +31,12 @@ export class ModelFile {
     this.#tensors = header.tensors;
     this.#start = 4 + length;
     this.config = header.config;
+    this.bytes = buffer.byteLength;
+  }
+
+  /** How many rows a matrix has. @param {string} name */
+  rows(name) {
+    return this.#tensors[name].shape[0];
   }
 
   /**
@@ -40,7 +46,7 @@ export class ModelFile {
    * @param {number} [to]
    * @returns {PackedMatrix}
    */
-  matrix(name, from = 0, to = this.#tensors[name].shape[0]) {
+  matrix(name, from = 0, to = this.rows(name)) {
     const { shape, offset, scales = 0 } = this.#tensors[name];
     const columns = shape[1];
     const rows = to - from;

@@ -30,7 +30,6 @@ export const WORDS = {
   /** @type {(shown: number, all: number) => string} */
   onlyLargest: (shown, all) => `Shown are the ${shown} keys with most weight, of ${all}.`,
   nan: "NaN",
-  scale: "Colours follow the square root of the weight.",
   /** @type {(reason: string) => string} */
   broken: (reason) => `The attention maps could not be read: ${reason}`,
   help: "Click a map to see it large. Keys: arrows, Home, End move; Enter goes into the large map, Escape back out.",

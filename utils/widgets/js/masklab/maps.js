@@ -3,7 +3,7 @@
 import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, short } from "../dom.js";
-import { LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
+import { ABOVE_NAMES, LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
 import { scale } from "../legend.js";
 
 /** @import { LabView } from "./masklab.js" */
@@ -13,6 +13,7 @@ const SIDE_BY_SIDE = 640;
 const WIDE = 1150;
 const GAP = 24;
 const LARGEST = 48; // px, the side of a cell
+const LEGIBLE = 40; // px of a name, of which the rest may be cut
 
 export class LabMaps {
   /** @param {LabView} view */
@@ -52,8 +53,11 @@ export class LabMaps {
     const context = contextOf(this.left.canvas);
     const { labels } = this.left;
     const room = this.node.clientWidth || outer - 16;
+    const inView = this.inView(columns, outer);
+    const spare = inView - NUMBERED * this.view.state.Q - ABOVE_NAMES;
+    labels.highest = columns === 2 && spare >= LEGIBLE ? spare : Infinity; // the rows say long names, too
     const { top } = mapLayout(context, room / columns, labels);
-    const tallest = this.tallest(top, columns, outer);
+    const tallest = this.tallest(inView - top);
     const stacked = () => new Array(2).fill(mapLayout(context, room, labels, LARGEST, tallest));
     const layouts = columns === 2 ? pairLayouts(context, room, GAP, labels, LARGEST, tallest) : stacked();
     this.left.take(layouts[0]);
@@ -61,16 +65,24 @@ export class LabMaps {
   }
 
   /**
-   * How high all cells of one map may be: as the page says in --masks-tallest, else so that with a few tokens the whole
-   * widget is in view at once. Many tokens need more.
-   * @param {number} top the height of the labels above them
+   * How high one map may be, so that with a few tokens the whole widget is in view at once.
    * @param {number} columns
    * @param {number} outer the width of the widget
    */
-  tallest(top, columns, outer) {
+  inView(columns, outer) {
+    if (columns === 1) return Infinity;
+    if (outer >= WIDE) return 332;
+    return this.view.tour.isAbove ? 276 : 290;
+  }
+
+  /**
+   * How high all cells of one map may be: as the page says in --masks-tallest, else what is in view. Many tokens need
+   * more.
+   * @param {number} few
+   */
+  tallest(few) {
     const said = parseFloat(getComputedStyle(this.view.root).getPropertyValue("--masks-tallest"));
-    const few = columns === 1 ? 320 : (outer >= WIDE ? 332 : 290) - top;
-    return said || Math.max(few, Math.min(NUMBERED * this.view.state.Q, 560));
+    return said || Math.max(Math.min(few, 320), Math.min(NUMBERED * this.view.state.Q, 560));
   }
 
   /**

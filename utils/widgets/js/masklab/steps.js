@@ -43,6 +43,7 @@ export class Tour {
     this.steps = model.get("steps") ?? [];
     this.goals = this.steps.map(({ goal }) => goal && unpackKeep(goal, state.Q * state.K));
     this.isSolved = false;
+    this.isAbove = false; // the maps
     this.back = button(words.back, () => this.goTo(this.at - 1));
     this.next = button(words.next, () => this.goTo(this.at + 1));
     this.again = button("↺", () => this.goTo(this.at));
@@ -76,7 +77,7 @@ export class Tour {
     const count = words.step_of(n + 1, this.steps.length, Boolean(step.goal));
     const text = element("p", {}, element("span", { class: "masklab-count" }, count), " ", ...withCode(step.words));
     const solved = element("p", { class: "masklab-solved" }, "✓ ", ...withCode(step.solved || words.solved));
-    return element("div", {}, text, ...(step.goal ? [solved] : []));
+    return element("div", {}, text, ...(step.goal ? [" ", solved] : []));
   }
 
   /** Stands with the maps, if there are steps. */
@@ -92,7 +93,11 @@ export class Tour {
   }
 
   measure() {
-    this.frame.classList.toggle("masklab-beside", this.view.root.clientWidth >= BESIDE);
+    const { root } = this.view;
+    const isBeside = root.clientWidth >= BESIDE;
+    this.isAbove = this.steps.length > 0 && !isBeside;
+    this.frame.classList.toggle("masklab-beside", isBeside);
+    root.classList.toggle("masklab-below-tour", this.isAbove);
   }
 
   // -- showing --

@@ -52,7 +52,6 @@ export const WORDS = {
   after: "after the mask",
   key: "key: who is looked at",
   query: "query: who looks",
-  scale: "Colours follow the square root of the weight.",
   preset: "Mask",
   presets: { custom: "drawn by hand", ...Object.fromEntries(presets.map(([name, { label }]) => [name, label])) },
   parameters: Object.fromEntries(presets.flatMap(([, { parameters }]) => parameters.map((p) => [p.name, p.label]))),

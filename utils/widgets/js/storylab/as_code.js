@@ -5,7 +5,7 @@
  * @typedef {object} StorySettings
  * @property {string} text
  * @property {string} preset
- * @property {{ window: number, pads: number, position_ids: boolean, side?: string }} parameters
+ * @property {{ window: number, pads: number, attention_mask: boolean, position_ids: boolean, side?: string }} parameters
  * @property {Uint8Array} keep
  * @property {number[]} hidden
  * @property {string} fill
@@ -62,11 +62,12 @@ function promptAsCode(state, length) {
  * @param {StorySettings} state
  */
 function ruleOfStory(state) {
+  const padded = state.parameters.attention_mask ? "(k <= q) & real" : "k <= q  # no attention_mask: pads are seen";
   const rules = {
     causal: "k <= q",
     window: `(k <= q) & (k > q - ${state.parameters.window})  # each query sees ${state.parameters.window} keys`,
-    left_padding: "(k <= q) & real",
-    right_padding: "(k <= q) & real",
+    left_padding: padded,
+    right_padding: padded,
     none: "torch.ones(len(ids), len(ids), dtype=torch.bool)  # every token sees the future",
     upside_down: "k > q  # ~causal: every token sees the future only",
   };

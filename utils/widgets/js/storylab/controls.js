@@ -11,8 +11,8 @@ const MOST_PADS = 16;
 /** Which parameters a preset has. @type {Partial<Record<StoryPreset, string[]>>} */
 const NEEDED = {
   window: ["window"],
-  left_padding: ["pads", "position_ids"],
-  right_padding: ["pads", "position_ids", "read_at"],
+  left_padding: ["pads", "attention_mask", "position_ids"],
+  right_padding: ["pads", "attention_mask", "position_ids", "read_at"],
 };
 
 export class StoryControls {
@@ -25,8 +25,8 @@ export class StoryControls {
     for (const option of this.preset.options) option.disabled = option.value === "drawn"; // it is drawn, not chosen
     this.window = this.count("window", STORY_LONGEST);
     this.pads = this.count("pads", MOST_PADS);
-    const onchange = () => this.setParameter("position_ids", this.positionIds.checked);
-    this.positionIds = element("input", { type: "checkbox", onchange });
+    this.attentionMask = this.box("attention_mask");
+    this.positionIds = this.box("position_ids");
     this.readAt = choice(words.read_ats, "end", (read_at) => set({ read_at }));
     this.where = element("select", { onchange: () => this.chooseWhere(this.where.value) });
     this.fill = choice(words.fills, "min", (fill) => set({ fill }));
@@ -34,6 +34,7 @@ export class StoryControls {
     this.fields = {
       window: field(words.window, this.window),
       pads: field(words.pads, this.pads),
+      attention_mask: field(words.attention_mask, this.attentionMask),
       position_ids: field(words.position_ids, this.positionIds),
       read_at: field(words.read_at, this.readAt),
     };
@@ -59,6 +60,7 @@ export class StoryControls {
     this.preset.value = preset;
     this.window.value = String(parameters.window);
     this.pads.value = String(parameters.pads);
+    this.attentionMask.checked = parameters.attention_mask;
     this.positionIds.checked = parameters.position_ids;
     this.readAt.value = state.readAt;
     this.where.value = String(state.onlyHead ?? "");
@@ -68,7 +70,7 @@ export class StoryControls {
     if (hadFocus && document.activeElement?.closest("[hidden]")) this.preset.focus({ preventScroll: true });
     // Disabled would lose the focus.
     this.undo.setAttribute("aria-disabled", String(state.history.past.length === 0));
-    this.trained.setAttribute("aria-disabled", String(state.isTrained));
+    this.trained.setAttribute("aria-disabled", String(state.isPlain));
   }
 
   /** @param {string} preset */
@@ -94,6 +96,15 @@ export class StoryControls {
     const { state } = this.view;
     const head = value === "" ? {} : { head: Number(value) }; // the head that the large map shows
     this.view.change(() => state.set({ only_head: value === "" ? null : Number(value), ...head }));
+  }
+
+  /**
+   * A box to tick: whether the model is told of pads in this way.
+   * @param {"attention_mask" | "position_ids"} name
+   */
+  box(name) {
+    const input = element("input", { type: "checkbox", onchange: () => this.setParameter(name, input.checked) });
+    return input;
   }
 
   /**

@@ -36,7 +36,7 @@ export class StoryMaps {
     const position = () => [view.state.active.q, view.state.active.k, view.state.T, view.state.T];
     const attributes = { class: "masks-drawn", "aria-label": words.now, "aria-multiselectable": "true" };
     this.grid = new CellGrid(view, "cell", attributes, position, this.right.canvas);
-    this.title = element("h3", { class: "masks-title" });
+    this.title = element("div", { class: "masks-title" });
     this.legend = element("span", { class: "masks-legend", title: words.scale });
     this.switch = this.sideSwitch();
     this.captions = [words.trained, words.now].map((text) => element("div", { class: "storylab-side" }, text));

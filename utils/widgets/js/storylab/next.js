@@ -37,7 +37,8 @@ export class NextTable {
     this.body = element("tbody");
     const caption = element("caption", {}, words.next);
     const table = element("table", {}, caption, element("thead", {}, head), this.body);
-    this.node = element("div", { class: "storylab-next" }, table); // which has room for more words
+    this.node = element("div", { class: "storylab-next" }, table);
+    this.most = 0; // words so far: the room for them stays, so that the stories below do not jump
     /** @type {ReturnType<typeof emptyWord>[]} */
     this.lines = [];
   }
@@ -54,6 +55,8 @@ export class NextTable {
       }
       if (!node.parentNode) this.body.append(node);
     }
+    this.most = Math.max(this.most, next.length);
+    this.node.style.setProperty("--storylab-words", String(this.most));
     for (const { node } of this.lines.splice(next.length)) node.remove();
   }
 }

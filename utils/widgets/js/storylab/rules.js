@@ -5,8 +5,14 @@
  */
 
 /**
- * `side` says where pads are while a mask is drawn by hand: drawing on a padded map leaves its pads there.
- * @typedef {{ window: number, pads: number, position_ids: boolean, side: "" | "left" | "right" }} StoryParameters
+ * `attention_mask` and `position_ids`: whether the model is told of pads. `side` says where they are while a mask is
+ * drawn by hand: drawing on a padded map leaves its pads there.
+ * @typedef {object} StoryParameters
+ * @property {number} window
+ * @property {number} pads
+ * @property {boolean} attention_mask
+ * @property {boolean} position_ids
+ * @property {"" | "left" | "right"} side
  */
 
 /**
@@ -22,7 +28,7 @@
 export const STORY_LONGEST = 128; // tokens, pads included
 
 /** @type {StoryParameters} */
-const STORY_PARAMETERS = { window: 3, pads: 4, position_ids: true, side: "" };
+const STORY_PARAMETERS = { window: 3, pads: 4, attention_mask: true, position_ids: true, side: "" };
 
 /**
  * Parameters with those that are not said.
@@ -98,11 +104,11 @@ const hiddenPlaces = ({ left, words }, hidden) =>
  * @param {number} q
  * @param {number} k
  */
-function sees(sequence, preset, { window }, q, k) {
+function sees(sequence, preset, { window, attention_mask }, q, k) {
   if (preset === "none") return true;
   if (preset === "upside_down") return k > q;
   if (preset === "window" && k <= q - window) return false;
-  const isPad = sequence.left + sequence.right > 0 && isStoryPad(sequence, k);
+  const isPad = attention_mask && sequence.left + sequence.right > 0 && isStoryPad(sequence, k);
   return k <= q && !isPad;
 }
 
@@ -192,28 +198,42 @@ export function hiddenAfterEdit(hidden, before, after) {
 }
 
 /**
- * The preset, its window and the hidden words that make a mask, the present preset first; "drawn" if none does.
+ * The preset, its parameters and the hidden words that make a mask, the present ones first; "drawn" if none do.
  * @param {Uint8Array} keep
  * @param {StorySequence} sequence
  * @param {StoryPreset} preset
  * @param {StoryParameters} parameters
- * @returns {{ preset: StoryPreset, window: number, hidden: number[] }}
+ * @returns {{ preset: StoryPreset, parameters: StoryParameters, hidden: number[] }}
  */
 export function recogniseStory(keep, sequence, preset, parameters) {
-  const T = sequence.ids.length;
-  /** @type {StoryPreset[]} */
-  const padded = [sequence.left ? "left_padding" : "right_padding"];
-  /** @type {StoryPreset[]} */
-  const names = sequence.left + sequence.right ? padded : ["causal", "none", "upside_down", "window"];
-  names.sort((a, b) => Number(b === preset) - Number(a === preset));
-  const windows = [parameters.window, ...Array.from({ length: T - 1 }, (_, n) => n + 1)];
+  const candidates = storyCandidates(sequence, parameters);
+  candidates.sort(([a], [b]) => Number(b === preset) - Number(a === preset));
   for (const hidden of [[], unseenWords(sequence, keep)]) {
-    for (const name of names) {
-      for (const window of name === "window" ? windows : [parameters.window]) {
-        const cells = storyKeep(sequence, name, { ...parameters, window }, hidden);
-        if (cells.every((visible, cell) => visible === keep[cell])) return { preset: name, window, hidden };
-      }
+    for (const [name, values] of candidates) {
+      const cells = storyKeep(sequence, name, values, hidden);
+      if (cells.every((visible, cell) => visible === keep[cell])) return { preset: name, parameters: values, hidden };
     }
   }
-  return { preset: "drawn", window: parameters.window, hidden: [] };
+  return { preset: "drawn", parameters, hidden: [] };
+}
+
+/**
+ * All presets that a sequence can have, with each value of the parameter that changes their mask.
+ * @param {StorySequence} sequence
+ * @param {StoryParameters} parameters
+ * @returns {[StoryPreset, StoryParameters][]}
+ */
+function storyCandidates({ ids, left, right }, parameters) {
+  if (left + right) {
+    const told = [parameters.attention_mask, !parameters.attention_mask];
+    const name = left ? "left_padding" : "right_padding";
+    return told.map((attention_mask) => [name, { ...parameters, attention_mask }]);
+  }
+  const windows = [parameters.window, ...Array.from({ length: ids.length - 1 }, (_, n) => n + 1)];
+  return [
+    ["causal", parameters],
+    ["none", parameters],
+    ["upside_down", parameters],
+    ...windows.map((window) => /** @type {[StoryPreset, StoryParameters]} */ (["window", { ...parameters, window }])),
+  ];
 }

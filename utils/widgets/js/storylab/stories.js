@@ -120,7 +120,7 @@ export class Stories {
     this.how = choice(options, "greedy", (how) => setAndSave(model, { sample: how === "sampled" }));
     this.how.setAttribute("aria-label", words.choose);
     this.another = button(words.another, () => setAndSave(model, { seed: model.get("seed") + 1 }));
-    const title = element("h3", { class: "masks-title" }, words.story);
+    const title = element("div", { class: "masks-title" }, words.story);
     const bar = element("div", { class: "storylab-how" }, title, this.how, this.another);
     this.now = storyBox(words.now);
     this.trained = storyBox(words.trained);
@@ -140,6 +140,7 @@ export class Stories {
   /** Tells both stories anew, once the maps are on the screen. That as trained only if it is another one. */
   async tell() {
     const turn = ++this.turn;
+    this.node.setAttribute("aria-busy", "true");
     const { state, model } = this.view;
     await nextFrame();
     if (turn !== this.turn || !state.pass || !state.trained) return;
@@ -153,6 +154,7 @@ export class Stories {
     if (state.pass === state.trained) this.told.now = this.told.trained;
     else if (!(await this.stream("now", beginningOf(state), seed, turn))) return;
     this.show(true);
+    this.node.removeAttribute("aria-busy");
   }
 
   /**

@@ -20,7 +20,7 @@ import {
   storySequence,
 } from "./rules.js";
 import { startStory, whenNear } from "./start.js";
-import { StoryState } from "./state.js";
+import { AS_TRAINED, StoryState } from "./state.js";
 import { Stories, seededNumbers, tellStory } from "./stories.js";
 import { StoryText } from "./text.js";
 import { STORY_WORDS } from "./words.js";
@@ -261,8 +261,7 @@ export class StoryView extends WidgetView {
 
   asTrained() {
     const { state } = this;
-    if (state.isTrained) return;
-    this.change(() => state.set({ preset: "causal", hidden: [], only_head: null, fill: "min", read_at: "end" }));
+    if (!state.isPlain) this.change(() => state.set(AS_TRAINED));
   }
 
   reset() {
@@ -338,6 +337,7 @@ export class StoryView extends WidgetView {
   /** @param {number} pause */
   tellLater(pause) {
     clearTimeout(this.telling);
+    this.root.dataset.untold = "true";
     this.telling = window.setTimeout(() => this.tell(), pause + 50);
   }
 
@@ -346,11 +346,13 @@ export class StoryView extends WidgetView {
     if (!this.telling) return;
     clearTimeout(this.telling);
     this.telling = 0;
+    delete this.root.dataset.untold;
     if (this.frame) this.paintNow();
     const { state, words, model } = this;
     state.shareNext();
     model.save_changes();
-    const { now, nowShare, was, wasShare } = this.finding();
+    const { nowShare, wasShare } = this.finding();
+    const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
     this.live.textContent = cell + words.heard(now, nowShare, was, wasShare);
   }

@@ -35,6 +35,7 @@ export const STORY_WORDS = {
   },
   window: "window",
   pads: "pads",
+  attention_mask: "attention_mask",
   position_ids: "position_ids",
   read_at: "Read at",
   read_ats: { end: "the last place", word: "the last word" },

@@ -1,0 +1,493 @@
+"""StoryLab's page in a real Chromium: what a reader does, what the model answers, and what Python is told."""
+
+import math
+import re
+
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.support import story_page
+from tests.support.story_page import CATS, TOKENS, begin, keep_of, next_tokens, stories, table, told, where
+from utils import masks, models
+from utils.widgets import StoryLab
+
+T = len(TOKENS)
+CAUSAL = masks.causal(T)
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return StoryLab(layer=3, head=2)
+
+
+@pytest.fixture(scope="module")
+def shared(browser, lab, tmp_path_factory):
+    """A page with one StoryLab, that all tests of this file share; each begins it anew."""
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.set_default_timeout(120_000)
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.route(re.compile(r"^(?!file:|blob:|data:)"), lambda route: (problems.append(route.request.url), route.abort()))
+    page.goto(story_page.write(tmp_path_factory.mktemp("story") / "page.html", lab))
+    story_page.ready(page)
+    yield page
+    assert problems == []
+    page.close()
+
+
+@pytest.fixture
+def story(shared):
+    shared.set_viewport_size({"width": 1000, "height": 900})
+    begin(shared)
+    return shared
+
+
+def mask(page):
+    return page.get_by_label("Mask", exact=True)
+
+
+def chip(page, word):
+    return page.locator(".storylab-chip[aria-pressed]").nth(word)
+
+
+def cells(keep):
+    return keep.int().tolist()
+
+
+def same_as_python(page, **settings):
+    """Whether the page has told Python what Python computes with these settings."""
+    expected = StoryLab(layer=3, head=2, **settings).next_tokens
+    rows = next_tokens(page)
+    assert {row[0] for row in rows} == {row.token for row in expected}
+    numbers = {row[0]: [math.nan if p is None else p for p in row[1:]] for row in rows}
+    for row in expected:
+        assert numbers[row.token] == pytest.approx(list(row[1:]), abs=1e-5, nan_ok=True), row
+
+
+# --- what the model answers --------------------------------------------------------------------------
+
+
+def test_without_the_cats_the_next_word_is_no_cat(story, lab):
+    shown = table(story)
+    assert shown["cat"][0] == shown["cat"][1] > 25
+    for word in CATS:
+        chip(story, word).click()
+    told(story)
+    shown = table(story)
+    assert shown["cat"][0] < 2 < 25 < shown["cat"][1]
+    keep = CAUSAL.clone()
+    keep[:, CATS] = False
+    assert keep_of(story) == cells(keep)
+    same_as_python(story, hidden=CATS)
+    expect(story.locator(".storylab-notice")).to_have_text(re.compile(r"^The likeliest next word is still “dog”: \d+\s%"))
+    assert [word for word in range(T) if chip(story, word).get_attribute("aria-pressed") == "true"] == list(CATS)
+
+
+def test_left_padding_with_position_ids_changes_nothing_and_without_does(story):
+    before = table(story)
+    mask(story).select_option("left_padding")
+    told(story)
+    assert table(story) == before
+    assert len(keep_of(story)) == T + 4
+    expect(story.locator(".storylab-notice")).to_have_text(re.compile("^Nothing changes: the next word is “dog”"))
+    assert stories(story)[0] == stories(story)[1]
+    same_as_python(story, preset="left_padding")
+    story.get_by_label("position_ids").uncheck()
+    told(story)
+    assert table(story) != before
+    same_as_python(story, preset="left_padding", parameters={"position_ids": False})
+
+
+def test_right_padding_is_read_at_a_pad_or_at_the_last_word(story):
+    before = table(story)
+    mask(story).select_option("right_padding")
+    told(story)
+    assert table(story) != before
+    same_as_python(story, preset="right_padding")
+    story.get_by_label("Read at").select_option("word")
+    told(story)
+    assert table(story) == before
+    assert stories(story)[0] == stories(story)[1]
+    story.get_by_label("pads").fill("2")
+    story.keyboard.press("Tab")
+    told(story)
+    assert len(keep_of(story)) == T + 2
+
+
+def test_each_mask_has_the_numbers_of_python(story):
+    mask(story).select_option("window")
+    told(story)
+    assert keep_of(story) == cells(masks.sliding_window(T, 3))
+    same_as_python(story, preset="window")
+    story.get_by_label("window").fill("5")
+    story.keyboard.press("Enter")
+    told(story)
+    assert keep_of(story) == cells(masks.sliding_window(T, 5))
+    same_as_python(story, preset="window", parameters={"window": 5})
+    for preset, keep in (("none", masks.full(T)), ("upside_down", ~CAUSAL)):
+        mask(story).select_option(preset)
+        told(story)
+        assert keep_of(story) == cells(keep)
+        same_as_python(story, preset=preset)
+    expect(story.locator(".storylab-caution")).to_contain_text("sees no key, so it looks at all of them alike")
+    story.get_by_label("Heads", exact=True).select_option("2")
+    told(story)
+    same_as_python(story, preset="upside_down", only_head=2)
+
+
+def test_an_empty_row_with_minus_infinity_is_nan_and_the_widget_says_why(story):
+    mask(story).select_option("upside_down")
+    story.get_by_label("Hidden scores get").select_option("-inf")
+    told(story)
+    expect(story.locator(".storylab-notice")).to_have_text(re.compile(r"^Row 19 \(·the\) is NaN: it sees no key"))
+    assert {p for _, p, _ in next_tokens(story)} == {None}
+    assert [text for text in story.locator(".storylab-next td:nth-child(2)").all_inner_texts()] == ["NaN"] * 5
+    assert stories(story)[0] == ""
+    expect(story.locator(".storylab-stories p").first).to_contain_text("no next word: all numbers are NaN")
+    same_as_python(story, preset="upside_down", fill="-inf")
+
+
+def test_stories_are_those_of_generate_and_differ_where_they_are_marked(story):
+    model, tokenizer = models.load("story-gpt2")
+    ids = tokenizer(story_page.TRAITS["text"], return_tensors="pt")
+    wanted = tokenizer.decode(model.generate(**ids, max_new_tokens=24, do_sample=False)[0, T:])
+    assert stories(story) == (wanted, wanted)
+    assert story.locator(".storylab-stories mark").all_text_contents() == ["", ""]
+    chip(story, 4).click()
+    told(story)
+    now, trained = stories(story)
+    marked = story.locator(".storylab-stories mark").all_text_contents()
+    assert trained == wanted
+    assert now != wanted
+    assert now.endswith(marked[0])
+    assert trained.endswith(marked[1])
+    assert now.removesuffix(marked[0]) == trained.removesuffix(marked[1])
+    assert marked[0][:6] != marked[1][:6]
+
+
+def test_sampled_stories_repeat_with_their_seed(story):
+    greedy = stories(story)
+    story.get_by_label("How each word is chosen").select_option("sampled")
+    told(story)
+    first = stories(story)
+    assert first[0] == first[1] != greedy[0]
+    story.get_by_role("button", name="Another").click()
+    told(story)
+    assert story.evaluate("model.get('seed')") == 1
+    assert stories(story)[0] not in (first[0], greedy[0])
+    story.evaluate("model.set('seed', 0)")
+    told(story)
+    assert stories(story) == first
+
+
+# --- drawing -----------------------------------------------------------------------------------------
+
+
+def test_cells_are_drawn_with_a_pointer_and_get_their_name_back(story):
+    story.mouse.click(*where(story, 19, 4))
+    told(story)
+    keep = CAUSAL.clone()
+    keep[19, 4] = False
+    assert keep_of(story) == cells(keep)
+    expect(mask(story)).to_have_value("drawn")
+    same_as_python(story, keep=keep)
+    story.mouse.click(*where(story, 19, 4))
+    told(story)
+    expect(mask(story)).to_have_value("causal")
+    assert keep_of(story) == cells(CAUSAL)
+
+    story.mouse.move(*where(story, 10, 2))
+    story.mouse.down()
+    story.mouse.move(*where(story, 10, 6), steps=2)
+    story.mouse.move(*where(story, 14, 6), steps=1)
+    story.mouse.up()
+    told(story)
+    keep = CAUSAL.clone()
+    keep[10, 2:7] = keep[10:15, 6] = False
+    assert keep_of(story) == cells(keep)
+    same_as_python(story, keep=keep)
+
+
+def test_a_drawn_mask_keeps_its_pads_and_its_words_can_be_hidden(story):
+    mask(story).select_option("left_padding")
+    told(story)
+    story.mouse.click(*where(story, 23, 8, ["pad"] * 4 + TOKENS))
+    told(story)
+    expect(mask(story)).to_have_value("drawn")
+    assert len(keep_of(story)) == T + 4
+    assert story.locator(".storylab-pad").count() == 4
+    chip(story, 7).click()
+    told(story)
+    column = [row[11] for row in keep_of(story)]
+    assert column == [0] * (T + 4)
+    expect(chip(story, 7)).to_have_attribute("aria-pressed", "true")
+    expect(mask(story)).to_have_value("drawn")
+    chip(story, 7).click()
+    told(story)
+    assert [row[11] for row in keep_of(story)] == [0] * 11 + [1] * (T + 4 - 11)
+
+
+def test_a_head_without_the_mask_is_not_drawn_on(story):
+    story.get_by_label("Heads", exact=True).select_option("4")
+    mask(story).select_option("window")
+    told(story)
+    assert story.evaluate("model.get('head')") == 4, "the head that has the mask is shown"
+    story.evaluate("model.set('head', 1)")
+    told(story)
+    expect(story.get_by_text("Only head 4 of every layer has this mask")).to_be_visible()
+    story.mouse.click(*where(story, 19, 4))
+    told(story)
+    expect(mask(story)).to_have_value("window")
+    expect(story.locator("[role=gridcell]").first).to_have_text(re.compile("^query ·the, key ·dog: visible"))
+
+
+def test_all_of_it_with_keys_alone(story):
+    chip(story, 7).focus()
+    story.keyboard.press("Space")
+    told(story)
+    expect(chip(story, 7)).to_have_attribute("aria-pressed", "true")
+    expect(chip(story, 7)).to_be_focused()
+    story.locator(".masks-drawn").focus()
+    story.keyboard.press("Control+End")
+    story.keyboard.press("Home")
+    cell = story.locator(".masks-drawn [role=gridcell]")
+    expect(cell).to_have_text(re.compile("^query ·the, key L: visible, weight [\\d.]+"))
+    story.keyboard.press("Space")
+    told(story)
+    expect(cell).to_have_text("query ·the, key L: hidden, weight 0.000")
+    expect(story.locator(".storylab [aria-live]").last).to_have_text(
+        re.compile(r"^query ·the, key L: hidden, weight 0\.000\. Next word: dog, \d+\s%\. As trained: dog, \d+\s%\.$")
+    )
+    for name in ("causal", "causal"):
+        story.keyboard.press("Control+z")
+        told(story)
+        expect(mask(story)).to_have_value(name)
+    assert keep_of(story) == cells(CAUSAL)
+    story.keyboard.press("Control+y")
+    told(story)
+    expect(chip(story, 7)).to_have_attribute("aria-pressed", "true")
+    story.locator(".masks-thumbs").focus()
+    story.keyboard.press("ArrowDown")
+    story.keyboard.press("End")
+    told(story)
+    expect(story.locator(".storylab-head .masks-title")).to_have_text("Layer 4, head 4")
+    assert [story.evaluate(f"model.get('{name}')") for name in ("layer", "head")] == [4, 4]
+
+
+def test_undo_as_trained_and_reset(story):
+    before = story.evaluate("bytes('keep_bytes')")
+    mask(story).select_option("window")
+    chip(story, 2).click()
+    story.get_by_label("Hidden scores get").select_option("-inf")
+    story.get_by_label("Text").fill("The cat")
+    told(story)
+    assert len(keep_of(story)) == 2
+    story.get_by_role("button", name="As trained").click()
+    told(story)
+    assert keep_of(story) == [[1, 0], [1, 1]]
+    expect(story.get_by_label("Text")).to_have_value("The cat")
+    expect(story.locator(".storylab-caution")).to_be_hidden()
+    for _ in range(2):
+        story.get_by_role("button", name="Undo").click()
+    told(story)
+    expect(story.get_by_label("Text")).to_have_value(story_page.TRAITS["text"])
+    expect(story.get_by_label("Hidden scores get")).to_have_value("-inf")
+    expect(chip(story, 2)).to_have_attribute("aria-pressed", "true")
+    story.get_by_role("button", name="Reset").click()
+    told(story)
+    assert story.evaluate("bytes('keep_bytes')") == before
+    expect(mask(story)).to_have_value("causal")
+
+
+# --- the text ----------------------------------------------------------------------------------------
+
+
+def test_typing_keeps_the_cursor_and_the_words_that_stay_hidden(story):
+    for word in CATS:
+        chip(story, word).click()
+    box = story.get_by_label("Text")
+    box.evaluate("(area) => { area.focus(); area.setSelectionRange(20, 20); }")
+    for letter in " big":  # Lily had a dog and a big cat.
+        story.keyboard.press(letter)
+    told(story)
+    expect(box).to_have_value("Lily had a dog and a big cat. The dog chased the cat. She was afraid of the")
+    assert box.evaluate("(area) => area.selectionStart") == 24
+    pressed = [word for word in range(T + 1) if chip(story, word).get_attribute("aria-pressed") == "true"]
+    assert pressed == [8, 14]
+    assert story.evaluate("model.get('text')") == box.input_value()
+    same_as_python(story, text=box.input_value(), hidden=[8, 14])
+
+
+def test_a_new_text_ends_what_was_drawn(story):
+    story.mouse.click(*where(story, 19, 4))
+    told(story)
+    expect(mask(story)).to_have_value("drawn")
+    story.get_by_label("Text").fill("The cat sat")
+    told(story)
+    expect(mask(story)).to_have_value("causal")
+    assert keep_of(story) == cells(masks.causal(3))
+
+
+HOSTILE = {
+    "empty": "",
+    "long": "x" * 10_000,
+    "many words": "She saw a big dog. " * 600,
+    "emoji": "👩‍👩‍👧 saw 🦄",
+    "right to left": "שלום עולם، مرحبا",
+    "markup": "<img src=x onerror=alert(1)></script><b>bold</b>&amp;",
+    "the end": "One day<|endoftext|>Two",
+    "lines": "One\nday\r\n\n\tLily",
+    "spaces": " " * 300,
+    "surrogate": "a \ud83d b \udc00",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_text_is_text(story, name):
+    text = HOSTILE[name]
+    story.evaluate("(units) => model.set('text', String.fromCharCode(...units))", utf16(text))
+    told(story)
+    labels = StoryLab(text).tokens
+    shown = story.locator(".storylab-chip").all_inner_texts()
+    assert len(shown) == len(labels) == len(keep_of_shown(story))
+    assert sum(p for p, _ in table(story).values()) > 0
+    box = story.get_by_label("Text")
+    assert utf16(box.input_value()) == utf16(text.replace("\r\n", "\n"))
+    note = story.locator(".storylab-text .storylab-note")
+    if name in ("long", "many words", "spaces"):
+        assert len(labels) == (128 if name != "spaces" else len(labels))
+    if name in ("long", "many words"):
+        expect(note).to_contain_text("The text is cut: the model gets its first 128 tokens here.")
+    if name == "empty":
+        expect(note).to_have_text("No text: the model begins with the token that starts a story.")
+    box.focus()
+    story.keyboard.press("End")
+    story.keyboard.type(" a")
+    told(story)
+    assert story.locator("img, b, .storylab script").count() == 0
+
+
+def utf16(text):
+    """The code units of a text, lone surrogates included."""
+    data = text.encode("utf-16-le", "surrogatepass")
+    return [data[n] + 256 * data[n + 1] for n in range(0, len(data), 2)]
+
+
+def keep_of_shown(page):
+    """One row of the mask for each token, as the grid that is drawn on counts them."""
+    return range(int(page.locator(".masks-drawn").get_attribute("aria-rowcount")))
+
+
+def test_words_that_the_model_has_never_seen_are_marked_and_explained(story):
+    begin(story, text="The quark saw a telemetry")
+    unknown = story.locator(".storylab-unknown")
+    assert unknown.count() >= 1
+    expect(unknown.first).to_have_attribute("title", "never seen by this model")
+    note = story.locator(".storylab-text .storylab-note")
+    expect(note).to_contain_text("This model has never seen “")
+    expect(note).to_contain_text("all such words are one to it.")
+    begin(story)
+    assert unknown.count() == 0
+    expect(note).to_be_hidden()
+
+
+# --- others ------------------------------------------------------------------------------------------
+
+
+def test_what_python_sets_is_shown(story):
+    begin(story, text="The cat", preset="window", parameters={"window": 1, "pads": 4, "position_ids": True, "side": ""})
+    expect(mask(story)).to_have_value("window")
+    expect(story.get_by_label("window")).to_have_value("1")
+    keep = torch.tensor([[1, 0], [0, 1]])
+    assert story.locator(".storylab-chip").all_inner_texts() == ["The", "cat"]
+    story.evaluate(
+        "(cells) => { model.set('preset', 'drawn'); model.set('keep_bytes', new DataView(Uint8Array.from(cells).buffer)); }",
+        keep.flatten().tolist(),
+    )
+    told(story)
+    expect(mask(story)).to_have_value("drawn")
+    grid = story.locator(".masks-drawn")
+    grid.focus()
+    story.keyboard.press("Control+End")
+    story.keyboard.press("Home")
+    expect(grid.get_by_role("gridcell")).to_have_text("query ·cat, key The: hidden, weight 0.000")
+
+
+def test_views_of_one_model_stay_in_step(page, lab, tmp_path):
+    page.goto(story_page.write(tmp_path / "two.html", lab, views=2))
+    story_page.ready(page, views=2)
+    page.locator(".storylab").last.get_by_label("Mask", exact=True).select_option("window")
+    told(page)
+    assert table(page, 0) == table(page, 1)
+    assert stories(page, 0) == stories(page, 1)
+    for view in (0, 1):
+        expect(page.get_by_label("Mask", exact=True).nth(view)).to_have_value("window")
+    page.locator(".storylab").first.locator(".storylab-chip").nth(7).click()
+    told(page)
+    expect(page.locator(".storylab").last.locator(".storylab-chip").nth(7)).to_have_attribute("aria-pressed", "true")
+    page.get_by_label("Text").first.fill("The cat")
+    told(page)
+    expect(page.get_by_label("Text").last).to_have_value("The cat")
+    assert table(page, 0) == table(page, 1)
+    page.get_by_role("button", name="Undo").last.click()
+    told(page)
+    expect(page.get_by_label("Text").first).to_have_value(story_page.TRAITS["text"])
+    assert page.evaluate("Object.keys(globalThis).filter((name) => name === 'masksStory').length") == 1
+    page.evaluate("forget.forEach((end) => end())")  # closing a view leaves no listener behind
+    page.evaluate("model.set('text', 'The')")
+    told(page)
+    assert page.locator(".storylab-chip").count() > 4
+
+
+def test_without_the_model_the_saved_words_are_shown_and_a_sentence(page, lab, tmp_path):
+    path = tmp_path / "bare.html"
+    story_page.write(path, lab)
+    path.write_text(re.sub(rf'<script[^>]*id="{story_page.ASSET}".*?</script>', "", path.read_text(), flags=re.DOTALL))
+    page.goto(path.as_uri())
+    expect(page.locator(".storylab .masks-status")).to_contain_text("the table shows what was saved")
+    expect(page.locator(".storylab")).to_have_class(re.compile("masks-waiting"))
+    saved = {row.token.strip(): round(100 * row.probability) for row in lab.next_tokens}
+    assert round(table(page)["dog"][0]) == saved["dog"]
+    expect(page.get_by_label("Text")).to_have_value(lab.text)
+    for part in (".storylab-maps", ".masks-controls", ".storylab-stories"):
+        expect(page.locator(part)).to_be_hidden()
+
+
+def test_the_live_region_says_the_next_word(story):
+    chip(story, 7).click()
+    told(story)
+    chip(story, 13).click()
+    told(story)
+    shown = table(story)
+    expected = f"Next word: dog, {shown['dog'][0]:.0f} %. As trained: dog, {shown['dog'][1]:.0f} %."
+    expect(story.locator(".storylab > [aria-live]")).to_have_text(expected)
+
+
+def test_the_code_is_that_of_the_mask_that_is_shown(story):
+    story.get_by_text("As code").click()
+    code = story.locator(".storylab-code pre")
+    expect(code).to_contain_text("keep = k <= q")
+    before = code.inner_text()
+    mask(story).select_option("window")
+    told(story)
+    expect(code).to_contain_text("k > q - 3")
+    assert code.inner_text() != before
+    story.get_by_text("As code").click()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 700, 1180])
+def test_all_can_use_it_on_any_width(story, scheme, width):
+    story.emulate_media(color_scheme=scheme)
+    story.set_viewport_size({"width": width, "height": 900})
+    begin(story, text="The quark had a dog", preset="left_padding", hidden=[1], sample=True)
+    results = Axe().run(story)
+    assert results.violations_count == 0, results.generate_report()
+    assert story.evaluate("document.documentElement.scrollWidth") <= width
+    assert story.locator(".storylab").evaluate("(root) => root.scrollWidth <= root.clientWidth")
+    begin(story, text="She saw a big dog. " * 60)
+    assert story.evaluate("document.documentElement.scrollWidth") <= width
+    story.emulate_media(color_scheme="light")
