@@ -34,6 +34,12 @@ CASES = {
     "left padding": {"preset": "left_padding", "hidden": [0]},
     "left padding without position_ids": {"preset": "left_padding", "parameters": {"position_ids": False, "pads": 9}},
     "left padding with −inf": {"preset": "left_padding", "fill": "-inf"},
+    "left padding that is seen": {"preset": "left_padding", "parameters": {"attention_mask": False, "pads": 8}},
+    "right padding that is seen": {
+        "preset": "right_padding",
+        "parameters": {"attention_mask": False, "position_ids": False},
+        "hidden": [2],
+    },
     "right padding": {"preset": "right_padding"},
     "right padding without position_ids": {"preset": "right_padding", "parameters": {"position_ids": False}},
     "right padding read at the word": {"preset": "right_padding", "read_at": "word", "hidden": CATS},
@@ -451,7 +457,6 @@ def test_every_setting_means_the_same_in_the_page(story):
     for name, lab, said in zip(CASES, labs, node.evaluate(StoryLab, MEANING, asked), strict=True):
         prompt = lab._prompt()
         row = prompt.words[-1] if lab.read_at == "word" else len(prompt.ids) - 1
-        window = lab.parameters["window"]
         assert said == {
             "ids": list(prompt.ids),
             "keep": list(lab.keep_bytes),
@@ -459,8 +464,8 @@ def test_every_setting_means_the_same_in_the_page(story):
             "row": row,
             "named": dict(
                 zip(
-                    ("preset", "window", "hidden"),
-                    _story.recognise(lab.keep, prompt, lab.preset, window),
+                    ("preset", "parameters", "hidden"),
+                    _story.recognise(lab.keep, prompt, lab.preset, lab.parameters),
                     strict=True,
                 )
             ),

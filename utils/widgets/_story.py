@@ -21,8 +21,8 @@ LIKELIEST = 5
 PRESETS = ("causal", "window", "left_padding", "right_padding", "none", "upside_down", "drawn")
 SIDES = {"left_padding": "left", "right_padding": "right"}
 FILLS = ("min", "-inf")
-#: ``attention_mask`` and ``position_ids``: whether the model is told of pads. ``side`` says where they are while the mask
-#: is drawn by hand.
+#: ``attention_mask`` and ``position_ids``: whether the model is told of pads. ``side``: where they are while a mask is
+#: drawn by hand.
 PARAMETERS: dict[str, Any] = {"window": 3, "pads": 4, "attention_mask": True, "position_ids": True, "side": ""}
 
 

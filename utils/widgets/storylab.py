@@ -72,8 +72,8 @@ class StoryLab(anywidget.AnyWidget):
             ``"right_padding"``; ``"none"``; ``"upside_down"``, which is ~causal; or ``"drawn"``, by ``keep`` alone.
         parameters: of the presets: ``"window"``, how many tokens a token sees, itself among them, 3 if not given;
             ``"pads"``, 1 to 16, 4 if not given; ``"attention_mask"``, whether pads are hidden, and ``"position_ids"``,
-            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``, where a drawn mask has pads: ``"left"``, ``"right"`` or
-            ``""``.
+            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``,
+            where a drawn mask has pads: ``"left"``, ``"right"`` or ``""``.
         keep: in place of a preset, bool, True = may attend, broadcastable to (T, T), where T counts the tokens.
         hidden: which tokens of the text, counted from 0, no query sees, on top of the preset.
         fill: what is added to hidden scores: ``"min"``, the lowest number, as transformers does, or ``"-inf"``.
