@@ -138,7 +138,8 @@
     let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
-    for (let turn = 0; turn < 16 && box.checkVisibility() && !fits(box, zoom); turn++) {
+    const isMeasured = () => box.checkVisibility() && !box.querySelector(".masks-waiting"); // whose picture is smaller
+    for (let turn = 0; turn < 16 && !fits(box, zoom) && isMeasured(); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
       else if (tallest > LOWEST && mapsReachDown(box))
         tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
