@@ -83,7 +83,7 @@ def keep_of(page):
 def stories(page, view=0):
     """How the text goes on: (with this mask, as trained), without the end of the text before."""
     boxes = page.locator(".storylab").nth(view).locator(".storylab-stories p").all()
-    return tuple("".join(box.locator("span:nth-child(2), mark").all_inner_texts()) for box in boxes)
+    return tuple("".join(box.locator("span:nth-child(2), mark").all_text_contents()) for box in boxes)
 
 
 def where(page, q, k, labels=TOKENS):

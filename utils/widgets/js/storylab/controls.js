@@ -70,7 +70,7 @@ export class StoryControls {
     if (hadFocus && document.activeElement?.closest("[hidden]")) this.preset.focus({ preventScroll: true });
     // Disabled would lose the focus.
     this.undo.setAttribute("aria-disabled", String(state.history.past.length === 0));
-    this.trained.setAttribute("aria-disabled", String(state.isTrained));
+    this.trained.setAttribute("aria-disabled", String(state.isPlain));
   }
 
   /** @param {string} preset */

@@ -37,6 +37,9 @@ const MOMENT = ["text", "preset", "parameters", "hidden", "fill", "only_head", "
  * @typedef {{ id: number, label: string, now: number, trained: number }} NextWord
  */
 
+/** What is set when nothing is changed. */
+export const AS_TRAINED = { preset: "causal", hidden: [], only_head: null, fill: "min", read_at: "end" };
+
 /** Which maps are shown: with the mask, or as trained. @typedef {"now" | "trained"} MapSide */
 
 export class StoryState {
@@ -131,6 +134,12 @@ export class StoryState {
   get isTrained() {
     const { sequence, keep, T } = this;
     return T === sequence.words && keep.every((visible, cell) => visible === Number(cell % T <= Math.floor(cell / T)));
+  }
+
+  /** Whether everything is set as at first; a mask can be causal by another name. */
+  get isPlain() {
+    const { preset, hidden, onlyHead, fill, readAt } = this;
+    return preset === "causal" && !hidden.length && onlyHead === null && fill === "min" && readAt === "end";
   }
 
   /** Whether the row at which the next word is read sees no key, and has numbers all the same. */

@@ -20,7 +20,7 @@ import {
   storySequence,
 } from "./rules.js";
 import { startStory, whenNear } from "./start.js";
-import { StoryState } from "./state.js";
+import { AS_TRAINED, StoryState } from "./state.js";
 import { Stories, seededNumbers, tellStory } from "./stories.js";
 import { StoryText } from "./text.js";
 import { STORY_WORDS } from "./words.js";
@@ -261,8 +261,7 @@ export class StoryView extends WidgetView {
 
   asTrained() {
     const { state } = this;
-    if (state.isTrained) return;
-    this.change(() => state.set({ preset: "causal", hidden: [], only_head: null, fill: "min", read_at: "end" }));
+    if (!state.isPlain) this.change(() => state.set(AS_TRAINED));
   }
 
   reset() {
@@ -352,7 +351,8 @@ export class StoryView extends WidgetView {
     const { state, words, model } = this;
     state.shareNext();
     model.save_changes();
-    const { now, nowShare, was, wasShare } = this.finding();
+    const { nowShare, wasShare } = this.finding();
+    const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
     this.live.textContent = cell + words.heard(now, nowShare, was, wasShare);
   }
