@@ -473,7 +473,7 @@ def test_the_code_is_that_of_the_mask_that_is_shown(story):
     before = code.inner_text()
     mask(story).select_option("window")
     told(story)
-    expect(code).to_contain_text("window = 3")
+    expect(code).to_contain_text("k > q - 3")
     assert code.inner_text() != before
     story.get_by_text("As code").click()
 
