@@ -92,7 +92,7 @@ def test_left_padding_with_position_ids_changes_nothing_and_without_does(story):
     told(story)
     assert table(story) == before
     assert len(keep_of(story)) == T + 4
-    expect(story.locator(".storylab-notice")).to_have_text(re.compile("^Nothing changes: the next word is “dog”"))
+    expect(story.locator(".storylab-notice")).to_have_text(re.compile("^The next word does not change: it is “dog”"))
     expect(story.locator(".storylab-caution")).to_be_hidden()
     assert stories(story)[0] == stories(story)[1]
     same_as_python(story, preset="left_padding")
@@ -112,6 +112,11 @@ def test_right_padding_is_read_at_a_pad_or_at_the_last_word(story):
     told(story)
     assert table(story) == before
     assert stories(story)[0] == stories(story)[1]
+    story.get_by_label("position_ids").uncheck()
+    told(story)
+    assert table(story) == before
+    assert stories(story)[0] != stories(story)[1], "what comes after the pads is at other positions"
+    expect(story.locator(".storylab-notice")).to_contain_text("The next word does not change")
     story.get_by_label("pads").fill("2")
     story.keyboard.press("Tab")
     told(story)
@@ -168,6 +173,19 @@ def test_stories_are_those_of_generate_and_differ_where_they_are_marked(story):
     assert trained.endswith(marked[1])
     assert now.removesuffix(marked[0]) == trained.removesuffix(marked[1])
     assert marked[0][:6] != marked[1][:6]
+
+
+def test_a_window_as_long_as_the_text_hides_what_is_before_it_as_the_story_goes_on(story):
+    begin(story, text="Once upon", preset="window", parameters={"window": 2})
+    assert {row[1] == row[2] for row in next_tokens(story)} == {True}
+    now, trained = stories(story)
+    assert now != trained
+    _, tokenizer = models.load("story-gpt2")
+    ids = tokenizer("Once upon").input_ids
+    for _ in range(2):
+        rows = StoryLab(tokenizer.decode(ids), preset="window", parameters={"window": 2}).next_tokens
+        ids += tokenizer(rows[0].token).input_ids
+    assert now.startswith(tokenizer.decode(ids[2:]))
 
 
 def test_sampled_stories_repeat_with_their_seed(story):
@@ -291,7 +309,11 @@ def test_undo_as_trained_and_reset(story):
     assert keep_of(story) == [[1, 0], [1, 1]]
     expect(story.get_by_label("Text")).to_have_value("The cat")
     expect(story.locator(".storylab-caution")).to_be_hidden()
-    for _ in range(2):
+    mask(story).select_option("left_padding")
+    story.get_by_role("button", name="As trained").click()
+    told(story)
+    assert story.evaluate("model.get('parameters').side") == "", "the pads went with their mask"
+    for _ in range(4):
         story.get_by_role("button", name="Undo").click()
     told(story)
     expect(story.get_by_label("Text")).to_have_value(story_page.TRAITS["text"])

@@ -204,6 +204,14 @@ def test_an_observer_of_the_mask_sees_the_next_word_that_goes_with_it():
     assert seen == [" trees"]
 
 
+def test_a_side_that_no_mask_uses_adds_no_pads_to_what_is_drawn():
+    lab = StoryLab("One day, a big bear")
+    lab.set_state({"parameters": lab.parameters | {"side": "left"}})
+    lab.keep = scribble(6, 0.3)
+    assert (lab.preset, lab.parameters["side"], len(lab.tokens)) == ("drawn", "", 6)
+    assert torch.equal(lab.keep, scribble(6, 0.3))
+
+
 @pytest.mark.parametrize("name", ["keep", "next_tokens", "preset"])
 @pytest.mark.parametrize("from_page", [False, True])
 def test_what_an_observer_changes_is_followed_too(name, from_page):

@@ -226,9 +226,10 @@ class StoryLab(anywidget.AnyWidget):
                 self.keep_bytes = _keep_bytes(keep)
 
     def _name_mask(self) -> None:
-        """What makes the mask that was drawn: a preset and hidden words, or neither."""
+        """What makes the mask that was drawn: a preset and hidden words, or neither. Its pads stay."""
+        side = self.parameters["side"] if self.preset == "drawn" else SIDES.get(self.preset, "")
         self.preset, self.parameters, self.hidden = _story.recognise(
-            self.keep, self._prompt(), self.preset, self.parameters
+            self.keep, self._prompt(), self.preset, self.parameters | {"side": side}
         )
 
     def _hide(self, before: set[int], now: set[int]) -> None:

@@ -1,7 +1,7 @@
 // StoryLab's controls: the mask and its parameters, which heads have it, what hidden scores get, and three buttons.
 
 import { button, choice, element, field } from "../dom.js";
-import { STORY_LONGEST, storySide } from "./rules.js";
+import { STORY_LONGEST } from "./rules.js";
 
 /** @import { StoryPreset } from "./rules.js" */
 /** @import { StoryView } from "./storylab.js" */
@@ -76,9 +76,8 @@ export class StoryControls {
   /** @param {string} preset */
   choosePreset(preset) {
     const { state } = this.view;
-    const parameters = { ...state.parameters, side: storySide(/** @type {StoryPreset} */ (preset), state.parameters) };
     // Words stay hidden, and a preset is read as generate() reads it.
-    this.view.change(() => state.set({ preset, parameters, hidden: state.hidden, read_at: "end" }));
+    this.view.change(() => state.set({ preset, hidden: state.hidden, read_at: "end" }));
   }
 
   /**

@@ -207,7 +207,7 @@ export class StoryState {
       });
       this.trainedText = text.join();
     }
-    if (this.isTrained) this.pass = this.trained;
+    if (this.isTrained && this.preset !== "window") this.pass = this.trained; // as a story goes on, a window hides more
     else {
       const positions = storyPositions(this.sequence, this.parameters);
       const fill = this.fill === "min" ? LOWEST_NUMBER : -Infinity;
@@ -337,6 +337,8 @@ export class StoryState {
    */
   set(values) {
     this.share(values);
+    const { preset, parameters } = this;
+    this.share({ parameters: { ...parameters, side: storySide(preset, parameters) } });
     this.read();
     this.shareKeep();
   }

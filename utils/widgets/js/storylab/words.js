@@ -97,7 +97,7 @@ function storyNotice({ trained, now, nowShare, was, wasShare, wasNow, same, nan,
     return empty ? `${empty} is NaN: ${why}` : "The numbers are NaN.";
   }
   if (trained) return `As trained, the next word is ${now} (${nowShare}). Change the mask, and watch.`;
-  if (same) return `Nothing changes: the next word is ${now} (${nowShare}), exactly as trained.`;
+  if (same) return `The next word does not change: it is ${now} (${nowShare}), as trained.`;
   if (now === was) return `The likeliest next word is still ${now}: ${nowShare} now, ${wasShare} as trained.`;
   return `The likeliest next word is now ${now} (${nowShare}); as trained it is ${was} (${wasShare}, now ${wasNow}).`;
 }
