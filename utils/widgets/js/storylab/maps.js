@@ -18,7 +18,7 @@ const PAIR_GAP = 16;
 const READABLE_PAIR = 13; // px of a cell from which on both large maps are shown
 const LARGEST_STORY_CELL = 40;
 const LOW_THUMBS = 320; // px, of all layers
-const TALL_THUMBS = 360; // where the page is narrow and scrolls
+const TALL_THUMBS = 440; // where the page is narrow and scrolls
 const LOW_MAP = 300; // px, of the large map's cells
 
 export class StoryMaps {
