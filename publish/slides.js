@@ -144,7 +144,7 @@
       else if (tallest > LOWEST && mapsReachDown(box))
         tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
-      else widget -= 0.1; // cut is worse than small
+      else widget -= 0.05; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
       box.style.setProperty("--widget", String(widget));
       for (const each of alive) each.classList.toggle("masks-nudged");

@@ -95,6 +95,7 @@ def test_left_padding_with_position_ids_changes_nothing_and_without_does(story):
     assert table(story) == before
     assert len(keep_of(story)) == T + 4
     expect(story.locator(".storylab-notice")).to_have_text(re.compile("^Nothing changes: the next word is “dog”"))
+    expect(story.locator(".storylab-caution")).to_be_hidden()
     assert stories(story)[0] == stories(story)[1]
     same_as_python(story, preset="left_padding")
     story.get_by_label("position_ids").uncheck()
@@ -145,6 +146,7 @@ def test_an_empty_row_with_minus_infinity_is_nan_and_the_widget_says_why(story):
     story.get_by_label("Hidden scores get").select_option("-inf")
     told(story)
     expect(story.locator(".storylab-notice")).to_have_text(re.compile(r"^Row 19 \(·the\) is NaN: it sees no key"))
+    expect(story.locator(".storylab > [aria-live]")).to_have_text(re.compile(r"^Row 19 \(·the\) is NaN: it sees no key"))
     assert {p for _, p, _ in next_tokens(story)} == {None}
     assert story.locator(".storylab-next td:nth-child(2)").all_inner_texts() == ["NaN"] * 5
     assert stories(story)[0] == ""

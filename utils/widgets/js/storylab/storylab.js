@@ -195,7 +195,7 @@ export class StoryView extends WidgetView {
     this.table.show(state.next);
     setText(this.notice, words.notice(this.finding()));
     setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
-    this.caution.hidden = state.isTrained;
+    this.caution.hidden = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
     this.code.show();
     this.tellStories();
   }
@@ -359,10 +359,11 @@ export class StoryView extends WidgetView {
     const { state, words, model } = this;
     state.shareNext();
     model.save_changes();
-    const { nowShare, wasShare } = this.finding();
+    const finding = this.finding();
     const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
-    this.live.textContent = cell + words.heard(now, nowShare, was, wasShare);
+    const { nan, nowShare, wasShare } = finding;
+    this.live.textContent = cell + (nan ? words.notice(finding) : words.heard(now, nowShare, was, wasShare));
   }
 }
 
