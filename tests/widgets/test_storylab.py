@@ -375,8 +375,9 @@ def test_typing_keeps_the_cursor_and_the_words_that_stay_hidden(story):
     assert pressed == [8, 14]
     assert story.evaluate("model.get('text')") == box.input_value()
     same_as_python(story, text=box.input_value(), hidden=[8, 14])
-    for _ in " big":
-        box.press("Control+z")  # undoes letters, as in any box
+    for _ in " big":  # letters, as in any box; how many at once is the browser's
+        if box.input_value() != story_page.TRAITS["text"]:
+            box.press("Control+z")
     told(story)
     expect(box).to_have_value(story_page.TRAITS["text"])
     assert [word for word in range(T) if chip(story, word).get_attribute("aria-pressed") == "true"] == list(CATS)
