@@ -72,7 +72,7 @@ quick: models
 test: models browser
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m "not gate" $(ARGS)
 
-gate: models browser
+gate: models browser node_modules/.package-lock.json
 	HF_HUB_OFFLINE=1 HYPOTHESIS_PROFILE=gate $(BIN)/python -m pytest -m "gate or property" $(ARGS)
 
 check: lint test gate test-matrix

@@ -17,8 +17,6 @@ from . import paths
 
 #: What all of them have in their style, and the site, too.
 SHARED = paths.HERE / "shared.css"
-#: Figures are drawn light.
-DARK_FIGURES = f"@media screen and (prefers-color-scheme: dark) {{ .masks-figure {DARK_STYLE} }}"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' blob:{wasm}; style-src 'unsafe-inline'; img-src data:"
 LINK = re.compile(r"\[([^\]]+)\]\((?:solutions/)?\w+\.(?:ipynb|html)[^)]*\)")
 #: What a cell prints, in nbconvert's HTML.
@@ -79,9 +77,14 @@ def document(
         wasm: whether it may compile WebAssembly.
     """
     policy = POLICY.format(wasm=" 'wasm-unsafe-eval'" if wasm else "") + policy
-    style = "\n".join([style, SHARED.read_text(encoding="utf-8"), DARK_FIGURES])
+    style = f"{style}\n{shared_style('screen and (prefers-color-scheme: dark)', '.masks-figure')}"
     title, description = html.escape(title), html.escape(description)
     return HTML.format(title=title, description=description, style=style, body=body, scripts=scripts, policy=policy)
+
+
+def shared_style(dark: str, figures: str) -> str:
+    """The style that all pages share; where the media are ``dark``, figures, which are drawn light, are dark too."""
+    return f"{SHARED.read_text(encoding='utf-8')}\n@media {dark} {{ {figures} {DARK_STYLE} }}"
 
 
 def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bool = True) -> str:

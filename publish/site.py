@@ -19,7 +19,7 @@ from pathlib import Path
 import nbformat
 from filelock import FileLock
 
-from . import document, for_readers, ledger, normalise, notebooks, page, paths, sheet, slides, source, sphinx_source
+from . import for_readers, ledger, normalise, notebooks, page, paths, sheet, slides, source, sphinx_source
 from .hosting import Hosting
 
 SITE = paths.ROOT / "dist" / "site"
@@ -85,7 +85,7 @@ def _run_sphinx(hosting: Hosting) -> None:
     if hosting.address:
         options += ["-D", f"html_baseurl={hosting.address}/"]
     # They make every page.
-    unwatched = (sphinx_source.WEBSITE / "conf.py", Path(document.__file__), WORK / "source" / "about.json")
+    unwatched = (sphinx_source.WEBSITE / "conf.py", paths.HERE / "document.py", WORK / "source" / "about.json")
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in unwatched)).hexdigest()
     options += ["-D", f"said_of_pages={digest}"]
     done = subprocess.run(

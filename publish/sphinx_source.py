@@ -14,8 +14,6 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from utils.plots import DARK_STYLE
-
 from . import document, for_readers, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
@@ -30,10 +28,8 @@ SENTENCE = (
     "that looks right can hide nothing."
 )
 ALL_MASKS = "Nine small masks, each from a lesson: visible cells are blue, hidden ones hatched."
-#: Figures and the masks of cards are drawn light; the theme would only dim them.
-DARK_FIGURES = (
-    f'@media screen {{ html[data-theme="dark"] .bd-article :is(img.masks-figure, .mask-picture) {DARK_STYLE} }}'
-)
+#: The masks of cards are drawn light, too.
+FIGURES = 'html[data-theme="dark"] .bd-article :is(img.masks-figure, .mask-picture)'
 MASKS_JS = '<script src="_static/masks.js"></script>'
 
 
@@ -62,8 +58,7 @@ def write(
         states |= shown
         files[f"{name}.ipynb"] = nbformat.writes(_for_sphinx(page, shown, figures))
     files |= _texts(about, keeps, hero(lessons["00_start_here"], keeps["00_start_here"], figures)) | _reference()
-    shared = document.SHARED.read_text(encoding="utf-8")
-    files["_static/masks.css"] = "\n".join([shared, DARK_FIGURES, static_widgets.style(states)])
+    files["_static/masks.css"] = "\n".join([document.shared_style("screen", FIGURES), static_widgets.style(states)])
     files["_static/masks.js"] = static_widgets.loader(states)
     if static_widgets.needs_model(states):
         files["_static/masks.js"] = static_widgets.story_address() + files["_static/masks.js"]

@@ -92,6 +92,7 @@ def story_address() -> str:
 
 @cache
 def _story() -> str:
+    """The file of story-gpt2 as text."""
     return base64.b64encode(story_file()).decode()
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
 
-from tests.support import node
-from tests.support.story_cases import LOWEST, PROMPTS, Case, cases, eager, story
+from tests.support import node, story_oracle
+from tests.support.story_oracle import MIN, PROMPTS, Case
 from utils import models
 from utils._validation import text_of
 from utils.widgets import _base, _story_file
@@ -22,6 +22,7 @@ from utils.widgets import _base, _story_file
 ROOT = Path(__file__).parents[2]
 ENGINE = node.FILES / "gpt2"
 KINDS = ["plain", "wasm"]
+TEXT = PROMPTS[3]
 OPEN = f"""
   import {{ readFileSync, writeFileSync }} from "node:fs";
   import {{ openEngine }} from {json.dumps((ENGINE / "engine.js").as_uri())};
@@ -35,7 +36,7 @@ OPEN = f"""
   const inputOf = (x) => ({{
     ...x,
     keep: Uint8Array.from(x.keep),
-    fill: x.fill === "min" ? -3.4028234663852886e38 : -Infinity,
+    fill: x.fill ?? -Infinity,
   }});
   const write = (arrays) => {{
     writeFileSync(`${{file}}.out`, Buffer.concat(arrays.map((x) => Buffer.from(x.buffer, x.byteOffset, x.byteLength))));
@@ -70,8 +71,14 @@ class Asked:
           }));"""
         lengths = [len(case.ids) for case in asked]
         shapes = [shape for length in lengths for shape in ((*maps, length, length), (length, rows))]
-        parts = self.floats(kind, script, [case.as_json() for case in asked], shapes)
+        parts = self.floats(kind, script, [as_json(case) for case in asked], shapes)
         return list(zip(parts[1::2], parts[::2], strict=True))
+
+
+def as_json(case: Case, **more) -> dict:
+    """A case as JSON can hold it, which has no infinity."""
+    fill = None if case.fill == -torch.inf else case.fill
+    return case._asdict() | {"keep": case.keep.int().flatten().tolist(), "fill": fill} | more
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +94,9 @@ def tokenizer():
 
 
 @pytest.fixture(scope="module")
-def trained():
-    """Which of the 50,257 tokens were trained: the others all share one row."""
-    embedding = story()[0].transformer.wte.weight
-    rows, kinds, counts = embedding.unique(dim=0, return_inverse=True, return_counts=True)
-    assert rows.shape[0] == 7017
-    return kinds != counts.argmax()
-
-
-@pytest.fixture(scope="module")
-def tokens(trained):
-    """A token of each row of logits: those that were trained, and the first that was not."""
-    return torch.cat([trained.nonzero()[:, 0], (~trained).nonzero()[0]])
+def cases():
+    """A text with every mask."""
+    return story_oracle.cases(story_oracle.encoded(TEXT))
 
 
 # --- the tokenizer -----------------------------------------------------------------------------------
@@ -188,7 +186,7 @@ def test_the_tokenizer_is_that_of_transformers(ask, tokenizer, count):
         assert text == wanted, line[:20]
 
 
-def test_every_token_is_known_by_its_bytes(ask, tokenizer, trained, tokens):
+def test_every_token_is_known_by_its_bytes(ask, tokenizer):
     texts, byte_lengths, known, rows, firsts = ask(
         "plain",
         """const ids = Array.from({ length: engine.config.vocab_size }, (_, id) => id);
@@ -203,10 +201,12 @@ def test_every_token_is_known_by_its_bytes(ask, tokenizer, trained, tokens):
     ids = range(len(texts))
     assert texts == tokenizer.batch_decode([[n] for n in ids])
     assert byte_lengths == [len(token) for token in tokenizer.convert_ids_to_tokens(ids)]  # one letter for each byte
-    assert known == trained.tolist()
+    tokens = story_oracle.tokens_of_rows()
+    row_of = {token: row for row, token in enumerate(tokens[:-1])}
+    assert firsts == tokens
+    assert rows == [row_of.get(n, len(row_of)) for n in ids]
+    assert known == [n in row_of for n in ids]
     assert known[tokenizer.eos_token_id]
-    assert firsts == tokens.tolist()
-    assert rows == torch.where(trained, trained.cumsum(0) - 1, 7016).tolist()
 
 
 # --- the numbers -------------------------------------------------------------------------------------
@@ -221,45 +221,43 @@ def require_close(values, wanted, tolerance: float, case: Case) -> None:
     torch.testing.assert_close(values, wanted, rtol=0, atol=tolerance, equal_nan=True, msg=message)
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.gate) for n in range(1, 30, 4))])
-def test_a_forward_pass_gives_the_numbers_of_transformers(ask, tokens, first):
-    """Every prompt with every mask, by the kernel and by plain code."""
-    asked = cases(PROMPTS[first : first + (4 if first else 1)])
-    plain, wasm = (ask.forward(kind, asked) for kind in KINDS)
-    for case, *both in zip(asked, plain, wasm, strict=True):
-        wanted_logits, wanted_maps = eager(case)
-        wanted_logits = wanted_logits[:, tokens]
-        real = ~wanted_logits.isnan().any(-1)
+def test_a_forward_pass_gives_the_numbers_of_transformers(ask, cases):
+    """Every mask, by the kernel and by plain code; test_story_exact.py asks browsers about every prompt."""
+    plain, wasm = (ask.forward(kind, cases) for kind in KINDS)
+    for case, wanted, *both in zip(cases, story_oracle.answers(cases), plain, wasm, strict=True):
+        real = ~wanted.logits.isnan().any(-1)
         for logits, maps in both:
-            require_close(maps, wanted_maps, 1e-5, case)
-            require_close(logits, wanted_logits, 1e-4, case)
-            assert torch.equal(logits[real].argmax(-1), wanted_logits[real].argmax(-1)), case.name
+            require_close(maps, wanted.maps, 1e-5, case)
+            require_close(logits, wanted.logits, 1e-4, case)
+            assert torch.equal(logits[real].argmax(-1), wanted.logits[real].argmax(-1)), case.name
 
 
 @pytest.mark.gate
 @pytest.mark.parametrize("length", [128, 256])
-def test_long_texts_give_the_numbers_of_transformers(ask, tokenizer, tokens, length):
+def test_long_texts_give_the_numbers_of_transformers(ask, length):
     """As many tokens as a page takes, and as many as the model has positions."""
-    ids = (tokenizer("".join(PROMPTS))["input_ids"] * 2)[:length]
-    case = Case("long", ids, torch.ones(length, length, dtype=torch.bool).tril(), list(range(length)))
+    ids = (story_oracle.encoded(" ".join(PROMPTS)) * 2)[:length]
+    case = Case("long", ids, list(range(length)), torch.ones(length, length).tril().bool(), MIN)
     ((logits, maps),) = ask.forward("wasm", [case])
-    wanted_logits, wanted_maps = eager(case)
-    require_close(maps, wanted_maps, 1e-5, case)
-    require_close(logits, wanted_logits[:, tokens], 1e-4, case)
+    (wanted,) = story_oracle.answers([case])
+    require_close(maps, wanted.maps, 1e-5, case)
+    require_close(logits, wanted.logits, 1e-4, case)
 
 
-def test_probabilities_count_every_token_of_the_shared_row(ask, trained, tokens):
-    case = cases(PROMPTS[:1])[0]
+def test_probabilities_count_every_token_of_the_shared_row(ask, cases):
     probabilities, empty = ask(
         "plain",
         """const logits = engine.forward(inputOf(data)).logits(data.ids.length - 1);
         const probabilities = Array.from(engine.probabilities(logits));
         print([probabilities, Array.from(engine.probabilities(logits.fill(NaN)), String)]);""",
-        case.as_json(),
+        as_json(cases[0]),
     )
-    wanted = eager(case)[0][-1].softmax(-1)
+    model, _ = story_oracle.story()
+    with torch.no_grad():
+        wanted = model(torch.tensor([cases[0].ids])).logits[0, -1].softmax(-1)
+    tokens = story_oracle.tokens_of_rows()
     torch.testing.assert_close(torch.tensor(probabilities), wanted[tokens], rtol=1e-4, atol=1e-7)
-    total = sum(probabilities[:-1]) + probabilities[-1] * int((~trained).sum())
+    total = sum(probabilities[:-1]) + probabilities[-1] * (len(wanted) - len(tokens) + 1)
     assert total == pytest.approx(1, abs=1e-12)
     assert set(empty) == {"NaN"}
 
@@ -268,34 +266,25 @@ def test_probabilities_count_every_token_of_the_shared_row(ask, trained, tokens)
 
 
 MORE = [262, 3797, 373]  # tokens that go on after a text
-GO_ON = """
-  const goOn = ({ ids, positions, keep, head, fill, rows }) => {
-    const run = engine.forward({ ids: ids.slice(0, -rows.length), positions, keep, head, fill }).run();
-    return rows.map((row) => {
-      const n = run.length;
-      return run.step({ id: ids[n], position: positions[n], keep: Uint8Array.from(row) });
-    });
-  };
-"""
 
 
 def longer(case: Case) -> dict:
     """A case and three tokens more, as JSON: the first sees all, the next a part, the last nothing at all."""
     length = len(case.ids)
-    rows = [[1] * (length + 1), [1, 0] * ((length + 2) // 2) + [1] * (length % 2), [0] * (length + 3)]
+    rows = [[1] * (length + 1), [n % 2 for n in range(length + 2)], [0] * (length + 3)]
     positions = [*case.positions, *range(length, length + 3)]
-    return case.as_json() | {"ids": [*case.ids, *MORE], "positions": positions, "rows": rows}
+    return as_json(case, ids=[*case.ids, *MORE], positions=positions, rows=rows)
 
 
 @torch.no_grad()
 def eager_steps(case: Case) -> torch.Tensor:
     """The logits of the three tokens more, by transformers with a cache."""
-    model, asked = story()[0], longer(case)
+    model, asked = story_oracle.story()[0], longer(case)
     length, heads = len(case.ids), model.config.n_head
     ids, positions = torch.tensor([asked["ids"]]), torch.tensor([asked["positions"]])
-    first, bias = slice(0, length), case.bias(heads)
     cache = DynamicCache()
-    model(ids[:, first], attention_mask=bias, position_ids=positions[:, first], cache=cache)
+    first = slice(0, length)
+    model(ids[:, first], attention_mask=case.bias(heads), position_ids=positions[:, first], cache=cache)
     logits = []
     for n, row in enumerate(asked["rows"], length):
         bias = torch.zeros(1, heads, 1, n + 1)
@@ -303,23 +292,30 @@ def eager_steps(case: Case) -> torch.Tensor:
         one = slice(n, n + 1)
         done = model(ids[:, one], attention_mask=bias, position_ids=positions[:, one], cache=cache)
         logits.append(done.logits[0, 0])
-    return torch.stack(logits)
+    return torch.stack(logits)[:, story_oracle.tokens_of_rows()]
 
 
-def test_a_step_gives_what_transformers_gives_with_a_cache(ask, tokens):
+def test_a_step_gives_what_transformers_gives_with_a_cache(ask, cases):
     """Three tokens after a text with every mask."""
-    asked = cases(PROMPTS[3:4])
-    script = GO_ON + "write(data.flatMap((x) => goOn(inputOf(x))));"
-    data, shapes = [longer(case) for case in asked], [(3, 7017)] * len(asked)
+    script = """
+      write(data.flatMap((x) => {
+        const { ids, positions, keep, head, fill, rows } = inputOf(x);
+        const run = engine.forward({ ids: ids.slice(0, -rows.length), positions, keep, head, fill }).run();
+        return rows.map((row) => {
+          const n = run.length;
+          return run.step({ id: ids[n], position: positions[n], keep: Uint8Array.from(row) });
+        });
+      }));"""
+    data, shapes = [longer(case) for case in cases], [(3, 7017)] * len(cases)
     plain, wasm = (ask.floats(kind, script, data, shapes) for kind in KINDS)
-    for case, *both in zip(asked, plain, wasm, strict=True):
-        wanted = eager_steps(case)[:, tokens]
+    for case, *both in zip(cases, plain, wasm, strict=True):
+        wanted = eager_steps(case)
         for logits in both:
             require_close(logits, wanted, 1e-4, case)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_gives_the_bits_of_a_full_pass(ask, kind):
+def test_a_step_gives_the_bits_of_a_full_pass(ask, cases, kind):
     """A second run from the same pass, in between, changes nothing. (A row that sees nothing depends on the length.)"""
     script = """
       const different = [];
@@ -345,29 +341,20 @@ def test_a_step_gives_the_bits_of_a_full_pass(ask, kind):
         });
       }
       print(different);"""
-    asked = [case for case in cases(PROMPTS[3:4]) if not case.keep.triu(1).any() and case.keep.any(-1).all()]
-    assert len(asked) > 5
-    assert ask(kind, script, [longer(case) | {"name": case.name} for case in asked]) == []
+    asked = [longer(case) for case in cases if not case.keep.triu(1).any() and case.keep.any(-1).all()]
+    assert len(asked) > 3
+    assert ask(kind, script, asked) == []
 
 
-@pytest.mark.parametrize("side", ["alone", "left padded"])
-@pytest.mark.parametrize("count", [3, pytest.param(30, marks=pytest.mark.gate)])
-def test_greedy_continuations_are_those_of_generate(ask, tokenizer, count, side):
+def test_greedy_continuations_are_those_of_generate(ask):
     """30 tokens after each prompt: alone, or in a batch that is padded on the left."""
-    model = story()[0]
-    prompts = PROMPTS[:count]
-    batches = [prompts] if side == "left padded" else [[prompt] for prompt in prompts]
-    wanted, asked = [], []
-    for batch in batches:
-        inputs = tokenizer(batch, return_tensors="pt", padding=True)
-        width = inputs["input_ids"].shape[1]
-        generated = model.generate(**inputs, max_new_tokens=30, do_sample=False)[:, width:].tolist()
-        for ids, real, line in zip(inputs["input_ids"].tolist(), inputs["attention_mask"], generated, strict=True):
-            keep = torch.ones(width, width, dtype=torch.bool).tril() & real.bool()
-            positions = (real.cumsum(0) - 1).masked_fill(real == 0, 1).tolist()
-            asked.append(Case("", ids, keep, positions).as_json() | {"real": real.tolist()})
-            end = line.index(tokenizer.eos_token_id) if tokenizer.eos_token_id in line else len(line)
-            wanted.append(line[:end])
+    stories = story_oracle.stories(PROMPTS[1:4])
+    asked = []
+    for ids, real, _ in stories:
+        mask = torch.tensor(real)
+        positions = (mask.cumsum(0) - 1).masked_fill(mask == 0, 1).tolist()
+        keep = torch.ones(len(ids), len(ids)).tril().bool() & mask.bool()
+        asked.append(as_json(Case("", ids, positions, keep, MIN), real=real))
     script = """
       print(data.map((x) => {
         const pass = engine.forward(inputOf(x));
@@ -376,8 +363,8 @@ def test_greedy_continuations_are_those_of_generate(ask, tokenizer, count, side)
         let logits = pass.logits(pass.length - 1);
         while (ids.length < 30) {
           const id = engine.idOf(logits.indexOf(Math.max(...logits)));
-          if (id === engine.config.eos_token_id) break;
           ids.push(id);
+          if (id === engine.config.eos_token_id) break;
           const position = x.real.reduce((sum, real) => sum + real, 0);
           x.real.push(1);
           logits = run.step({ id, position, keep: Uint8Array.from(x.real) });
@@ -385,7 +372,7 @@ def test_greedy_continuations_are_those_of_generate(ask, tokenizer, count, side)
         return ids;
       }));"""
     for kind in KINDS:
-        assert ask(kind, script, asked) == wanted
+        assert ask(kind, script, asked) == [story.told for story in stories]
 
 
 # --- the kernel and its fallback ---------------------------------------------------------------------
@@ -493,7 +480,7 @@ def test_sizes_are_read_from_the_file(small, kind, heads, width):
     """Heads of 5 numbers, with which the kernel could not compute, are left to plain code."""
     model, ask = small(heads, width)
     ids = [5, 999, 1000, 50256, 40000, 17, 17]
-    case = Case("small", ids, torch.rand(7, 7) < 0.6, [3, 0, 1, 18, 4, 5, 6], LOWEST, head=1)
+    case = Case("small", ids, [3, 0, 1, 18, 4, 5, 6], torch.rand(7, 7) < 0.6, MIN, head=1)
     best = ask(kind, "print((await openEngine(read(file), { wasm: kernel })).kind);")
     assert best == ("plain" if width == 15 else "wasm")
     ((logits, maps),) = ask.forward(kind, [case], rows=1002, maps=(2, heads))

@@ -184,7 +184,7 @@ export function followKeys(view) {
   maps.grid.listen((q, k) => view.moveTo(q, k), { " ": toggle, Enter: toggle });
   view.root.addEventListener("keydown", (event) => {
     const key = event.ctrlKey || event.metaKey ? event.key.toLowerCase() : "";
-    if (key !== "z" && key !== "y") return;
+    if ((key !== "z" && key !== "y") || event.target instanceof HTMLTextAreaElement) return; // which undoes its letters
     event.preventDefault(); // Chrome would undo whatever was typed last on this page, as in a cell of the notebook
     view.travel(key === "y" || event.shiftKey);
   });

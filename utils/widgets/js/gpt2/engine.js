@@ -14,7 +14,7 @@ import { Tokenizer } from "./tokenizer.js";
  * @property {ArrayLike<number>} ids
  * @property {ArrayLike<number>} positions
  * @property {Uint8Array} keep (T, T), row = query, 1 = may attend
- * @property {number | null} [head] the one head of every layer that has this mask, the others are causal; null: all have it
+ * @property {number | null} [head] the one head of every layer that has this mask, while the others are causal; or null
  * @property {number} fill what is added to hidden scores: -Infinity, or the lowest number of float32
  */
 
@@ -28,7 +28,25 @@ import { Tokenizer } from "./tokenizer.js";
 
 /** @typedef {{ weight: Vector, bias: Vector }} Norm */
 /** @typedef {{ matrix: Matrix, bias: Vector | null }} Linear */
-/** @typedef {{ norm1: Norm, queries: Linear, keysValues: Linear, output: Linear, norm2: Norm, up: Linear, down: Linear }} Layer */
+/**
+ * @typedef {object} Layer
+ * @property {Norm} norm1
+ * @property {Linear} queries
+ * @property {Linear} keysValues
+ * @property {Linear} output
+ * @property {Norm} norm2
+ * @property {Linear} up
+ * @property {Linear} down
+ */
+
+/**
+ * What a pass leaves for steps and logits: keys and values of every layer, and hidden states after the last one.
+ * @typedef {object} Result
+ * @property {number | null} head
+ * @property {number} fill
+ * @property {Vector[]} caches
+ * @property {Vector} hidden
+ */
 
 /**
  * Opens a packed file. Without WebAssembly, or where a page's policy refuses it, plain JavaScript computes the same.
@@ -141,15 +159,16 @@ export class Engine {
       maps.set(this.#scratch.weights.subarray(0, size), n * size);
       return this.#scratch.cache.slice(0, rows * 2 * this.config.n_embd);
     });
-    return new Pass(this, { length: rows, head, fill, maps, caches, hidden: this.#hidden(rows) });
+    return new Pass(this, rows, maps, { head, fill, caches, hidden: this.#hidden(rows) });
   }
 
   /**
-   * The logits of one more token, of which the keys and values are added to those before it.
+   * The logits of one more token, and its keys and values, which the next one needs in `steps`.
    * @param {Step} step
-   * @param {{ head: number | null, fill: number, caches: Vector[], steps: Vector[][] }} before
+   * @param {Result} start
+   * @param {Vector[][]} steps
    */
-  step({ id, position, keep }, { head, fill, caches, steps }) {
+  step({ id, position, keep }, { head, fill, caches }, steps) {
     const { cache, chosenBias, otherBias } = this.#scratch;
     keep.forEach((sees, k) => {
       chosenBias[k] = sees ? 0 : fill;
@@ -251,19 +270,21 @@ export class Engine {
 /** What a forward pass gives. */
 export class Pass {
   /** @type {Engine} */ #engine;
-  /** @type {{ head: number | null, fill: number, caches: Vector[], hidden: Vector }} */ #result;
+  /** @type {Result} */ #result;
   /** @type {Map<number, Float32Array>} */ #logits = new Map();
 
   /**
    * @param {Engine} engine
-   * @param {{ length: number, head: number | null, fill: number, maps: Float32Array, caches: Vector[], hidden: Vector }} result
+   * @param {number} length
+   * @param {Float32Array} maps
+   * @param {Result} result
    */
-  constructor(engine, result) {
+  constructor(engine, length, maps, result) {
     this.#engine = engine;
     this.#result = result;
-    this.length = result.length;
+    this.length = length;
     /** Weights after the softmax: (layers, heads, T, T). */
-    this.maps = result.maps;
+    this.maps = maps;
   }
 
   /**
@@ -287,13 +308,13 @@ export class Pass {
 /** Tokens after those of a pass, one by one; the tokens before are not run again. */
 export class Run {
   /** @type {Engine} */ #engine;
-  /** @type {{ head: number | null, fill: number, caches: Vector[] }} */ #start;
+  /** @type {Result} */ #start;
   /** @type {Vector[][]} keys and values that each step added, of every layer */ #steps = [];
 
   /**
    * @param {Engine} engine
    * @param {number} length
-   * @param {{ head: number | null, fill: number, caches: Vector[] }} start
+   * @param {Result} start
    */
   constructor(engine, length, start) {
     this.#engine = engine;
@@ -306,7 +327,7 @@ export class Run {
    * @param {Step} step
    */
   step(step) {
-    const { logits, added } = this.#engine.step(step, { ...this.#start, steps: this.#steps });
+    const { logits, added } = this.#engine.step(step, this.#start, this.#steps);
     this.#steps.push(added);
     this.length++;
     return logits;

@@ -1,7 +1,7 @@
 // The arithmetic of a transformer in AssemblyScript, with 128-bit SIMD: `npm run kernel` compiles it to kernel.wasm.
 //
-// Numbers are float32. Matrices stay int8, in panels of eight outputs whose weights lie side by side, input by input; the
-// last panel is filled up with zeros (simd.js lays them out). Each output of a matrix is summed
+// Numbers are float32. Matrices stay int8, in panels of eight outputs whose weights lie side by side, input by input;
+// the last panel is filled up with zeros (simd.js lays them out). Each output of a matrix is summed
 // over its inputs in their order, however many rows there are, so that a cached step gives what a full pass gives.
 // All pointers are addresses in bytes; nothing is allocated here.
 
@@ -294,7 +294,9 @@ function score(
 ): void {
   for (let k: usize = 0; k < keys; k++) {
     let sum = f32x4.splat(0);
-    for (let n: usize = 0; n < size * FLOAT; n += 16) sum = plusProduct(sum, v128.load(query + n), v128.load(cache + n));
+    for (let n: usize = 0; n < size * FLOAT; n += 16) {
+      sum = plusProduct(sum, v128.load(query + n), v128.load(cache + n));
+    }
     store<f32>(line + k * FLOAT, laneSum(sum) * scaling + load<f32>(bias + k * FLOAT));
     cache += 2 * width * FLOAT;
   }

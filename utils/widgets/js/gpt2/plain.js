@@ -1,4 +1,4 @@
-// What a transformer computes, in plain JavaScript and double precision: where no kernel may run, and to hold it against.
+// What a transformer computes, in plain JavaScript and double precision: for pages without the kernel, and to test it.
 
 /** @import { PackedMatrix } from "./file.js" */
 

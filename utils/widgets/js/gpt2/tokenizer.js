@@ -3,14 +3,16 @@
 /** The one text that is a token by itself wherever it is typed, as transformers has it: the end of a story. */
 const END = "<|endoftext|>";
 /** Letters and digits that the tokenizer of transformers does not know yet: those of Unicode 17. */
-const UNKNOWN =
-  String.raw`[\u088F\u0C5C\u0CDC\uA7CE\uA7CF\uA7D2\uA7D4\uA7F1\u{10940}-\u{10959}\u{10EC5}-\u{10EC7}` +
-  String.raw`\u{11DB0}-\u{11DDB}\u{11DE0}-\u{11DE9}\u{16EA0}-\u{16EB8}\u{16EBB}-\u{16ED3}\u{16FF2}-\u{16FF6}\u{187F8}-\u{187FF}` +
-  String.raw`\u{18D09}-\u{18D1E}\u{18D80}-\u{18DF2}\u{1E6C0}-\u{1E6DE}\u{1E6E0}-\u{1E6E2}\u{1E6E4}\u{1E6E5}\u{1E6E7}-\u{1E6ED}` +
-  String.raw`\u{1E6F0}-\u{1E6F4}\u{1E6FE}\u{1E6FF}\u{2B73A}-\u{2B73F}\u{2CEA2}-\u{2CEAD}\u{323B0}-\u{33479}]`;
+const UNKNOWN = [
+  String.raw`[\u088F\u0C5C\u0CDC\uA7CE\uA7CF\uA7D2\uA7D4\uA7F1\u{10940}-\u{10959}\u{10EC5}-\u{10EC7}`,
+  String.raw`\u{11DB0}-\u{11DDB}\u{11DE0}-\u{11DE9}\u{16EA0}-\u{16EB8}\u{16EBB}-\u{16ED3}\u{16FF2}-\u{16FF6}`,
+  String.raw`\u{187F8}-\u{187FF}\u{18D09}-\u{18D1E}\u{18D80}-\u{18DF2}\u{1E6C0}-\u{1E6DE}\u{1E6E0}-\u{1E6E2}`,
+  String.raw`\u{1E6E4}\u{1E6E5}\u{1E6E7}-\u{1E6ED}\u{1E6F0}-\u{1E6F4}\u{1E6FE}\u{1E6FF}\u{2B73A}-\u{2B73F}`,
+  String.raw`\u{2CEA2}-\u{2CEAD}\u{323B0}-\u{33479}]`,
+].join("");
 /** White space. JavaScript's \s is another: it has U+FEFF, and lacks U+0085. */
 const SPACE = String.raw`\p{White_Space}`;
-/** Merges work inside pieces: what an apostrophe begins; a word, a number or signs, with a space before them; and spaces. */
+/** Merges work inside pieces: what an apostrophe begins; a word, number or signs, with a space before; and spaces. */
 const PIECES = new RegExp(
   String.raw`'(?:[sdmt]|ll|re|ve)| ?(?:(?!${UNKNOWN})\p{L})+| ?(?:(?!${UNKNOWN})\p{N})+` +
     String.raw`| ?(?:[^${SPACE}\p{L}\p{N}]|${UNKNOWN})+|${SPACE}+(?!\P{White_Space})|${SPACE}+`,

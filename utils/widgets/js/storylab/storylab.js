@@ -28,6 +28,7 @@ import { STORY_WORDS } from "./words.js";
 /** @import { Head } from "../thumbs.js" */
 /** @import { Model } from "../widget.js" */
 
+const SLOW_KEYS = 200; // ms that a slow model waits for the next key
 const PAUSE = 500; // ms without a key after which what was typed is read out, and told to Python
 
 /** @extends {WidgetView<typeof STORY_WORDS>} */
@@ -41,6 +42,8 @@ export class StoryView extends WidgetView {
     this.root.classList.add("masks-waiting");
     this.state = new StoryState(model, this.words);
     this.typing = false; // whether what is typed belongs to a step of the history that was begun
+    this.ended = false;
+    this.typed = 0;
     this.telling = 0; // until Python and the live region are told
     this.stale = { all: true, thumbs: true };
     this.text = new StoryText(this);
@@ -60,6 +63,7 @@ export class StoryView extends WidgetView {
       whenNear(this.root, () => this.load()),
       () => this.tell(),
       () => (this.stories.turn = -1),
+      () => (this.ended = true),
     );
     this.showWaiting(this.words.waiting);
   }
@@ -124,7 +128,9 @@ export class StoryView extends WidgetView {
       const megabytes = size ? words.megabytes((size / 1e6).toFixed(1)) : "";
       const label = words.loading(megabytes);
       status.replaceChildren(`${label} `, element("progress", { "aria-label": label }));
-      this.state.engine = await engine;
+      const opened = await engine;
+      if (this.ended) return;
+      this.state.engine = opened;
       this.root.dataset.kernel = this.state.engine.kind;
       this.root.classList.remove("masks-waiting");
       status.replaceChildren();
@@ -189,7 +195,7 @@ export class StoryView extends WidgetView {
     this.table.show(state.next);
     setText(this.notice, words.notice(this.finding()));
     setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
-    this.caution.hidden = state.isTrained;
+    this.caution.hidden = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
     this.code.show();
     this.tellStories();
   }
@@ -250,7 +256,9 @@ export class StoryView extends WidgetView {
     if (!this.typing) state.history.remember(state.now());
     this.typing = true;
     state.type(text);
-    this.refresh();
+    clearTimeout(this.typed);
+    if (state.engine.kind === "wasm") this.refresh();
+    else this.typed = window.setTimeout(() => this.refresh(), SLOW_KEYS);
     this.tellLater(PAUSE);
   }
 
@@ -351,10 +359,11 @@ export class StoryView extends WidgetView {
     const { state, words, model } = this;
     state.shareNext();
     model.save_changes();
-    const { nowShare, wasShare } = this.finding();
+    const finding = this.finding();
     const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
-    this.live.textContent = cell + words.heard(now, nowShare, was, wasShare);
+    const { nan, nowShare, wasShare } = finding;
+    this.live.textContent = cell + (nan ? words.notice(finding) : words.heard(now, nowShare, was, wasShare));
   }
 }
 

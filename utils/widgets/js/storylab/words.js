@@ -67,7 +67,6 @@ export const STORY_WORDS = {
   heads: "head",
   /** @type {(what: string, layers: number, heads: number) => string} */
   thumbs: (what, layers, heads) => `Attention ${what}: ${layers} layers × ${heads} heads`,
-  scale: "Colours follow the square root of the weight.",
   hidden: "hidden",
   visible: "visible",
   /** @type {(query: string, key: string, visible: string, weight: string) => string} */
