@@ -174,6 +174,13 @@ def test_a_slide_with_a_storylab_and_its_task_fits_and_can_be_read(files, open_o
     ]
     for left, right in itertools.pairwise(boxes):
         assert left["x"] + left["width"] <= right["x"]
+    # Where nothing had to go, the foot, which is beside the stories, is not over them.
+    seen = """() => {
+      document.querySelector("section.present .fit").classList.remove("maps-only");
+      return document.querySelector("section.present .storylab-foot .masks-help").checkVisibility();
+    }"""
+    assert not shown.evaluate(seen)
+    settled(shown)
     shown.locator(".present summary", has_text="As code").click()
     settled(shown)
     expect(shown.locator(".present .storylab-code pre")).to_be_visible()
