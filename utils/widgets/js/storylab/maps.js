@@ -13,7 +13,7 @@ import { Thumbs } from "../thumbs.js";
 
 // The widget's width in px from which on its maps are beside the next word, and thumbnails beside the large map.
 const TWO_COLUMNS = 640;
-const THREE_COLUMNS = 880;
+const THREE_COLUMNS = 830; // JupyterLab beside its files has 848 in a window of 1280
 const PAIR_GAP = 16;
 const READABLE_PAIR = 13; // px of a cell from which on both large maps are shown
 const LARGEST_STORY_CELL = 40;
@@ -41,7 +41,8 @@ export class StoryMaps {
     this.switch = this.sideSwitch();
     this.captions = [words.trained, words.now].map((text) => element("div", { class: "storylab-side" }, text));
     this.boxes = [this.left.canvas, this.grid.node].map((node, n) => element("div", {}, this.captions[n], node));
-    this.pair = element("div", { class: "storylab-pair" }, ...this.boxes);
+    // In the order of the table.
+    this.pair = element("div", { class: "storylab-pair" }, this.boxes[1], this.boxes[0]);
     const head = element("div", { class: "storylab-head" }, this.title, this.switch);
     this.note = element("p", { class: "masks-help storylab-note" });
     this.large = element("div", { class: "storylab-large" }, head, this.note, this.pair);
@@ -157,6 +158,7 @@ export class StoryMaps {
     if (thumbs) this.thumbs.paint();
     this.legend.replaceChildren(scale(palette));
     setText(this.title, words.map(layer, head));
+    this.grid.node.setAttribute("aria-label", `${words.map(layer, head)}, ${words.now}`);
     this.note.hidden = onlyHead === null || onlyHead === head;
     setText(this.note, onlyHead === null ? "" : words.other_head(onlyHead));
   }
