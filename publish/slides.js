@@ -10,6 +10,7 @@
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
   const FIGURE = SMALLEST / 12.67; // numbers of 9.5 points
   const LOWEST = 160; // px of a widget's maps
+  const LOWEST_OF_ALL = 132; // where labels would have to be smaller else
   /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
   const ARRANGEMENTS = [
     [1, false],
@@ -138,12 +139,14 @@
     let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
+    let lowest = LOWEST;
     const isMeasured = () => box.checkVisibility() && !box.querySelector(".masks-waiting"); // whose picture is smaller
     for (let turn = 0; turn < 16 && !fits(box, zoom) && isMeasured(); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
-      else if (tallest > LOWEST && mapsReachDown(box))
-        tallest = Math.max(LOWEST, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
+      else if (tallest > lowest && mapsReachDown(box))
+        tallest = Math.max(lowest, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
+      else if (lowest > LOWEST_OF_ALL && mapsReachDown(box)) lowest = LOWEST_OF_ALL;
       else widget -= 0.05; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
       box.style.setProperty("--widget", String(widget));

@@ -19,7 +19,9 @@ from . import paths
 LOADER = paths.HERE / "static_widgets.js"
 #: Pictures bring their own style. That of a widget which is not ready, or never will be, stays.
 STYLE = """\
-.masks-lives:not(:has(.masks-waiting)) > img { display: none !important; }
+@media not print {
+  .masks-lives:not(:has(.masks-waiting)) > img { display: none !important; }
+}
 @media print {
   .masks-lives > img { display: inline-block !important; }
   .masks-alive { display: none; }

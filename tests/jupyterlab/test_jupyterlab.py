@@ -20,6 +20,7 @@ from tests.support import offline
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from tests.support.tiers import sweep
 from utils import masks
+from utils.widgets import StoryLab
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -534,6 +535,45 @@ def test_the_explorer_runs_a_typed_sentence_and_the_mask_that_is_drawn(notebook)
     expect(page.get_by_text("'no/such-model' could not be loaded")).to_be_visible(timeout=PATIENCE)
     expect(status).to_contain_text("From no mask to your mask")
     expect(page.get_by_role("button", name="Run", exact=True).last).to_be_enabled()
+    notebook.python("0")
+
+
+@pytest.mark.gate
+def test_a_storylab_gets_its_model_from_python_and_says_so_where_there_is_none(notebook):
+    """The model arrives as one message; nothing of it is saved, so an opened notebook has a sentence in its place."""
+    notebook.begin()
+    notebook.python(
+        "story = widgets.StoryLab('One day, a big bear'); told = open('told.txt', 'w')\n"
+        "hear = lambda change: print(json.dumps([story.hidden, change.new[0]]), file=told, flush=True)\n"
+        "story.observe(hear, 'next_tokens')\nstory"
+    )
+    page, file = notebook.page, notebook.path.with_name("told.txt")
+    view = page.locator(".storylab")
+    expect(view).to_have_attribute("data-kernel", "wasm", timeout=PATIENCE)
+    view.locator(".storylab-chip[aria-pressed]").nth(5).click()
+    until(page, lambda: file.exists() and file.read_text().count("\n") >= 1, "Python has heard nothing")
+    hidden, (token, probability, as_trained) = json.loads(file.read_text().splitlines()[-1])
+    wanted = StoryLab("One day, a big bear", hidden=[5]).next_tokens[0]
+    assert (hidden, token) == ([5], wanted.token)
+    assert (probability, as_trained) == pytest.approx(wanted[1:], abs=1e-4)
+
+    # The lab is under the cell that made it; another cell speaks to it.
+    notebook.type(0, "story.text = 'Once upon a time'")
+    notebook.run_cell(0)
+    expect(view.get_by_label("Text")).to_have_value("Once upon a time")
+    expect(view.locator(".storylab-next tbody tr").first).to_contain_text("97 %")
+    saved(page, notebook.path)
+    assert notebook.path.stat().st_size < 800_000
+
+    notebook.menu("File", "Close and Shut Down Notebook…")
+    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
+    expect(page.locator(".jp-Notebook")).to_have_count(0)
+    notebook.open()
+    expect(view.locator(".masks-status")).to_contain_text("The model comes from Python", timeout=PATIENCE)
+    expect(view.locator(".storylab-next tbody tr").first).to_contain_text("97 %")
+    notebook.type(0, LAB_CELLS[0])
+    for _ in range(2):  # so that the last cell gets another number than it had
+        notebook.begin()
     notebook.python("0")
 
 

@@ -21,7 +21,8 @@ TRAITS = {
     "sample": False,
     "seed": 0,
 }
-TOKENS = "L ily ·had ·a ·dog ·and ·a ·cat . ·The ·dog ·chased ·the ·cat . ·She ·was ·afraid ·of ·the".split()
+TOKENS = ["L", "ily", "·had", "·a", "·dog", "·and", "·a", "·cat", ".", "·The", "·dog", "·chased", "·the", "·cat", "."]
+TOKENS += ["·She", "·was", "·afraid", "·of", "·the"]
 CATS = (7, 13)
 
 
@@ -53,7 +54,9 @@ def told(page):
 
 def begin(page, **traits):
     """Sets all that a reader can change, as Python would."""
-    page.evaluate("(traits) => Object.entries(traits).forEach(([name, value]) => model.set(name, value))", TRAITS | traits)
+    page.evaluate(
+        "(traits) => Object.entries(traits).forEach(([name, value]) => model.set(name, value))", TRAITS | traits
+    )
     told(page)
 
 

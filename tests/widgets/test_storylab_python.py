@@ -204,6 +204,32 @@ def test_an_observer_of_the_mask_sees_the_next_word_that_goes_with_it():
     assert seen == [" trees"]
 
 
+@pytest.mark.parametrize("name", ["keep", "next_tokens", "preset"])
+@pytest.mark.parametrize("from_page", [False, True])
+def test_what_an_observer_changes_is_followed_too(name, from_page):
+    lab = StoryLab("One day, a big bear")
+    lab.observe(lambda change: setattr(lab, "hidden", [2]), name)
+    if from_page:
+        keep = memoryview(masks.full(6).to(torch.uint8).numpy().tobytes())
+        lab.set_state({"preset": "none", "keep_bytes": keep, "next_tokens": [["x", 0.25, 0.25]]})
+    else:
+        lab.preset = "none"
+    made = StoryLab(lab.text, preset="none", hidden=[2])
+    assert torch.equal(lab.keep, made.keep)
+    assert close(lab.next_tokens, made.next_tokens)
+
+
+def test_a_hidden_word_that_pads_push_out_of_the_text_is_hidden_no_more():
+    lab = StoryLab("a cat " * 70, hidden=[0, 127])
+    lab.preset = "left_padding"
+    made = StoryLab(lab.text, preset="left_padding", hidden=[0])
+    assert torch.equal(lab.keep, made.keep)
+    assert lab.picture().alt == made.picture().alt
+    asked = {name: getattr(lab, name) for name in ("text", "preset", "parameters", "hidden", "fill")}
+    (code,) = node.evaluate("storylab/as_code.js", CODE, [{**asked, "keep": list(lab.keep_bytes), "onlyHead": None}])
+    assert "keep[:, [4]] = False" in code
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -275,11 +301,13 @@ def test_a_long_text_is_cut_and_none_is_the_start_of_a_story():
         ({"parameters": [3]}, TypeError, "parameters: got a list, wanted a dict of 'window', 'pads'"),
         ({"parameters": {"windows": 3}}, ValueError, "parameters: got 'windows', wanted 'window', 'pads'"),
         ({"parameters": {"window": 0}}, ValueError, r"parameters\['window'\]: got 0, wanted an int of at least 1"),
+        ({"parameters": {"window": 10**20}}, ValueError, r"parameters\['window'\]: got 10+, wanted 1 to 128"),
         ({"parameters": {"pads": 17}}, ValueError, r"parameters\['pads'\]: got 17, wanted 1 to 16"),
         ({"parameters": {"position_ids": 1}}, ValueError, r"parameters\['position_ids'\]: got 1, wanted one of True"),
         ({"fill": "-1e9"}, ValueError, "fill: got '-1e9', wanted one of 'min', '-inf'"),
         ({"read_at": "start"}, ValueError, "read_at: got 'start', wanted one of 'end', 'word'"),
         ({"only_head": 5}, ValueError, "only_head: got 5, wanted 0 to 4"),
+        ({"only_head": True}, TypeError, "only_head: got True, wanted an int from 0 to 4"),
         ({"layer": 8}, ValueError, "layer: got 8, wanted 0 to 7"),
         ({"head": -1}, ValueError, "head: got -1, wanted 0 to 4"),
     ],

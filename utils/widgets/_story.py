@@ -114,7 +114,7 @@ def keep_of(preset: str, parameters: dict, prompt: Prompt, hidden: Sequence[int]
         keep = masks.causal(length)
     if preset in SIDES and parameters["attention_mask"]:  # in rows of pads too, as generate() has it
         keep &= torch.tensor(prompt.real)
-    keep[:, [words[n] for n in hidden]] = False
+    keep[:, [words[n] for n in hidden if n < len(words)]] = False  # pads may have cut the text before it
     return keep
 
 

@@ -32,6 +32,8 @@ MASKS = {
     "upside_down": "upside down, so that every token sees the future only",
     "drawn": "drawn by hand",
 }
+#: Traits from which the mask and the next tokens follow.
+SETTINGS = ("text", "preset", "parameters", "hidden", "keep_bytes", "fill", "only_head", "read_at")
 CLOSE = 1e-4  # probabilities of a page and of Python
 SHOWN = 60  # characters of a text in the words of a picture
 
@@ -70,10 +72,10 @@ class StoryLab(anywidget.AnyWidget):
         text: what the model reads. It is cut after 128 tokens, pads included; nothing is the start of any story.
         preset: the mask: ``"causal"``, as the model was trained; ``"window"``; ``"left_padding"``;
             ``"right_padding"``; ``"none"``; ``"upside_down"``, which is ~causal; or ``"drawn"``, by ``keep`` alone.
-        parameters: of the presets: ``"window"``, how many tokens a token sees, itself among them, 3 if not given;
-            ``"pads"``, 1 to 16, 4 if not given; ``"attention_mask"``, whether pads are hidden, and ``"position_ids"``,
-            whether positions are counted from the first word, as generate() does, both True if not given; ``"side"``,
-            where a drawn mask has pads: ``"left"``, ``"right"`` or ``""``.
+        parameters: of the presets: ``"window"``, how many tokens a token sees, itself among them, 1 to 128, 3 if not
+            given; ``"pads"``, 1 to 16, 4 if not given; ``"attention_mask"``, whether pads are hidden, and
+            ``"position_ids"``, whether positions are counted from the first word, as generate() does, both True if not
+            given; ``"side"``, where a drawn mask has pads: ``"left"``, ``"right"`` or ``""``.
         keep: in place of a preset, bool, True = may attend, broadcastable to (T, T), where T counts the tokens.
         hidden: which tokens of the text, counted from 0, no query sees, on top of the preset.
         fill: what is added to hidden scores: ``"min"``, the lowest number, as transformers does, or ``"-inf"``.
@@ -121,7 +123,8 @@ class StoryLab(anywidget.AnyWidget):
         read_only=True, help="The likeliest next tokens, with this mask and as trained: a list of NextToken."
     ).tag(sync=True, to_json=_to_page, from_json=_from_page)
     words = traitlets.Dict().tag(sync=True)
-    _settled = False  # whether what follows from the settings has to be followed
+    _settled = False  # whether a change is one of somebody else, and not what follows from it
+    _followed: tuple = ()  # the settings from which all is as it has to be
 
     def __init__(
         self,
@@ -158,7 +161,7 @@ class StoryLab(anywidget.AnyWidget):
             seed=seed,
             words=words or {},
         )
-        self._settled = True
+        self._settled, self._followed = True, self._settings()
         self.on_msg(self._answer)
 
     @property
@@ -180,7 +183,11 @@ class StoryLab(anywidget.AnyWidget):
     def _exists(self, proposal):
         name, value = proposal["trait"].name, proposal["value"]
         count = _story.sizes()[name != "layer"]
-        if value is not None and not 0 <= value < count:
+        if value is None:
+            return value
+        if isinstance(value, bool):  # to Python it is a number, to a page it is none
+            raise TypeError(mismatch(name, value, f"an int from 0 to {count - 1}"))
+        if not 0 <= value < count:
             raise ValueError(f"{name}: got {value}, wanted 0 to {count - 1}.")
         return value
 
@@ -195,9 +202,12 @@ class StoryLab(anywidget.AnyWidget):
     def _first_next_tokens(self):
         return self._next_tokens()
 
-    @traitlets.observe("text", "preset", "parameters", "hidden", "keep_bytes", "fill", "only_head", "read_at")
+    def _settings(self) -> tuple:
+        return tuple(getattr(self, name) for name in SETTINGS)
+
+    @traitlets.observe(*SETTINGS)
     def _follow(self, change):
-        if not self._settled:
+        if not self._settled or self._settings() == self._followed:
             return
         with self._following():
             if change.name == "text":
@@ -233,13 +243,13 @@ class StoryLab(anywidget.AnyWidget):
     @contextmanager
     def _following(self):
         """Nothing follows from what is set here, but the next tokens; a page gets it all at once."""
-        self._settled = False
-        try:
-            with self.hold_sync(), self.hold_trait_notifications():
+        with self.hold_sync(), self.hold_trait_notifications():
+            self._settled = False
+            try:
                 yield
                 self.set_trait("next_tokens", self._next_tokens())
-        finally:
-            self._settled = True
+            finally:  # before anybody is told, who may change something in turn
+                self._settled, self._followed = True, self._settings()
 
     @traitlets.observe("keep_bytes")
     def _tell_keep(self, change):
@@ -254,11 +264,9 @@ class StoryLab(anywidget.AnyWidget):
         Args:
             sync_data: names of traits, with values as they arrive.
         """
-        self._settled = False
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._settled = True
+        said = {name: bytes(value) if name == "keep_bytes" else value for name, value in sync_data.items()}
+        self._followed = tuple(said.get(name, getattr(self, name)) for name in SETTINGS)
+        super().set_state(sync_data)
 
     def _answer(self, widget, content, buffers):
         """Sends a page the model, which it asks for once."""
@@ -327,9 +335,9 @@ def _parameters(values: Any) -> dict[str, Any]:
         if name not in PARAMETERS:
             raise ValueError(f"parameters: got {name!r}, wanted {', '.join(map(repr, PARAMETERS))}.")
     parameters = PARAMETERS | values
-    require_count(parameters["window"], "parameters['window']")
-    if require_count(parameters["pads"], "parameters['pads']") > MOST_PADS:
-        raise ValueError(f"parameters['pads']: got {parameters['pads']}, wanted 1 to {MOST_PADS}.")
+    for name, most in (("window", _story.LONGEST), ("pads", MOST_PADS)):
+        if require_count(parameters[name], f"parameters['{name}']") > most:
+            raise ValueError(f"parameters['{name}']: got {parameters[name]}, wanted 1 to {most}.")
     for name in ("attention_mask", "position_ids"):
         require_known(parameters[name], f"parameters['{name}']", (True, False))
     require_known(parameters["side"], "parameters['side']", ("", "left", "right"))
@@ -392,9 +400,9 @@ def _alt(lab: StoryLab, before: str, after: str) -> str:
     """What the model says next, and under which mask."""
     text = lab.text if len(lab.text) <= SHOWN else f"…{lab.text[-SHOWN:]}"
     prompt = lab._prompt()
-    hidden = [_story.word(prompt.labels[prompt.words[n]]) for n in lab.hidden]
+    hidden = {n: _story.word(prompt.labels[prompt.words[n]]) for n in lab.hidden if n < len(prompt.words)}
     mask = MASKS[lab.preset].format(**lab.parameters, are="are" if lab.parameters["attention_mask"] else "are not")
-    mask += "".join(f", no query sees “{word}” ({n})" for n, word in zip(lab.hidden, hidden, strict=True))
+    mask += "".join(f", no query sees “{word}” ({n})" for n, word in hidden.items())
     mask += f", for head {lab.only_head} of every layer only" if lab.only_head is not None else ""
     trained, masked = lab._as_trained().probabilities, lab._masked().probabilities
     finding = f"with this mask it is {after}"

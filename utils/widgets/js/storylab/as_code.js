@@ -77,11 +77,14 @@ function ruleOfStory(state) {
 /**
  * The hidden words as columns: a pad before them is a column, too.
  * @param {StorySettings} state
+ * @param {number} length
  */
-function hiddenAsCode(state) {
-  if (state.preset === "drawn" || state.hidden.length === 0) return []; // a drawn mask is all there is
+function hiddenAsCode(state, length) {
+  const words = length - (sideOf(state) ? state.parameters.pads : 0);
+  const hidden = state.hidden.filter((n) => n < words); // pads may have cut the text before one
+  if (state.preset === "drawn" || hidden.length === 0) return []; // a drawn mask is all there is
   const first = state.preset === "left_padding" ? state.parameters.pads : 0;
-  return [`keep[:, [${state.hidden.map((n) => n + first).join(", ")}]] = False  # words that no query sees`];
+  return [`keep[:, [${hidden.map((n) => n + first).join(", ")}]] = False  # words that no query sees`];
 }
 
 /**
@@ -161,7 +164,7 @@ export function toStoryCode(state) {
     "q = torch.arange(len(ids))[:, None]  # queries are rows",
     "k = torch.arange(len(ids))  # keys are columns",
     ...mask,
-    ...hiddenAsCode(state),
+    ...hiddenAsCode(state, length),
     ...storyBias(state),
     ...positions,
     "",

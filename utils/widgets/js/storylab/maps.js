@@ -4,7 +4,7 @@ import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, setText, short } from "../dom.js";
 import { LabelledMap, mapLayout, pairLayouts } from "../grid.js";
-import { scale } from "../legend.js";
+import { scale, swatch } from "../legend.js";
 import { Thumbs } from "../thumbs.js";
 
 /** @import { Layout } from "../grid.js" */
@@ -15,15 +15,23 @@ import { Thumbs } from "../thumbs.js";
 const TWO_COLUMNS = 640;
 const THREE_COLUMNS = 830; // JupyterLab beside its files has 848 in a window of 1280
 const PAIR_GAP = 16;
+const COLUMN_GAP = 20; // see storylab.css
+const EDGES = 16 + COLUMN_GAP;
+const WORDS_LEAST = 270; // px of the next word and the stories
+const WORDS_MOST = 330; // unless the maps leave more
+const LEAST_HEAD = 360; // px of the line above the large map
 const READABLE_PAIR = 13; // px of a cell from which on both large maps are shown
 const LARGEST_STORY_CELL = 40;
 const LOW_THUMBS = 320; // px, of all layers
-const TALL_THUMBS = 360; // where the page is narrow and scrolls
+const TALL_THUMBS = 440; // where the page is narrow and scrolls
 const LOW_MAP = 300; // px, of the large map's cells
 
 export class StoryMaps {
-  /** @param {StoryView} view */
-  constructor(view) {
+  /**
+   * @param {StoryView} view
+   * @param {HTMLElement} next what stands beside the maps
+   */
+  constructor(view, next) {
     this.view = view;
     const { words } = view;
     const canvases = [
@@ -37,7 +45,7 @@ export class StoryMaps {
     const attributes = { class: "masks-drawn", "aria-label": words.now, "aria-multiselectable": "true" };
     this.grid = new CellGrid(view, "cell", attributes, position, this.right.canvas);
     this.title = element("div", { class: "masks-title" });
-    this.legend = element("span", { class: "masks-legend", title: words.scale });
+    this.legend = element("div", { class: "masks-legend storylab-legend", title: words.scale });
     this.switch = this.sideSwitch();
     this.captions = [words.trained, words.now].map((text) => element("div", { class: "storylab-side" }, text));
     this.boxes = [this.left.canvas, this.grid.node].map((node, n) => element("div", {}, this.captions[n], node));
@@ -50,6 +58,7 @@ export class StoryMaps {
     this.thumbs = new Thumbs(view);
     const all = element("div", {}, this.thumbs.node, this.legend);
     this.node = element("div", { class: "storylab-maps" }, this.large, all);
+    this.body = element("div", { class: "storylab-body" }, next, this.node);
     this.paired = false; // whether both large maps are shown
     this.built = ""; // the labels that the maps have
     this.thumbs.grid.listen((layer, head) => view.showHead({ layer, head }), {
@@ -98,12 +107,18 @@ export class StoryMaps {
     const columns = outer >= THREE_COLUMNS || said ? 3 : outer >= TWO_COLUMNS ? 2 : 1;
     for (const n of [1, 2, 3]) root.classList.toggle(`storylab-${n}`, columns === n);
     root.classList.toggle("storylab-low", said > 0);
-    const room = this.node.clientWidth;
-    if (!room) return; // hidden
-    const thumbsRoom = columns === 3 ? Math.min(240, Math.max(150, 0.34 * room)) : room;
+    this.body.style.gridTemplateColumns = "";
+    const room = columns > 1 && !said ? outer - EDGES - Math.min(WORDS_MOST, Math.max(WORDS_LEAST, outer / 3)) : 0;
+    const own = room || this.node.clientWidth;
+    if (!own) return; // hidden
+    const thumbsRoom = columns === 3 ? Math.min(240, Math.max(150, 0.34 * own)) : own;
     this.thumbs.measure(thumbsRoom, said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS);
-    const thumbs = this.thumbs.canvas.offsetWidth || thumbsRoom;
-    this.measureLarge(columns === 3 ? room - thumbs - 20 : room, said || LOW_MAP);
+    const beside = columns === 3 ? this.thumbs.canvas.offsetWidth + COLUMN_GAP : 0;
+    this.measureLarge(own - beside, said || LOW_MAP);
+    // What low maps leave of a wide page is for the words.
+    const width = [this.left, this.right].reduce((sum, { layout }) => sum + layout.outerWidth, PAIR_GAP);
+    const used = this.paired ? width : Math.max(this.right.layout.outerWidth, LEAST_HEAD);
+    if (room) this.body.style.gridTemplateColumns = `${Math.min(own, used + beside)}px minmax(0, 1fr)`;
   }
 
   /**
@@ -156,7 +171,9 @@ export class StoryMaps {
       map.paint((cell) => colour(start + cell, cell), state.hider(side, head));
     }
     if (thumbs) this.thumbs.paint();
-    this.legend.replaceChildren(scale(palette));
+    const legend = [scale(palette), swatch(palette.hidden, words.hidden, palette.hatch)];
+    if (state.mapsOf(state.side).some(Number.isNaN)) legend.push(swatch(palette.nan, "NaN"));
+    this.legend.replaceChildren(...legend);
     setText(this.title, words.map(layer, head));
     this.grid.node.setAttribute("aria-label", `${words.map(layer, head)}, ${words.now}`);
     this.note.hidden = onlyHead === null || onlyHead === head;

@@ -67,6 +67,9 @@ export class StoryState {
     /** @type {Pass | null} */
     this.pass = null;
     /** @type {Pass | null} */
+    this.masked = null;
+    this.input = ""; // of that pass
+    /** @type {Pass | null} */
     this.trained = null;
     this.trainedText = "";
     /** @type {NextWord[]} */
@@ -207,13 +210,25 @@ export class StoryState {
       });
       this.trainedText = text.join();
     }
-    if (this.isTrained) this.pass = this.trained;
-    else {
-      const positions = storyPositions(this.sequence, this.parameters);
-      const fill = this.fill === "min" ? LOWEST_NUMBER : -Infinity;
-      this.pass = engine.forward({ ids, positions, keep: this.keep, head: this.onlyHead, fill });
-    }
+    this.pass = this.isTrained ? this.trained : this.runMasked(engine);
     this.next = this.likeliest(this.pass, this.trained, text.length - 1);
+  }
+
+  /**
+   * Runs the model with the mask, unless it has just done so: a click ends where it began.
+   * @param {Engine} engine
+   */
+  runMasked(engine) {
+    const { ids } = this.sequence;
+    const positions = storyPositions(this.sequence, this.parameters);
+    const fill = this.fill === "min" ? LOWEST_NUMBER : -Infinity;
+    const head = this.onlyHead;
+    const input = [ids, positions, String(fill), head, this.keep].join(";");
+    if (input !== this.input || !this.masked) {
+      this.masked = engine.forward({ ids, positions, keep: this.keep, head, fill });
+      this.input = input;
+    }
+    return this.masked;
   }
 
   /**

@@ -126,7 +126,10 @@ export class Stories {
     this.trained = storyBox(words.trained);
     this.node = element("div", { class: "storylab-stories" }, bar, this.now.node, this.trained.node);
     this.turn = 0; // a new one ends those before it
-    this.trainedKey = "";
+    this.trainedKey = ""; // what has been told
+    this.nowKey = "";
+    /** @type {Pass | null} */
+    this.pass = null;
     /** @type {{ now: Told, trained: Told }} */
     this.told = { now: { ids: [], ended: false, nan: false }, trained: { ids: [], ended: false, nan: false } };
   }
@@ -137,7 +140,7 @@ export class Stories {
     this.another.hidden = !model.get("sample");
   }
 
-  /** Tells both stories anew, once the maps are on the screen. That as trained only if it is another one. */
+  /** Tells both stories, once the maps are on the screen; each anew only if it is another one. */
   async tell() {
     const turn = ++this.turn;
     this.node.setAttribute("aria-busy", "true");
@@ -151,8 +154,13 @@ export class Stories {
       if (!(await this.stream("trained", trainedBeginning(state), seed, turn))) return;
       this.trainedKey = trainedKey;
     }
+    const now = [seed, state.preset, JSON.stringify(state.parameters), state.row, state.trainedText].join(";");
     if (state.pass === state.trained) this.told.now = this.told.trained;
-    else if (!(await this.stream("now", beginningOf(state), seed, turn))) return;
+    else if (now !== this.nowKey || state.pass !== this.pass) {
+      this.nowKey = "";
+      if (!(await this.stream("now", beginningOf(state), seed, turn))) return;
+    }
+    [this.nowKey, this.pass] = [now, state.pass];
     this.show(true);
     this.node.removeAttribute("aria-busy");
   }

@@ -52,7 +52,8 @@ export class StoryView extends WidgetView {
     this.caution = element("p", { class: "masks-help storylab-caution" });
     this.table = new NextTable(this);
     this.stories = new Stories(this);
-    this.maps = new StoryMaps(this);
+    const parts = [this.notice, this.caution, this.table.node, this.stories.node];
+    this.maps = new StoryMaps(this, element("div", { class: "storylab-side-by" }, ...parts));
     this.stroke = new Stroke(this);
     this.code = this.codeBox();
     this.build();
@@ -68,16 +69,13 @@ export class StoryView extends WidgetView {
     this.showWaiting(this.words.waiting);
   }
 
-  /** Puts the parts together: the next word stands before the maps, as on a narrow page. */
+  /** Puts the parts together. */
   build() {
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     this.status.setAttribute("role", "status");
     const top = element("div", { class: "storylab-top" }, this.text.node, this.controls.node);
-    const parts = [this.notice, this.caution, this.table.node, this.stories.node];
-    const next = element("div", { class: "storylab-side-by" }, ...parts);
-    const body = element("div", { class: "storylab-body" }, next, this.maps.node);
     const foot = element("div", { class: "storylab-foot" }, this.help, this.code.node);
-    this.root.append(top, this.status, body, foot, this.live);
+    this.root.append(top, this.status, this.maps.body, foot, this.live);
   }
 
   /** The same call in transformers. */
