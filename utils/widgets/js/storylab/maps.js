@@ -56,8 +56,8 @@ export class StoryMaps {
     this.large = element("div", { class: "storylab-large" }, head, this.note, this.pair);
     /** @type {Thumbs<MapSide>} */
     this.thumbs = new Thumbs(view);
-    const all = element("div", {}, this.thumbs.node, this.legend);
-    this.node = element("div", { class: "storylab-maps" }, this.large, all);
+    this.all = element("div", { class: "storylab-all" }, this.thumbs.node, this.legend);
+    this.node = element("div", { class: "storylab-maps" }, this.large, this.all);
     this.body = element("div", { class: "storylab-body" }, next, this.node);
     this.paired = false; // whether both large maps are shown
     this.built = ""; // the labels that the maps have
@@ -111,14 +111,16 @@ export class StoryMaps {
     const room = columns > 1 && !said ? outer - EDGES - Math.min(WORDS_MOST, Math.max(WORDS_LEAST, outer / 3)) : 0;
     const own = room || this.node.clientWidth;
     if (!own) return; // hidden
-    const thumbsRoom = columns === 3 ? Math.min(240, Math.max(150, 0.34 * own)) : own;
-    this.thumbs.measure(thumbsRoom, said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS);
+    const highest = said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS;
+    if (columns !== 2) this.thumbs.measure(columns === 3 ? Math.min(240, Math.max(150, 0.34 * own)) : own, highest);
     const beside = columns === 3 ? this.thumbs.canvas.offsetWidth + COLUMN_GAP : 0;
     this.measureLarge(own - beside, said || LOW_MAP);
     // What low maps leave of a wide page is for the words.
     const width = [this.left, this.right].reduce((sum, { layout }) => sum + layout.outerWidth, PAIR_GAP);
     const used = this.paired ? width : Math.max(this.right.layout.outerWidth, LEAST_HEAD);
-    if (room) this.body.style.gridTemplateColumns = `${Math.min(own, used + beside)}px minmax(0, 1fr)`;
+    const taken = Math.min(own, used + beside);
+    if (room) this.body.style.gridTemplateColumns = `${taken}px minmax(0, 1fr)`;
+    if (columns === 2) this.thumbs.measure(outer - EDGES - taken, highest); // below the next word
   }
 
   /**
