@@ -128,11 +128,13 @@ def test_widgets_are_saved_whole_under_ids_that_stay(name, executed):
 
 @every_notebook
 def test_widgets_come_with_a_written_task(name):
+    """Before it, as on a slide, or after it."""
     cells = committed(name).cells
     for number, cell in enumerate(cells):
-        if re.search(r"widgets\.(?!Step\b)", cell.source) and cell.cell_type == "code" and "import" not in cell.source:
-            following = "".join(cell.source for cell in cells[number + 1 : number + 3] if cell.cell_type == "markdown")
-            assert "**Task.**" in following, cell.id
+        shows = any(paths.VIEW in output.get("data", {}) for output in cell.get("outputs", ()))
+        if shows or "needs-kernel" in tags(cell):
+            around = (cells[n] for n in (number - 1, number + 1, number + 2) if n < len(cells))
+            assert "**Task.**" in "".join(near.source for near in around if near.cell_type == "markdown"), cell.id
 
 
 @every_notebook
