@@ -88,6 +88,30 @@ def test_without_the_cats_the_next_word_is_no_cat(story, lab):
     assert [word for word in range(T) if chip(story, word).get_attribute("aria-pressed") == "true"] == list(CATS)
 
 
+def test_nothing_moves_when_the_first_word_is_hidden(story):
+    table_top = story.locator(".storylab-next").bounding_box()["y"]
+    expect(story.locator(".storylab-caution")).to_be_hidden()
+    chip(story, CATS[0]).click()
+    told(story)
+    expect(story.locator(".storylab-caution")).to_be_visible()
+    assert story.locator(".storylab-next").bounding_box()["y"] == table_top
+
+
+def test_with_two_columns_the_thumbnails_are_below_the_next_word(story):
+    story.set_viewport_size({"width": 780, "height": 900})
+    expect(story.locator(".storylab")).to_have_class(re.compile("storylab-2"))
+    told(story)
+    large, words, thumbs, stories = (
+        story.locator(f".storylab-{part}").bounding_box() for part in ("large", "next", "all", "stories")
+    )
+    assert thumbs["y"] >= words["y"] + words["height"]
+    assert thumbs["x"] == words["x"] >= large["x"] + large["width"]
+    assert stories["y"] >= large["y"] + large["height"]
+    assert stories["x"] == large["x"]
+    grid = story.locator(".masks-thumbs canvas").bounding_box()
+    assert 180 < grid["width"] <= thumbs["width"]
+
+
 def test_left_padding_with_position_ids_changes_nothing_and_without_does(story):
     before = table(story)
     mask(story).select_option("left_padding")

@@ -13,7 +13,7 @@ import { Thumbs } from "../thumbs.js";
 
 // The widget's width in px from which on its maps are beside the next word, and thumbnails beside the large map.
 const TWO_COLUMNS = 640;
-const THREE_COLUMNS = 880;
+const THREE_COLUMNS = 830; // JupyterLab beside its files has 848 in a window of 1280
 const PAIR_GAP = 16;
 const COLUMN_GAP = 20; // see storylab.css
 const EDGES = 16 + COLUMN_GAP;
@@ -49,14 +49,15 @@ export class StoryMaps {
     this.switch = this.sideSwitch();
     this.captions = [words.trained, words.now].map((text) => element("div", { class: "storylab-side" }, text));
     this.boxes = [this.left.canvas, this.grid.node].map((node, n) => element("div", {}, this.captions[n], node));
-    this.pair = element("div", { class: "storylab-pair" }, ...this.boxes);
+    // In the order of the table.
+    this.pair = element("div", { class: "storylab-pair" }, this.boxes[1], this.boxes[0]);
     const head = element("div", { class: "storylab-head" }, this.title, this.switch);
     this.note = element("p", { class: "masks-help storylab-note" });
     this.large = element("div", { class: "storylab-large" }, head, this.note, this.pair);
     /** @type {Thumbs<MapSide>} */
     this.thumbs = new Thumbs(view);
-    const all = element("div", {}, this.thumbs.node, this.legend);
-    this.node = element("div", { class: "storylab-maps" }, this.large, all);
+    this.all = element("div", { class: "storylab-all" }, this.thumbs.node, this.legend);
+    this.node = element("div", { class: "storylab-maps" }, this.large, this.all);
     this.body = element("div", { class: "storylab-body" }, next, this.node);
     this.paired = false; // whether both large maps are shown
     this.built = ""; // the labels that the maps have
@@ -110,14 +111,16 @@ export class StoryMaps {
     const room = columns > 1 && !said ? outer - EDGES - Math.min(WORDS_MOST, Math.max(WORDS_LEAST, outer / 3)) : 0;
     const own = room || this.node.clientWidth;
     if (!own) return; // hidden
-    const thumbsRoom = columns === 3 ? Math.min(240, Math.max(150, 0.34 * own)) : own;
-    this.thumbs.measure(thumbsRoom, said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS);
+    const highest = said ? 0.75 * said : columns === 1 ? TALL_THUMBS : LOW_THUMBS;
+    if (columns !== 2) this.thumbs.measure(columns === 3 ? Math.min(240, Math.max(150, 0.34 * own)) : own, highest);
     const beside = columns === 3 ? this.thumbs.canvas.offsetWidth + COLUMN_GAP : 0;
     this.measureLarge(own - beside, said || LOW_MAP);
     // What low maps leave of a wide page is for the words.
     const width = [this.left, this.right].reduce((sum, { layout }) => sum + layout.outerWidth, PAIR_GAP);
     const used = this.paired ? width : Math.max(this.right.layout.outerWidth, LEAST_HEAD);
-    if (room) this.body.style.gridTemplateColumns = `${Math.min(own, used + beside)}px minmax(0, 1fr)`;
+    const taken = Math.min(own, used + beside);
+    if (room) this.body.style.gridTemplateColumns = `${taken}px minmax(0, 1fr)`;
+    if (columns === 2) this.thumbs.measure(outer - EDGES - taken, highest); // below the next word
   }
 
   /**
@@ -174,6 +177,7 @@ export class StoryMaps {
     if (state.mapsOf(state.side).some(Number.isNaN)) legend.push(swatch(palette.nan, "NaN"));
     this.legend.replaceChildren(...legend);
     setText(this.title, words.map(layer, head));
+    this.grid.node.setAttribute("aria-label", `${words.map(layer, head)}, ${words.now}`);
     this.note.hidden = onlyHead === null || onlyHead === head;
     setText(this.note, onlyHead === null ? "" : words.other_head(onlyHead));
   }

@@ -193,7 +193,8 @@ export class StoryView extends WidgetView {
     this.table.show(state.next);
     setText(this.notice, words.notice(this.finding()));
     setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
-    this.caution.hidden = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
+    const unsaid = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
+    this.caution.classList.toggle("storylab-unsaid", unsaid); // its room stays: nothing moves at the first click
     this.code.show();
     this.tellStories();
   }

@@ -18,7 +18,10 @@ export class StoryText {
     this.area = element("textarea", { ...attributes, oninput: () => view.type(this.area.value) });
     this.area.dataset.lmSuppressShortcuts = "true";
     this.area.addEventListener("blur", () => (view.typing = false));
-    this.chips = element("div", { class: "storylab-chips", role: "group", "aria-label": words.tokens });
+    // What there is to do, where it is done; a screen reader has it as the name of the group.
+    const touch = matchMedia("(pointer: coarse)").matches;
+    const hint = element("span", { class: "masks-help", "aria-hidden": "true" }, touch ? words.hide_touch : words.hide);
+    this.chips = element("div", { class: "storylab-chips", role: "group", "aria-label": words.tokens }, hint);
     this.note = element("p", { class: "masks-help storylab-note" });
     this.node = element("div", { class: "storylab-text" }, field(words.text, this.area), this.chips, this.note);
     /** @type {string | null} */

@@ -17,6 +17,8 @@
 export const STORY_WORDS = {
   text: "Text",
   tokens: "Tokens: click one to hide that word",
+  hide: "Click a word to hide it:",
+  hide_touch: "Tap a word to hide it:",
   pad: "pad",
   unknown: (/** @type {string[]} */ tokens) =>
     `This model has never seen ${tokens.join(", ")}; all such words are one to it.`,
@@ -25,7 +27,7 @@ export const STORY_WORDS = {
   empty: "No text: the model begins with the token that starts a story.",
   preset: "Mask",
   presets: {
-    causal: "causal, as trained",
+    causal: "causal",
     window: "window",
     left_padding: "left padding",
     right_padding: "right padding",
@@ -86,8 +88,8 @@ export const STORY_WORDS = {
   copy: "Copy",
   copied: "Copied",
   copy_yourself: "Press Ctrl+C",
-  help: "Click a word to hide it. Click or drag cells of the large map; arrows move, Space toggles, Ctrl+Z undoes.",
-  help_touch: "Tap a word to hide it. Tap a cell of the large map; hold, then drag, to draw.",
+  help: "Click or drag cells of the large map; arrows move, Space toggles, Ctrl+Z undoes.",
+  help_touch: "Tap a cell of the large map; hold, then drag, to draw.",
 };
 
 /** @param {Finding} finding */
