@@ -234,7 +234,8 @@ def test_run_all_in_jupyterlab(name, lab, page, outside):
     for wanted, seen in (
         (lambda cell: is_figure(cell) and not is_widget(cell), '.jp-OutputArea-output img[alt*=" "]'),
         (lambda cell: is_widget(cell) and "MaskLab" in cell.source, ".masklab-maps canvas"),
-        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".masks-thumbs canvas"),
+        (lambda cell: is_widget(cell) and "HeadGrid" in cell.source, ".headgrid .masks-thumbs canvas"),
+        (lambda cell: is_widget(cell) and "StoryLab" in cell.source, ".storylab:not(.masks-waiting) canvas"),
         (lambda cell: is_widget(cell) and "Explorer" in cell.source, ".widget-text"),
     ):
         if any(map(wanted, ran.cells)):

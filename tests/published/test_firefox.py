@@ -88,7 +88,7 @@ def test_firefox_opens_it_and_widgets_live(name, folder, opened):
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_widgets_answer_to_firefoxs_mouse_and_keyboard(folder, opened, fox):
-    """Lesson 00 holds both kinds."""
+    """Lesson 00 holds all kinds."""
     living = opened(f"{folder}00_start_here")
     if folder != "slides/":
         assert try_in_firefox(fox) == living

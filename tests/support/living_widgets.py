@@ -43,7 +43,10 @@ def try_in_firefox(fox, within: str = "body") -> int:
     grids = fox.find_elements("css selector", f"{within} .headgrid")
     for grid in grids:
         _try_grid_in_firefox(fox, grid)
-    return len(labs) + len(grids)
+    stories = fox.find_elements("css selector", f"{within} .storylab")
+    for story in stories:
+        _try_story_in_firefox(fox, story)
+    return len(labs) + len(grids) + len(stories)
 
 
 def _try_lab_in_firefox(fox, lab) -> None:
@@ -79,3 +82,22 @@ def _try_grid_in_firefox(fox, grid) -> None:
     grid.find_element("css selector", "[role=grid]").send_keys(Keys.ARROW_RIGHT)
     fox.execute_async_script(PAINTED)
     assert status.text != before
+
+
+def _try_story_in_firefox(fox, story) -> None:
+    from marionette_driver import Wait
+    from marionette_driver.keys import Keys
+
+    fox.execute_script("arguments[0].scrollIntoView()", script_args=[story])  # the model is loaded when it comes near
+    Wait(fox, timeout=60).until(lambda _: "masks-waiting" not in story.get_attribute("class"))
+    word = story.find_elements("css selector", ".storylab-chip")[4]
+    table = story.find_element("css selector", ".storylab-next tbody")
+    before = table.text
+    word.click()
+    fox.execute_async_script(PAINTED)
+    assert word.get_attribute("aria-pressed") == "true"
+    assert table.text != before
+    word.send_keys(Keys.SPACE)
+    fox.execute_async_script(PAINTED)
+    assert word.get_attribute("aria-pressed") == "false"
+    assert table.text == before
