@@ -101,7 +101,7 @@ bench: models
 notebooks: models
 	$(BIN)/python -m publish notebooks $(ARGS)
 
-page slides: models
+page slides questions: models
 	$(BIN)/python -m publish $@ $(LESSON)
 
 which-masks: models

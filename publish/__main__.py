@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from . import ledger, normalise, notebooks, page, paths, sheet, site, slides, which_masks, zoo
+from . import ledger, normalise, notebooks, page, paths, questions, sheet, site, slides, which_masks, zoo
 from .hosting import Hosting
 
 
@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "which-masks", help="try every text model of transformers, and write data/which_masks.json"
     )
     takes.add_argument("classes", nargs="*", help="such as MistralForCausalLM: print their lines, and write nothing")
+    commands.add_parser("questions", help="write all questions for polling tools, to dist/questions")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
     return parser
@@ -47,6 +48,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"the site is in {folder.relative_to(paths.ROOT)}/index.html")
     elif options.command in ("page", "slides"):
         for path in (page if options.command == "page" else slides).build(options.lessons):
+            print(_with_size(path))
+    elif options.command == "questions":
+        for path in questions.export():
             print(_with_size(path))
     elif options.command == "which-masks":
         if not options.classes:

@@ -6,6 +6,7 @@ execute it once: the second waits for the first.
 """
 
 import hashlib
+import json
 import os
 import platform
 import re
@@ -21,7 +22,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat.reader import NotJSONError
 from traitlets.config import Config
 
-from . import normalise, paths
+from . import normalise, paths, questions
 
 #: Lessons must not fetch anything: neither from the hub nor through pip. Progress bars, which a slow machine shows,
 #: are no part of a lesson. Threads that wait sleep, and leave the core to whatever runs beside.
@@ -99,8 +100,9 @@ def _earlier(cached: Path, key: str) -> nbformat.NotebookNode | None:
 
 
 def _key(code: list[nbformat.NotebookNode]) -> str:
-    """A hash of what makes their outputs: the code, the package, its data, and the versions of what they need."""
-    return hashlib.sha256("\0".join([surroundings(), *(cell.source for cell in code)]).encode()).hexdigest()
+    """A hash of what makes their outputs: the code, what it asks, the package, its data, and the versions of what they need."""
+    texts = (f"{cell.source}{json.dumps(cell.metadata.get('question'))}" for cell in code)
+    return hashlib.sha256("\0".join([surroundings(), *texts]).encode()).hexdigest()
 
 
 @cache
@@ -116,7 +118,7 @@ def surroundings() -> str:
     digest = hashlib.sha256(f"{platform.python_version()} {OFFLINE} {versions}".encode())
     root = paths.PACKAGE.parent
     data = root / "data"
-    not_read = {paths.README_PICTURE, data / "claims.yml", data / "README.md"}
+    not_read = {paths.README_PICTURE, data / questions.FILE, data / "claims.yml", data / "README.md"}
     files = {path for folder in (paths.PACKAGE, data) for path in folder.rglob("*") if path.is_file()}
     files.add(root / "constraints.txt")
     for path in sorted(path for path in files - not_read if "__pycache__" not in path.parts):

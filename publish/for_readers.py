@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-from . import normalise, notebooks, paths, sheet
+from . import document, ledger, normalise, notebooks, paths, questions, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
 #: A link to a lesson or the ledger's page, and perhaps to a cell there.
@@ -18,6 +18,8 @@ LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P
 ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is|are) in a notebook of (?:its|their) own\.\s*")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
+#: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
+SETTLES = f"masks-{questions.SETTLES}"
 #: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
 PRINTED = "cheat_sheet_to_print.html"
 
@@ -46,7 +48,18 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     notebook = copy.deepcopy(executed[0])
     if len(executed) == 2:
         _fold(notebook, executed[1])
+    questions.unfold(notebook)
+    for cell in notebook.cells:
+        if questions.asked(cell):
+            cell.metadata.tags += [document.HIDDEN_CODE, "remove-input"]  # nbconvert's tag and MyST-NB's
+    notebook.cells = [_proof(cell) if normalise.PROOF in paths.tags(cell) else cell for cell in notebook.cells]
     return without_formulas(notebook)
+
+
+def held_back(markdown: nbformat.NotebookNode) -> str:
+    """The words of a cell, for a page that shows what settles a question when somebody has answered."""
+    name = questions.settled(markdown)
+    return f'<div class="{SETTLES}{name}">\n\n{markdown.source}\n\n</div>' if name else markdown.source
 
 
 def without_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -109,6 +122,14 @@ def anchored(markdown: str) -> str:
 
     markdown = re.sub(rf"\[([^\]]+)\]\({sheet.PAGE.name}\)", rf'<a href="pages/{PRINTED}">\1</a>', markdown)
     return LINK.sub(anchor, markdown)
+
+
+def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A cell that proves something as one line to click, with its code behind it."""
+    claims = ", ".join(sorted(ledger.claimed(cell)))
+    summary = f"Proved: {claims}" if claims else "Proved"
+    text = f'<details class="proof"><summary>{summary}</summary>\n\n```python\n{cell.source}\n```\n\n</details>'
+    return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=cell.metadata)
 
 
 def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import nbformat
 
-from . import paths
+from . import paths, questions
 
+#: Tag of a cell that asserts what the cells before it show.
+PROOF = "proof"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")  # as prints have them, not within a word
 
 
@@ -20,16 +22,22 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
     notebook.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}, **widgets})
     for cell in notebook.cells:
         tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        folded = {"jupyter": {"source_hidden": True}} if cell.cell_type == "code" and is_folded(cell) else {}
+        cell.metadata = nbformat.from_dict({**folded, "tags": tags} if tags else {})
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
 
 
+def is_folded(cell: nbformat.NotebookNode) -> bool:
+    """Whether a code cell is folded to its first line: one that proves or asks, and teaches nothing by its code."""
+    return any(tag == PROOF or tag.startswith(questions.ASKS) for tag in paths.tags(cell))
+
+
 def name_cells(notebook: nbformat.NotebookNode) -> None:
-    """Gives cells ids that stay when a lesson is built again: the claim that a cell proves, else its position."""
+    """Gives cells ids that stay when a lesson is built again: what a cell proves or asks, else its position."""
     used: set[str] = set()
     for position, cell in enumerate(notebook.cells):
-        claims = [tag for tag in cell.metadata.get("tags", ()) if tag.startswith("claim-")]
+        claims = [tag for tag in cell.metadata.get("tags", ()) if tag.startswith(("claim-", questions.ASKS))]
         name = claims[0].replace(".", "-") if claims else f"cell-{position:02d}"
         if name in used:
             name = f"{name}-{position:02d}"

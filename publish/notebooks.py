@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbformat.reader import NotJSONError
 
-from . import execute, normalise, paths, source
+from . import execute, normalise, paths, questions, source
 
 
 def build(lessons: Iterable[str] = (), fresh: bool = False) -> Iterator[Path]:
@@ -38,6 +38,7 @@ def finished(lesson: Path, fresh: bool = False) -> Iterator[tuple[Path, nbformat
     Raises:
         LessonError: as ``build``.
     """
+    questions.write()  # the widgets read them
     for path, notebook in source.generate(lesson):
         execute.execute_once(notebook, path, fresh)
         normalise.normalise(notebook)

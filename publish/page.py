@@ -5,11 +5,12 @@ from pathlib import Path
 
 import nbformat
 
-from . import document, for_readers, ledger, paths, sheet, source, static_widgets
+from . import document, for_readers, ledger, paths, questions, sheet, source, static_widgets
 
 PAGES = paths.ROOT / "dist" / "pages"
 STYLE = paths.HERE / "page.css"
 
+ASKING = paths.HERE / "asking.js"
 #: What is wider than the window is scrolled with the keyboard, too.
 SCRIPT = """\
 <script>
@@ -60,14 +61,20 @@ def page(notebook: nbformat.NotebookNode) -> str:
     states = static_widgets.replace_views(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = for_readers.linked(cell.source)
+            cell.source = for_readers.linked(for_readers.held_back(cell))
     notebook.metadata.pop("widgets", None)
     style = document.highlighted(STYLE.read_text(encoding="utf-8"))
     return document.document(
         about.title,
         about.description,
         style=f"{style}\n{static_widgets.style(states)}",
-        body=BODY.format(body=document.with_readable_tables(document.converted(notebook))),
+        body=script_that_asks(notebook) + BODY.format(body=document.with_readable_tables(document.converted(notebook))),
         scripts="\n".join([SCRIPT, static_widgets.scripts(states)]),
         wasm=static_widgets.needs_model(states),
     )
+
+
+def script_that_asks(notebook: nbformat.NotebookNode) -> str:
+    """The script that holds answers back, for the begin of a page; empty if nothing is asked."""
+    asks = any(questions.asked(cell) for cell in notebook.cells)
+    return f"<script>\n{ASKING.read_text(encoding='utf-8')}</script>\n" if asks else ""

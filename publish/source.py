@@ -13,7 +13,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 
-from . import paths
+from . import paths, questions
 from .normalise import name_cells
 
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
@@ -44,6 +44,7 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
     """
     lesson = jupytext.read(source, fmt="md:myst")
     lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
+    questions.expand(lesson, source.stem)
     name_cells(lesson)
     solved = copy.deepcopy(lesson)
     exercises = [number for number, cell in enumerate(lesson.cells) if "exercise" in paths.tags(cell)]

@@ -63,6 +63,7 @@ def write(
     if static_widgets.needs_model(states):
         files["_static/masks.js"] = static_widgets.story_address() + files["_static/masks.js"]
         files[f"_static/{static_widgets.STORY}"] = static_widgets.story_script()
+    files["_static/asking.js"] = (paths.HERE / "asking.js").read_text(encoding="utf-8")
     files[f"{which_masks.TABLE.stem}.md"] = which_masks.page()
     files["about.json"] = json.dumps(_pages(about, keeps, hosting))
     contents = {name: text.encode() for name, text in files.items()}
@@ -150,8 +151,8 @@ def _for_sphinx(notebook: nbformat.NotebookNode, states: dict, figures: dict[str
     cells = []
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = for_readers.anchored(cell.source)
-        elif ledger.claimed(cell):
+            cell.source = for_readers.anchored(for_readers.held_back(cell))
+        if ledger.claimed(cell):
             cells.append(nbformat.v4.new_markdown_cell(f'<span id="cell-id={cell.id}"></span>', id=f"{cell.id}-anchor"))
         for output in cell.get("outputs", ()):
             data = output.get("data", {})

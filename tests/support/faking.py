@@ -1,7 +1,8 @@
 """Fakes away what a lesson claims, to see its assertions fail: ``python -m tests.support.faking 02_padding``.
 
-A lesson's cells run one after the other in one namespace. Before each cell that asserts a claim, a fake is applied to a
-copy of that namespace and the cell is run there: True for a claim whose assertion failed then, in one cell at least.
+A lesson's cells run one after the other in one namespace. Before code cells that are about a claim, what shows it and
+what proves it, a fake is applied to a copy of that namespace and they run there: True for a claim whose assertion
+failed then, in one place at least.
 """
 
 import contextlib
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import sys
+from itertools import takewhile
 
 import jupytext
 import pytest
@@ -340,13 +342,13 @@ def faked(lesson: str) -> dict[str, bool]:
     """For each claim of a lesson: does one of its assertions fail when the claim is faked?"""
     failed: dict[str, bool] = {}
     namespace: dict = {"__name__": "__main__"}
-    for cell in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells:
-        if cell.cell_type != "code":
-            continue
-        for claim in ledger.claimed(cell):
-            failed.setdefault(claim, False)
-            if ledger.asserts(cell) and not failed[claim]:
-                failed[claim] = fails(cell.source, dict(namespace), FAKES[lesson][claim])
+    cells = [c for c in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells if c.cell_type == "code"]
+    for n, cell in enumerate(cells):
+        for claim in ledger.claimed(cell) - (ledger.claimed(cells[n - 1]) if n else set()):
+            about = [*takewhile(lambda later: claim in ledger.claimed(later), cells[n:])]
+            if not failed.setdefault(claim, False) and any(map(ledger.asserts, about)):
+                source = "\n".join(later.source for later in about)
+                failed[claim] = fails(source, dict(namespace), FAKES[lesson][claim])
         exec(cell.source, namespace)
     return failed
 
