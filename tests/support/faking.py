@@ -338,16 +338,21 @@ def fails(source: str, namespace: dict, fake: str) -> bool:
     return False
 
 
+def about(cell) -> set[str]:
+    """The claims that a cell shows, by a tag such as ``shows-F1``, or proves."""
+    return ledger.claimed(cell) | {tag.removeprefix("shows-") for tag in paths.tags(cell) if tag.startswith("shows-")}
+
+
 def faked(lesson: str) -> dict[str, bool]:
     """For each claim of a lesson: does one of its assertions fail when the claim is faked?"""
     failed: dict[str, bool] = {}
     namespace: dict = {"__name__": "__main__"}
     cells = [c for c in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells if c.cell_type == "code"]
     for n, cell in enumerate(cells):
-        for claim in ledger.claimed(cell) - (ledger.claimed(cells[n - 1]) if n else set()):
-            about = [*takewhile(lambda later: claim in ledger.claimed(later), cells[n:])]
-            if not failed.setdefault(claim, False) and any(map(ledger.asserts, about)):
-                source = "\n".join(later.source for later in about)
+        for claim in about(cell) - (about(cells[n - 1]) if n else set()):
+            group = [*takewhile(lambda later: claim in about(later), cells[n:])]
+            if not failed.setdefault(claim, False) and any(map(ledger.asserts, group)):
+                source = "\n".join(later.source for later in group)
                 failed[claim] = fails(source, dict(namespace), FAKES[lesson][claim])
         exec(cell.source, namespace)
     return failed
