@@ -100,7 +100,7 @@ def _earlier(cached: Path, key: str) -> nbformat.NotebookNode | None:
 
 
 def _key(code: list[nbformat.NotebookNode]) -> str:
-    """A hash of what makes their outputs: the code, what it asks, the package, its data, and the versions of what they need."""
+    """A hash of what makes their outputs: code and questions, the package, its data, the versions of what they need."""
     texts = (f"{cell.source}{json.dumps(cell.metadata.get('question'))}" for cell in code)
     return hashlib.sha256("\0".join([surroundings(), *texts]).encode()).hexdigest()
 

@@ -12,8 +12,8 @@ A question is the last thing in a Markdown cell. Each option is followed by what
     ```
 
 Several options may be right. A number is asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then
-``≠`` and feedback for all other numbers. Cells tagged ``settles-pads-visible`` show the answer: pages fold the output of
-code and the whole of Markdown until somebody has answered, notebooks fold the Markdown.
+``≠`` and feedback for all other numbers. Cells tagged ``settles-pads-visible`` show the answer: pages hold back what
+code puts out, and Markdown altogether, until somebody has answered; notebooks fold the Markdown.
 """
 
 import csv
@@ -51,23 +51,32 @@ UNFOLDED = re.compile(r"\A<details><summary>What it shows</summary>\n\n(.*)\n\n<
 
 @dataclass(frozen=True)
 class Question:
-    """What a source says of one question, as ``widgets.Question`` takes it.
+    """What a source says of one question.
 
     Attributes:
         text: Markdown.
         options: two to five, plain text; none where a number is asked for.
-        right: indices of the right options, or the number.
+        right: indices of the right options.
         feedback: what is said of each option; of the right number, and of any other.
-        tolerance: how far off the number may be.
+        number: the one that is asked for.
+        tolerance: how far off it may be.
         unit: of the number.
     """
 
     text: str
     options: list[str]
-    right: list[int] | int | float
+    right: list[int]
     feedback: list[str]
+    number: float | None = None
     tolerance: float = 0.0
     unit: str = ""
+
+    def for_widget(self) -> dict:
+        """What ``widgets.Question`` takes: as ``right`` the one option that is, several of them, or the number."""
+        said = asdict(self)
+        number = said.pop("number")
+        one = self.right[0] if len(self.right) == 1 else self.right
+        return {**said, "right": one if number is None else number}
 
 
 def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
@@ -85,7 +94,7 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
             if name in asked:
                 raise paths.LessonError(f"{lesson}: there are two questions {name}")
             asked[name] = question
-            cell.source = FENCE.sub(lambda _: f"{LABEL}{asked[name].text}", cell.source)
+            cell.source = cell.source[: cell.source.index("```{question}")] + LABEL + question.text
             cells.append(_widget(lesson, name, question, cell))
         elif cell.cell_type == "markdown" and settled(cell):
             cell.source = FOLDED.format(cell.source)
@@ -115,7 +124,7 @@ def unfold(notebook: nbformat.NotebookNode) -> None:
 def write() -> Path:
     """Writes the questions of all lessons to where the widget reads them; returns that path."""
     path = paths.ROOT / "data" / FILE
-    everything = {f"{source.stem[:2]}/{name}": asdict(question) for source, name, question in _all()}
+    everything = {f"{source.stem[:2]}/{name}": question.for_widget() for source, name, question in _all()}
     text = json.dumps(everything, ensure_ascii=False, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return path
@@ -127,7 +136,9 @@ def _all() -> Iterator[tuple[Path, str, Question]]:
     """Every question: its lesson's source, its id, and what it says."""
     for path in sorted(paths.SOURCES.glob("[0-9][0-9]_*.md")):
         # In a source other fences may stand before a question's, and lines of code after it.
-        for fence in re.findall(r"^```\{question\}.*?^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        for fence in re.findall(
+            r"^```\{question\}.*?^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
             yield path, *_parsed(fence, path.stem)
 
 
@@ -135,7 +146,9 @@ def _parsed(text: str, lesson: str) -> tuple[str, Question]:
     """Id and question of a Markdown cell that ends in one."""
     fence = FENCE.search(text)
     if fence is None or not ID.fullmatch(fence["id"]):
-        raise paths.LessonError(f"{lesson}: a question wants an id of small letters, and nothing after it: {text[:80]!r}")
+        raise paths.LessonError(
+            f"{lesson}: a question wants an id of small letters, and nothing after it: {text[:80]!r}"
+        )
     name, body = fence["id"], fence["body"]
     entries = [*ENTRY.finditer(body)]
     where = f"{lesson}, question {name}"
@@ -154,17 +167,17 @@ def _parsed(text: str, lesson: str) -> tuple[str, Question]:
     for shown in (*options, *feedback):
         if MARKUP.search(re.sub(r"`[^`]*`", "", shown)):
             raise paths.LessonError(f"{where}: options and feedback are plain text and `code`; got {shown!r}")
-    return name, Question(question_text, options, right if len(right) > 1 else right[0], feedback)
+    return name, Question(question_text, options, right, feedback)
 
 
 def _number(text: str, entries: list[re.Match], feedback: list[str], where: str) -> Question:
     """A question that asks for a number."""
     if len(entries) != 2 or not entries[0]["number"] or not entries[1]["other"]:
-        raise paths.LessonError(f"{where}: a number wants a line that begins with = and one that is ≠, each with feedback")
-    first = entries[0]
-    return Question(
-        text, [], float(first["number"]), feedback, float(first["tolerance"] or 0), first["unit"] or ""
-    )
+        raise paths.LessonError(
+            f"{where}: a number wants a line that begins with = and one that is ≠, each with feedback"
+        )
+    number, tolerance, unit = entries[0].group("number", "tolerance", "unit")
+    return Question(text, [], [], feedback, float(number), float(tolerance or 0), unit or "")
 
 
 def _widget(lesson: str, name: str, question: Question, below: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -172,7 +185,7 @@ def _widget(lesson: str, name: str, question: Question, below: nbformat.Notebook
     tags = [f"{ASKS}{name}"] + (["on-slide"] if paths.tags(below) & {"slide", "on-slide"} else [])
     code = f'widgets.Question.of("{lesson[:2]}/{name}")'
     # Not only its code, but also what it asks, makes its output.
-    return nbformat.v4.new_code_cell(code, metadata={"tags": tags, "question": asdict(question)})
+    return nbformat.v4.new_code_cell(code, metadata={"tags": tags, "question": question.for_widget()})
 
 
 def _tagged(cell: nbformat.NotebookNode, prefix: str) -> str:
@@ -188,7 +201,9 @@ def export() -> Iterator[Path]:
     folder = paths.ROOT / "dist" / "questions"
     folder.mkdir(parents=True, exist_ok=True)
     yield paths.write_text(_csv(rows), folder / "questions.csv")
-    yield paths.write_text("\n\n".join(_gift(name, question) for name, question in rows) + "\n", folder / "questions.gift")
+    yield paths.write_text(
+        "\n\n".join(_gift(name, question) for name, question in rows) + "\n", folder / "questions.gift"
+    )
 
 
 def _csv(rows: list[tuple[str, Question]]) -> str:
@@ -199,8 +214,7 @@ def _csv(rows: list[tuple[str, Question]]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(head)
     for name, question in rows:
-        right = question.right if isinstance(question.right, list) else [question.right]
-        answer = "".join(letters[n] for n in right) if question.options else f"{question.right:g}"
+        answer = "".join(letters[n] for n in question.right) if question.number is None else f"{question.number:g}"
         several = [[*texts, *[""] * 5][:5] for texts in (question.options, question.feedback)]
         table.writerow([name, question.text, *several[0], answer, question.tolerance or "", question.unit, *several[1]])
     return text.getvalue()
@@ -213,16 +227,15 @@ def _gift(name: str, question: Question) -> str:
         return re.sub(r"([~=#{}:\\])", r"\\\1", " ".join(text.split()))
 
     head = f"::{plain(name)}::[markdown]{plain(question.text)} "
-    if not question.options:
+    if question.number is not None:
         right, other = map(plain, question.feedback)
-        return f"{head}{{#\n  ={question.right:g}:{question.tolerance:g}#{right}\n  ~#{other}\n}}"
-    right = question.right if isinstance(question.right, list) else [question.right]
+        return f"{head}{{#\n  ={question.number:g}:{question.tolerance:g}#{right}\n  ~#{other}\n}}"
     lines = []
     for n, (option, feedback) in enumerate(zip(question.options, question.feedback, strict=True)):
-        if len(right) == 1:
-            mark = "=" if n in right else "~"
+        if len(question.right) == 1:
+            mark = "=" if n in question.right else "~"
         else:  # shares of the points, so that ticking everything gives none
-            wrong = len(question.options) - len(right)
-            mark = f"~%{100 / len(right):.5g}%" if n in right else f"~%-{100 / wrong:.5g}%"
+            wrong = len(question.options) - len(question.right)
+            mark = f"~%{100 / len(question.right):.5g}%" if n in question.right else f"~%-{100 / wrong:.5g}%"
         lines.append(f"  {mark}{plain(option)}#{plain(feedback)}")
     return "{}{{\n{}\n}}".format(head, "\n".join(lines))

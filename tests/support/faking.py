@@ -350,7 +350,7 @@ def faked(lesson: str) -> dict[str, bool]:
     cells = [c for c in jupytext.read(paths.SOURCES / f"{lesson}.md", fmt="md:myst").cells if c.cell_type == "code"]
     for n, cell in enumerate(cells):
         for claim in about(cell) - (about(cells[n - 1]) if n else set()):
-            group = [*takewhile(lambda later: claim in about(later), cells[n:])]
+            group = [*takewhile(lambda later, claim=claim: claim in about(later), cells[n:])]
             if not failed.setdefault(claim, False) and any(map(ledger.asserts, group)):
                 source = "\n".join(later.source for later in group)
                 failed[claim] = fails(source, dict(namespace), FAKES[lesson][claim])
