@@ -2,12 +2,12 @@
 
 MaskLab and HeadGrid are one anywidget class each, with one plain ES module and one style sheet, and stay alive without
 a kernel. Steps guide through a MaskLab. So is StoryLab, which knows one small model, a real GPT-2, and runs it in the
-page. Explorer puts MaskLab and HeadGrid together with any model, and needs a kernel.
+page. Explorer puts MaskLab and HeadGrid together with any model, and needs a kernel. Question asks before they show.
 """
 
 from importlib import import_module
 
-__all__ = ["Explorer", "HeadGrid", "MaskLab", "NextToken", "Step", "StoryLab"]
+__all__ = ["Explorer", "HeadGrid", "MaskLab", "NextToken", "Question", "Step", "StoryLab"]
 
 
 def __getattr__(name: str):

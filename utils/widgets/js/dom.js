@@ -23,6 +23,13 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 /**
+ * Text in which what is between backticks is code; nothing else is markup.
+ * @param {string} text
+ */
+export const withCode = (text) =>
+  text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? element("code", {}, part) : document.createTextNode(part)));
+
+/**
  * Writes text where it differs: a page lays out again whatever is written, even the same words.
  * @param {Element} node
  * @param {string} text

@@ -2,6 +2,7 @@
 
 import { paletteOf } from "./colours.js";
 import { element, mergeWords, uniqueId } from "./dom.js";
+import { passSaving } from "./notebook.js";
 
 /**
  * What anywidget gives: the traits that Python shares.
@@ -132,16 +133,4 @@ export class WidgetView {
     for (const ending of this.endings) ending();
     cancelAnimationFrame(this.frame);
   }
-}
-
-/**
- * The notebook hears no key from in here (see `element`), but must be saved: Ctrl+S is told to what is around.
- * @param {HTMLElement} root
- * @param {HTMLElement} el
- */
-function passSaving(root, el) {
-  root.addEventListener("keydown", (event) => {
-    if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "s" || !root.closest(".jp-Notebook")) return;
-    if (!el.dispatchEvent(new KeyboardEvent("keydown", event))) event.preventDefault();
-  });
 }

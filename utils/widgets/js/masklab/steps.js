@@ -1,6 +1,6 @@
 // MaskLab's guided tour: words beside the maps, what each step sets, and tasks that say when they are solved.
 
-import { button, element } from "../dom.js";
+import { button, element, withCode } from "../dom.js";
 
 /** @import { LabView } from "./masklab.js" */
 
@@ -26,13 +26,6 @@ export function unpackKeep(text, cells) {
   const bytes = atob(text);
   return Uint8Array.from({ length: cells }, (_, n) => (bytes.charCodeAt(n >> 3) >> (7 - (n & 7))) & 1);
 }
-
-/**
- * Text in which what is between backticks is code; nothing else is markup.
- * @param {string} text
- */
-const withCode = (text) =>
-  text.split(/`([^`]+)`/).map((part, n) => (n % 2 ? element("code", {}, part) : document.createTextNode(part)));
 
 export class Tour {
   /** @param {LabView} view */
