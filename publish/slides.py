@@ -162,7 +162,7 @@ def _for_slide(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     cell = nbformat.from_dict(cell)
     if cell.cell_type == "markdown":
         cell.source = document.without_links(cell.source)
-    elif "show-code" not in cell.metadata.tags:
+    elif not {"show-code", document.HIDDEN_CODE} & paths.tags(cell):
         cell.metadata.tags = [*cell.metadata.tags, document.HIDDEN_CODE]
     return cell
 
