@@ -882,7 +882,9 @@ def _message(
 
 
 def _layers_in_words(keep: Tensor, leak: Leak, layers: int, own: int | None, assumed: bool) -> Iterator[str]:
-    """Whether more layers than were counted with would let a leak through."""
+    """Whether more layers than were counted with would let a leak through; of queries after a cache nothing is said."""
+    if keep.shape[-2] != keep.shape[-1]:
+        return
     one = keep[leak.sequence] | torch.eye(keep.shape[-1], dtype=torch.bool, device=keep.device)
     row, needed = one[leak.query], 1
     while not row[leak.key] and needed < (own or len(one)):

@@ -670,6 +670,20 @@ def test_H_a_right_model_of_three_windowed_layers_is_told_of_layers():
         assert_no_leaks(windowed(1, 12, 12), masks.documents([0] * 6 + [1] * 6), inputs_embeds=embeds)
 
 
+@pytest.mark.parametrize("rows", [2, 5])
+def test_a_leak_of_queries_after_a_cache_is_named(rows):
+    """There are fewer queries than keys: what more layers would let through cannot be said."""
+    keep, x = masks.causal(rows, 7, align="lower_right"), torch.randn(1, 1, 7, DIM)
+
+    def attend(x):
+        upside_down = ~keep | torch.eye(7, dtype=torch.bool)[-rows:]
+        return F.scaled_dot_product_attention(x[:, -rows:], x, x, attn_mask=upside_down)
+
+    with pytest.raises(AssertionError, match=r"query 0 is moved by key \d") as error:
+        assert_no_leaks(attend, keep, inputs_embeds=x[0])
+    assert "layers=1" not in str(error.value)
+
+
 @pytest.mark.parametrize(("dtype", "floor"), [(torch.float16, "0.00"), (torch.bfloat16, "0.0")])
 def test_H_a_floor_that_could_hide_a_leak_is_said(dtype, floor):
     model, ids = tiny.model("llama").to(dtype), torch.arange(5, 13)
