@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import static_widgets
+from publish import document, static_widgets
 from tests.support import firefox, widget_page
 from tests.support.masklab_page import HOSTILE
 from tests.support.widget_page import settle, until
@@ -308,7 +308,7 @@ def test_another_language_needs_no_other_widget(open_widget):
 def written(folder, asked):
     """A page with the question, what it leaves where no widget lives, and the policy that ours have."""
     address = widget_page.write(folder / "page.html", asked)
-    policy = "default-src 'none'; script-src 'unsafe-inline' blob:; style-src 'unsafe-inline'; img-src data:"
+    policy = document.POLICY.format(wasm="")
     saved = asked._repr_mimebundle_()[0]["text/html"]
     text = (folder / "page.html").read_text()
     text = text.replace(static_widgets.mount("widget", ""), static_widgets.mount("widget", saved))
