@@ -578,6 +578,66 @@ def test_a_storylab_gets_its_model_from_python_and_says_so_where_there_is_none(n
     notebook.python("0")
 
 
+QUESTION = """\
+question, told = widgets.Question("Which?", ["one", "`two`", "three"], right=1, id="x"), open("told.txt", "w")
+hear = lambda change: print(json.dumps([change.new, question.is_right]), file=told, flush=True)
+question.observe(hear, "choice")
+question"""
+
+
+def test_a_question_tells_python_and_a_saved_notebook_keeps_what_was_committed(notebook):
+    """Letters in it edit nothing; a cell that runs again asks again."""
+    notebook.begin()
+    notebook.python(QUESTION)
+    page, view, file = notebook.page, notebook.page.locator(".question"), notebook.path.with_name("told.txt")
+    options, said = view.get_by_role("radio"), view.get_by_role("status")
+    cells = notebook.cells()
+
+    def told(*lines):
+        until(page, lambda: file.exists() and file.read_text().count("\n") >= len(lines), "Python has heard nothing")
+        assert [json.loads(line) for line in file.read_text().splitlines()] == list(lines)
+
+    options.first.click()
+    for key in (*"ddabxmyz00cv", "Escape", "ArrowDown", "ArrowDown", "Enter", *"ddx"):
+        page.keyboard.press(key)
+    told([2, False])
+    expect(said).to_have_text("✗ Not right. The right answer is B.")
+    said.click()
+    for key in (*"ddabxmyz00cv", "Enter"):
+        page.keyboard.press(key)
+    view.get_by_role("button", name="Try again").press("Enter")
+    for key in ("Space", "ArrowDown", "Enter"):
+        page.keyboard.press(key)
+    told([2, False], [None, None], [1, True])
+    expect(said).to_have_text("✓ Right.")
+    assert notebook.cells() == cells
+    assert page.locator(".jp-Dialog").count() == 0
+
+    notebook.type(0, "question.choice = 0")
+    notebook.run_cell(0)
+    expect(said).to_have_text("✗ Not right. The right answer is B.")
+    expect(options.first).to_be_checked()
+    options.first.focus()
+    saved(page, notebook.path)  # by Ctrl+S, from within
+    notebook.menu("File", "Close and Shut Down Notebook…")
+    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
+    expect(page.locator(".jp-Notebook")).to_have_count(0)
+    notebook.open()
+    expect(said).to_have_text("✗ Not right. The right answer is B.", timeout=PATIENCE)
+    expect(view.get_by_text("From the saved notebook. Run this cell, and it asks again.")).to_be_visible()
+    view.get_by_role("button", name="Try again").click()
+    options.nth(1).check()
+    view.get_by_role("button", name="Commit").click()
+    expect(said).to_have_text("✓ Right.")
+    notebook.type(0, LAB_CELLS[0])
+    for _ in range(2):  # so that the last cell gets another number than it had
+        notebook.begin()
+    notebook.run_cell(1)
+    expect(view.get_by_role("button")).to_have_text("Commit")
+    expect(said).to_have_text("")
+    notebook.python("0")
+
+
 BROKEN = re.compile("Error|Loading widget|model not found|Traceback|Failed|Invalid", re.IGNORECASE)
 
 

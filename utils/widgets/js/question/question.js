@@ -33,7 +33,7 @@ class QuestionView {
     /** @type {HTMLInputElement[]} */
     this.inputs = [];
     /** @type {HTMLElement[]} */
-    this.marks = [];
+    this.lines = [];
     const onclick = (/** @type {MouseEvent} */ event) => this.click(event);
     this.button = element("button", { type: "button", onclick });
     this.status = element("div", { class: "question-status", role: "status" });
@@ -70,22 +70,27 @@ class QuestionView {
    */
   option(text, n) {
     const input = element("input", { type: this.isSeveral ? "checkbox" : "radio", name: this.id, value: n });
-    const mark = element("span", { class: "question-mark" });
-    this.inputs.push(input);
-    this.marks.push(mark);
     const letter = element("span", { class: "question-letter" }, `${LETTERS[n]}.`);
-    const words = element("span", { class: "question-words" }, ...withCode(text));
-    return element("label", {}, input, " ", letter, " ", words, " ", mark);
+    return this.line(input, input, " ", letter, " ", element("span", { class: "question-words" }, ...withCode(text)));
   }
 
   number() {
     // A telephone's keys for numbers have no minus.
-    const keys = Number(this.right) < 0 ? "text" : "decimal";
-    const input = element("input", { type: "text", inputmode: keys, autocomplete: "off", size: "8" });
-    const mark = element("span", { class: "question-mark" });
+    const inputmode = Number(this.right) < 0 ? "text" : "decimal";
+    const input = element("input", { type: "text", inputmode, autocomplete: "off" });
+    return this.line(input, `${this.words.answer} `, input, ` ${this.model.get("unit")}`);
+  }
+
+  /**
+   * Its last element is for a mark.
+   * @param {HTMLInputElement} input
+   * @param {...(Node | string)} parts
+   */
+  line(input, ...parts) {
+    const line = element("label", {}, ...parts, " ", element("span", { class: "question-mark" }));
     this.inputs.push(input);
-    this.marks.push(mark);
-    return element("label", {}, `${this.words.answer} `, input, ` ${this.model.get("unit")} `, mark);
+    this.lines.push(line);
+    return line;
   }
 
   // -- doing --
@@ -198,9 +203,8 @@ class QuestionView {
    * @param {string} word nothing is marked without one
    */
   mark(n, isGood, word) {
-    const mark = this.marks[n];
-    mark.replaceChildren(...(word ? signed(isGood, word) : []));
-    const line = /** @type {HTMLElement} */ (mark.parentElement);
+    const line = this.lines[n];
+    line.lastElementChild?.replaceChildren(...(word ? signed(isGood, word) : []));
     line.classList.toggle("question-right", Boolean(word) && isGood);
     line.classList.toggle("question-wrong", Boolean(word) && !isGood);
   }
@@ -217,7 +221,7 @@ class QuestionView {
     const isGood = this.isRight();
     const isExact = this.options.length > 0 || model.get("choice") === right;
     const good = isExact ? words.said_right : words.said_about_right;
-    const said = isGood ? good : this.isSeveral ? words.said_several_wrong : words.said_wrong;
+    const said = isGood ? good : [right].flat().length > 1 ? words.said_several_wrong : words.said_wrong;
     const answer = this.options.length ? this.letters() : written(Number(right), model.get("unit"));
     const text = said.replace("{right}", () => answer);
     return element("p", { class: isGood ? "question-right" : "question-wrong" }, ...signed(isGood, text));
