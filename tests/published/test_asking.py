@@ -1,0 +1,166 @@
+"""Pages ask before they show: what settles a question is held back until somebody answers, or wants to see it."""
+
+import json
+import re
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from publish import ledger, paths, questions, source
+from tests.support.widget_page import settle
+
+LESSON = "02_padding"
+FIRST = "pads-visible"
+#: What settles a question, on a page and on the site.
+HELD = '[class*="masks-settles-"], [class*="tag_settles-"] > :is(.output_wrapper, .cell_output)'
+
+
+def asked():
+    """Id → what the lesson's questions say, in their order."""
+    said = json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8"))
+    return {name.removeprefix("02/"): question for name, question in said.items() if name.startswith("02/")}
+
+
+@pytest.fixture(params=["page", "site"])
+def shown(request, open_offline):
+    """Lesson 02, as a single page and on the site."""
+    if request.param == "page":
+        return open_offline(request.getfixturevalue("page_file")(LESSON), as_alone=True)
+    return open_offline(request.getfixturevalue("built") / f"{LESSON}.html")
+
+
+def question(shown, name=FIRST):
+    return shown.locator(f'[class*="tag_question-{name}"]')
+
+
+def held(shown, name=FIRST):
+    return shown.locator(HELD.replace("settles-", f"settles-{name}"))
+
+
+def answer(shown, name, option):
+    """Chooses an option and commits to it, with the keyboard alone."""
+    box = question(shown, name)
+    box.get_by_role("radio").nth(option).focus()
+    shown.keyboard.press("Space")
+    shown.keyboard.press("Enter")
+    settle(shown)
+
+
+def test_nothing_that_settles_a_question_is_seen_until_somebody_answers(shown):
+    assert shown.locator(HELD).count() > 2 * len(asked())
+    assert not any(shown.locator(HELD).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    text = shown.locator("main").first.inner_text()
+    for said in asked().values():
+        for option, feedback in zip(said["options"], said["feedback"], strict=True):
+            assert option.replace("`", "") in text
+            assert feedback.replace("`", "") not in text
+    expect(shown.locator(".masks-wait")).to_have_count(len(asked()))
+    expect(shown.locator(".masks-score")).to_be_hidden()
+
+
+def test_committing_shows_what_settles_this_question_and_no_other(shown):
+    names, right = list(asked()), asked()[FIRST]["right"]
+    answer(shown, FIRST, right)
+    assert all(held(shown).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    others = shown.locator(f':is({HELD}):not([class*="settles-{FIRST}"], [class*="settles-{FIRST}"] > *)')
+    assert not any(others.evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    expect(question(shown)).to_contain_text(asked()[FIRST]["feedback"][right])
+    expect(shown.locator(".masks-score")).to_have_text(
+        f"1 of 1 right so far; {len(names) - 1} of {len(names)} questions to go."
+    )
+    expect(shown.locator(".masks-wait:visible")).to_have_count(len(names) - 1)
+
+
+def test_at_the_end_a_page_says_what_to_look_at_again(shown):
+    wrong = list(asked())[1]
+    for name, said in asked().items():
+        answer(shown, name, said["right"] if name != wrong else (said["right"] + 1) % 4)
+    score = shown.locator(".masks-score")
+    expect(score).to_have_text(f"{len(asked()) - 1} of {len(asked())} right. Look again at question 2.")
+    score.get_by_role("link", name="question 2").click()
+    expect(question(shown, wrong)).to_be_in_viewport()
+    assert shown.evaluate("localStorage.length + sessionStorage.length") <= 1  # the site's theme
+    shown.reload()
+    expect(shown.locator(".masks-score")).to_be_hidden()
+
+
+def test_who_does_not_want_to_guess_sees_one_answer_or_all(shown):
+    button = shown.locator(".masks-wait").first.get_by_role("button")
+    button.focus()
+    shown.keyboard.press("Enter")
+    assert all(held(shown).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    assert held(shown).first.evaluate("part => part === document.activeElement")  # the keyboard goes on from there
+    switch = shown.get_by_role("button", name="Show all answers")
+    switch.click()
+    assert all(shown.locator(HELD).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    expect(shown.locator(".masks-wait:visible")).to_have_count(0)
+    shown.get_by_role("button", name="Hide the answers again").click()
+    expect(shown.locator(".masks-wait:visible")).to_have_count(len(asked()) - 1)
+
+
+def test_on_paper_and_without_javascript_everything_is_there(shown, browser):
+    shown.emulate_media(media="print")
+    assert all(shown.locator(HELD).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    assert not any(shown.locator(".masks-wait").evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(shown.url)
+    for number in range(plain.locator(HELD).count()):
+        expect(plain.locator(HELD).nth(number)).to_be_visible()
+    expect(question(plain)).to_contain_text("A about 0.01")
+    context.close()
+
+
+def test_a_link_leads_to_what_is_held_back(shown):
+    target = held(shown).first
+    target.evaluate("part => { part.insertAdjacentHTML('beforeend', '<i id=here>here</i>'); location.hash = 'here'; }")
+    expect(shown.locator("#here")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_that_ask_have_nothing_that_axe_finds(shown, scheme):
+    shown.emulate_media(color_scheme=scheme)
+    answer(shown, FIRST, 0)
+    results = Axe().run(shown, context="main")
+    assert results.response["violations"] == [], results.generate_report()
+
+
+# --- the notebooks ----------------------------------------------------------------------------------------
+
+LETTER = re.compile(r"\b(?:It is|answer is|Right:) \(?[a-eA-E]\)|^- [a-e]\) ", re.MULTILINE)
+
+
+@pytest.mark.parametrize("lesson", [path.stem for path in source.files()])
+def test_no_visible_text_of_a_lesson_gives_an_answer_away(lesson):
+    """With outputs cleared and explanations folded: words, code and alt texts."""
+    notebook = nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4)
+    said = json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8"))
+    visible = "\n".join(
+        cell.source
+        for cell in notebook.cells
+        if "proof" not in paths.tags(cell) and not (cell.cell_type == "markdown" and questions.settled(cell))
+    )
+    assert LETTER.search(visible) is None
+    words = " ".join(visible.split())
+    for name, question in said.items():
+        if name.startswith(lesson[:2]):
+            for text in (*question["options"], *question["feedback"]):
+                assert " ".join(text.split()) not in words or len(text.split()) < 4, (name, text)
+
+
+def test_no_letter_is_right_too_often():
+    """Of A to D each is right in 15 to 35 % of all questions that have one right option."""
+    said = json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8"))
+    right = [question["right"] for question in said.values() if question["options"]]
+    single = [letter for letter in right if isinstance(letter, int)]
+    for letter in range(4):
+        assert 0.15 <= single.count(letter) / len(single) <= 0.35, "ABCD"[letter]
+
+
+@pytest.mark.parametrize("lesson", [path.stem for path in source.files()])
+def test_cells_that_teach_assert_nothing(lesson):
+    for cell in nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
+        if cell.cell_type == "code" and not {"proof", "exercise"} & paths.tags(cell):
+            assert not ledger.asserts(cell), cell.id
