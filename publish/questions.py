@@ -11,9 +11,10 @@ A question is the last thing in a Markdown cell. Each option is followed by what
       > Right: …
     ```
 
-Several options may be right. A number is asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then
-``≠`` and feedback for all other numbers. Cells tagged ``settles-pads-visible`` show the answer: pages hold back what
-code puts out, and Markdown altogether, until somebody has answered; notebooks fold the Markdown.
+The wrong option that most will choose may be marked ``[~]``, for the speaker. Several options may be right. A number is
+asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then ``≠`` and feedback for all other numbers.
+Cells tagged ``settles-pads-visible`` show the answer: pages hold back what code puts out, and Markdown altogether, until
+somebody has answered; notebooks fold the Markdown.
 """
 
 import csv
@@ -34,7 +35,7 @@ FENCE = re.compile(r"^```\{question\} *(?P<id>\S*)\n(?P<body>.*?)\n```\s*\Z", re
 ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 #: An option, the right number, or the line for other numbers; each up to the next or the end.
 ENTRY = re.compile(
-    r"^(?:- \[(?P<mark>[ x])\] (?P<option>.+(?:\n  (?! *>).+)*)"
+    r"^(?:- \[(?P<mark>[ x~])\] (?P<option>.+(?:\n  (?! *>).+)*)"
     r"|= (?P<number>-?[\d.]+)(?: ± (?P<tolerance>[\d.]+))?(?: (?P<unit>\S+))?"
     r"|(?P<other>≠))"
     r"(?P<feedback>(?:\n  > ?.*)*)$",
@@ -42,7 +43,8 @@ ENTRY = re.compile(
 )
 #: What a widget shows as it is written; in a question's options and feedback it would be seen as signs.
 MARKUP = re.compile(r"\]\(|\$|\*\*|(?<![\w*])\*(?=\S)")
-MOST_OPTIONS = 5
+LETTERS = "ABCDE"
+MOST_OPTIONS = len(LETTERS)
 ASKS, SETTLES = "question-", "settles-"
 LABEL = "**Predict.** "
 FOLDED = "<details><summary>What it shows</summary>\n\n{}\n\n</details>"
@@ -61,6 +63,7 @@ class Question:
         number: the one that is asked for.
         tolerance: how far off it may be.
         unit: of the number.
+        expected: index of the wrong option that most will choose.
     """
 
     text: str
@@ -70,11 +73,20 @@ class Question:
     number: float | None = None
     tolerance: float = 0.0
     unit: str = ""
+    expected: int | None = None
+
+    def answer(self) -> str:
+        """The letters that are right, or the number."""
+        return (
+            f"{self.number:g} {self.unit}".strip()
+            if self.number is not None
+            else " and ".join(LETTERS[n] for n in self.right)
+        )
 
     def for_widget(self) -> dict:
         """What ``widgets.Question`` takes: as ``right`` the one option that is, several of them, or the number."""
         said = asdict(self)
-        number = said.pop("number")
+        number, _ = said.pop("number"), said.pop("expected")
         one = self.right[0] if len(self.right) == 1 else self.right
         return {**said, "right": one if number is None else number}
 
@@ -132,6 +144,11 @@ def write() -> Path:
     return paths.write_text(text, path)
 
 
+def of(lesson: str) -> dict[str, Question]:
+    """Id → question, of one lesson by its name."""
+    return {name: question for path, name, question in _all() if path.stem == lesson}
+
+
 def _all() -> Iterator[tuple[Path, str, Question]]:
     """Every question: its lesson's source, its id, and what it says."""
     for path in sorted(paths.SOURCES.glob("[0-9][0-9]_*.md")):
@@ -164,10 +181,13 @@ def _parsed(text: str, lesson: str) -> tuple[str, Question]:
     right = [n for n, entry in enumerate(entries) if entry["mark"] == "x"]
     if not 2 <= len(options) <= MOST_OPTIONS or not right or not all(options):
         raise paths.LessonError(f"{where}: it wants two to {MOST_OPTIONS} options, and at least one that is right")
+    expected = [n for n, entry in enumerate(entries) if entry["mark"] == "~"]
+    if len(expected) > 1:
+        raise paths.LessonError(f"{where}: one wrong option at most is what most will choose")
     for shown in (*options, *feedback):
         if MARKUP.search(re.sub(r"`[^`]*`", "", shown)):
             raise paths.LessonError(f"{where}: options and feedback are plain text and `code`; got {shown!r}")
-    return name, Question(question_text, options, right, feedback)
+    return name, Question(question_text, options, right, feedback, expected=next(iter(expected), None))
 
 
 def _number(text: str, entries: list[re.Match], feedback: list[str], where: str) -> Question:
@@ -208,13 +228,12 @@ def export() -> Iterator[Path]:
 
 def _csv(rows: list[tuple[str, Question]]) -> str:
     """One row a question: id, text, options A to E, the right letters or number, its tolerance, feedback A to E."""
-    letters = "ABCDE"
-    head = ["id", "question", *letters, "right", "tolerance", "unit", *(f"feedback {letter}" for letter in letters)]
+    head = ["id", "question", *LETTERS, "right", "tolerance", "unit", *(f"feedback {letter}" for letter in LETTERS)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(head)
     for name, question in rows:
-        answer = "".join(letters[n] for n in question.right) if question.number is None else f"{question.number:g}"
+        answer = "".join(LETTERS[n] for n in question.right) if question.number is None else f"{question.number:g}"
         several = [[*texts, *[""] * 5][:5] for texts in (question.options, question.feedback)]
         table.writerow([name, question.text, *several[0], answer, question.tolerance or "", question.unit, *several[1]])
     return text.getvalue()

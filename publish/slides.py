@@ -3,8 +3,10 @@
 Tags in the lesson's source say what is shown. ``slide`` begins a slide with this cell, ``on-slide`` adds the cell to
 the slide before; of a code cell that is its output, and with ``show-code`` its code, too. Markdown without a tag goes
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
-stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Title and closing slide
-come from the lesson's head. A figure that needs the room of a slide is alone on one, so that its labels can be read.
+stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Where one holds the comment
+``<!-- slide: few words -->``, the slide has these in place of its text, which goes to the notes; its heading and what
+it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide is
+alone on one, so that its labels can be read.
 """
 
 import re
@@ -15,7 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-from . import document, for_readers, paths, source, static_widgets
+from . import document, for_readers, paths, questions, source, static_widgets
 
 SLIDES = paths.ROOT / "dist" / "slides"
 STYLE = paths.HERE / "slides.css"
@@ -32,9 +34,17 @@ TITLE = """\
 
 <p class="keys">Space goes on · S speaker's notes · F full screen · O overview · Esc leaves a widget</p>"""
 LESSON = "The lesson, with all its code and exercises: **{title}**"
+AIMS = "## After this you can\n\n{goals}"
 CLOSING = "## What you can do now\n\n{goals}\n\n" + LESSON
 CLOSING_WITHOUT_GOALS = "## To go on\n\n" + LESSON
 GOALS = re.compile(r"^\*\*After this you can\*\*\s+((?:[-*] .+\n?(?: +.+\n?)*)+)", re.MULTILINE)
+
+FEW_WORDS = re.compile(r"<!-- slide: ?(.*?) ?-->\n*", re.DOTALL)
+HEADING = re.compile(r"\A(?:#+ .+\n*)+")
+#: What the speaker reads below a question, and below its answer.
+EXPECTED = "Three minutes: read, vote, talk to a neighbour, vote again. **Most will say {letter}.** {feedback}"
+VOTE = "Three minutes: read, vote, talk to a neighbour, vote again."
+ANSWER = "**Right: {answer}.** {feedback}"
 
 BODY = """\
 <main class="reveal">
@@ -96,7 +106,7 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     """The slides, title and closing slide among them."""
     about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
     slides = [Slide([_markdown("title", TITLE.format(title=about.title, description=about.description))])]
-    heading = ""
+    asked, heading = questions.of(name), ""
     waiting: list[str] = []
     notes: list[str] = []  # of the current slide, or waiting for the first of a section
     for cell in notebook.cells[1:]:
@@ -112,15 +122,49 @@ def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
         elif tags & SHOWN and len(slides) == 1:
             raise paths.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
         if tags & SHOWN:
-            slides[-1].cells.extend(map(_for_slide, _split(cell, section and section[0])))
+            few, spoken = _few_words(cell)
+            slides[-1].cells.extend(map(_for_slide, _split(few, section and section[0])))
+            notes.extend([spoken] if spoken else [])
+            if name_asked := questions.asked(cell):
+                notes.append(_vote(asked[name_asked]))
+            elif "slide" in tags and (settled := asked.pop(questions.settled(cell), None)):
+                notes.append(_answer(settled))
         elif cell.cell_type == "markdown" and not cell.source.startswith("<details"):
             notes.append(document.without_links(cell.source.removeprefix(section[0]) if section else cell.source))
     if len(slides) == 1:
         raise paths.LessonError(f"{name}: no cell is tagged slide")
+    if goals:
+        slides.insert(1, Slide([_markdown("aims", AIMS.format(goals=goals[1].strip()))]))
     closing = CLOSING if goals else CLOSING_WITHOUT_GOALS
     text = closing.format(goals=goals and goals[1].strip(), title=about.title)
     slides.append(Slide([_markdown("closing", text)]))
     return slides
+
+
+def _few_words(cell: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, str]:
+    """A cell with what it says on a slide, and what of its Markdown is for the speaker then."""
+    few = FEW_WORDS.search(cell.source) if cell.cell_type == "markdown" else None
+    if few is None:
+        return cell, ""
+    whole = FEW_WORDS.sub("", cell.source)
+    heading = "".join(HEADING.findall(whole)[:1])
+    spoken, label, question = whole.removeprefix(heading).partition(questions.LABEL)
+    shown = nbformat.from_dict(cell)
+    shown.source = "\n\n".join(part.strip() for part in (heading, few[1], label + question) if part.strip())
+    return shown, document.without_links(spoken.strip())
+
+
+def _vote(question: questions.Question) -> str:
+    """What the speaker reads while a question is up: how long, and what most will say."""
+    if question.expected is None:
+        return VOTE
+    return EXPECTED.format(letter=questions.LETTERS[question.expected], feedback=question.feedback[question.expected])
+
+
+def _answer(question: questions.Question) -> str:
+    """What the speaker reads with the answer."""
+    feedback = question.feedback[0] if question.number is not None else question.feedback[question.right[0]]
+    return ANSWER.format(answer=question.answer(), feedback=feedback)
 
 
 def _split(cell: nbformat.NotebookNode, heading: str | None) -> list[nbformat.NotebookNode]:
