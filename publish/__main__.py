@@ -5,7 +5,22 @@ import json
 import sys
 from pathlib import Path
 
-from . import ledger, normalise, notebooks, page, paths, questions, sheet, site, slides, which_masks, zoo
+from . import (
+    for_readers,
+    guide,
+    ledger,
+    normalise,
+    notebooks,
+    page,
+    paths,
+    questions,
+    sheet,
+    site,
+    slides,
+    source,
+    which_masks,
+    zoo,
+)
 from .hosting import Hosting
 
 
@@ -30,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "which-masks", help="try every text model of transformers, and write data/which_masks.json"
     )
     takes.add_argument("classes", nargs="*", help="such as MistralForCausalLM: print their lines, and write nothing")
+    commands.add_parser("guide", help="write the lecturer's guide, to dist/pages")
     commands.add_parser("questions", help="write all questions for polling tools, to dist/questions")
     tidy = commands.add_parser("normalise", help="take out of notebooks what JupyterLab adds when it saves")
     tidy.add_argument("files", nargs="*", type=Path, help="notebooks; all lessons if none is given")
@@ -49,6 +65,9 @@ def run(options: argparse.Namespace) -> None:
     elif options.command in ("page", "slides"):
         for path in (page if options.command == "page" else slides).build(options.lessons):
             print(_with_size(path))
+    elif options.command == "guide":
+        lessons = {lesson.stem: for_readers.lesson(lesson) for lesson in source.files()}
+        print(_with_size(paths.write_text(page.page(guide.page(lessons)), page.PAGES / f"{guide.PAGE}.html")))
     elif options.command == "questions":
         for path in questions.export():
             print(_with_size(path))

@@ -13,7 +13,7 @@ A question is the last thing in a Markdown cell. Each option is followed by what
 
 The wrong option that most will choose may be marked ``[~]``, for the speaker. Several options may be right. A number is
 asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then ``≠`` and feedback for all other numbers.
-Cells tagged ``settles-pads-visible`` show the answer: pages hold back what code puts out, and Markdown altogether, until
+Cells tagged ``settles-pads-visible`` show the answer: pages hold back what code puts out, and all Markdown, until
 somebody has answered; notebooks fold the Markdown.
 """
 

@@ -84,7 +84,7 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     """
     about = for_readers.about(notebook)
     states = static_widgets.replace_views(notebook)
-    shown = _shown(notebook, name)
+    shown = outline(notebook, name)
     states = {model: saved for model, saved in states.items() if any(_holds(slide, model) for slide in shown)}
     reveal = files("sphinx_revealjs") / "_static" / "revealjs"
     parts = [reveal / "dist" / "reset.css", reveal / "dist" / "reveal.css", STYLE]
@@ -102,8 +102,12 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     )
 
 
-def _shown(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
-    """The slides, title and closing slide among them."""
+def outline(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
+    """The slides of an executed lesson, title, goals and closing slide among them.
+
+    Raises:
+        LessonError: as ``deck``.
+    """
     about, goals = for_readers.about(notebook), GOALS.search(notebook.cells[0].source)
     slides = [Slide([_markdown("title", TITLE.format(title=about.title, description=about.description))])]
     asked, heading = questions.of(name), ""

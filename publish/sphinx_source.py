@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from . import document, for_readers, ledger, paths, picture, static_widgets, which_masks
+from . import document, for_readers, guide, ledger, paths, picture, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -52,7 +52,8 @@ def write(
     files: dict[str, str] = {}
     states: dict[str, dict] = {}
     figures: dict[str, bytes] = {}
-    for name, notebook in {**lessons, ledger.PAGE.stem: for_readers.without_formulas(claims)}.items():
+    texts = {ledger.PAGE.stem: for_readers.without_formulas(claims), guide.PAGE: guide.page(lessons)}
+    for name, notebook in {**lessons, **texts}.items():
         page = copy.deepcopy(notebook)
         shown = static_widgets.replace_views(page)
         states |= shown

@@ -48,6 +48,7 @@ html_sidebars: dict[str, list] = {
     "index": [],
     "404": [],
     "what_tutorials_get_wrong": [],
+    "for_lecturers": [],
     "10_cheat_sheet": [],
     "which_masks": [],
 }
@@ -71,6 +72,7 @@ html_theme_options = {
 DESCRIPTIONS = {
     "lessons": "All lessons on attention masks in their order, with the time that each takes.",
     "what_tutorials_get_wrong": "Claims about attention masks, what a run shows of each, and the cell that proves it.",
+    "for_lecturers": "How long each lesson takes to teach, what to leave out, and what most will answer.",
     "which_masks": "Every text model class of transformers: which attention masks it takes, in which form, and what it "
     "hides by itself. Measured.",
     "reference": "The helpers behind the lessons: masks, what torch and transformers make of them, and measuring them.",
