@@ -65,7 +65,12 @@ FAKES = {
         "S2.2": """
             genuine = model.generate
             patch.setattr(model, "generate", lambda **given: genuine(**given).roll(1, 0))""",
-        "S2.4": "import copy; left = copy.deepcopy(left); left['input_ids'][0, 0] = 220",
+        "S2.4": """
+            genuine = type(tokenizer).__call__
+            def with_spaces(self, *given, **more):
+                batch = genuine(self, *given, **more)
+                return batch | {"input_ids": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 220)}
+            patch.setattr(type(tokenizer), "__call__", with_spaces)""",
         "S2.5": """
             genuine = model.generate
             patch.setattr(model, "generate", lambda **given: genuine(**left, **greedy))""",
