@@ -110,7 +110,10 @@ FAKES = {
         "F15": """
             genuine = F.softmax
             patch.setattr(F, "softmax", lambda x, dim, **more: genuine(x, dim, **more) * (x > -1e30))""",
-        "F17": 'patch.setattr(torch.Tensor, "half", torch.Tensor.float)',
+        # What does not fit becomes the lowest number instead of −∞.
+        "F17": """
+            genuine = torch.Tensor.half
+            patch.setattr(torch.Tensor, "half", lambda self: genuine(self.clamp(-65504, 65504)))""",
         "F18": """
             genuine = torch.Tensor.__mul__
             def hiding(a, b):
