@@ -65,7 +65,12 @@ FAKES = {
         "S2.2": """
             genuine = model.generate
             patch.setattr(model, "generate", lambda **given: genuine(**given).roll(1, 0))""",
-        "S2.4": "import copy; left = copy.deepcopy(left); left['input_ids'][0, 0] = 220",
+        "S2.4": """
+            genuine = type(tokenizer).__call__
+            def with_spaces(self, *given, **more):
+                batch = genuine(self, *given, **more)
+                return batch | {"input_ids": batch["input_ids"].masked_fill(batch["attention_mask"] == 0, 220)}
+            patch.setattr(type(tokenizer), "__call__", with_spaces)""",
         "S2.5": """
             genuine = model.generate
             patch.setattr(model, "generate", lambda **given: genuine(**left, **greedy))""",
@@ -105,7 +110,10 @@ FAKES = {
         "F15": """
             genuine = F.softmax
             patch.setattr(F, "softmax", lambda x, dim, **more: genuine(x, dim, **more) * (x > -1e30))""",
-        "F17": 'patch.setattr(torch.Tensor, "half", torch.Tensor.float)',
+        # What does not fit becomes the lowest number instead of −∞.
+        "F17": """
+            genuine = torch.Tensor.half
+            patch.setattr(torch.Tensor, "half", lambda self: genuine(self.clamp(-65504, 65504)))""",
         "F18": """
             genuine = torch.Tensor.__mul__
             def hiding(a, b):
