@@ -7,7 +7,7 @@ import torch
 
 from tests.support.widget_page import settle
 from utils import masks
-from utils.widgets import HeadGrid, MaskLab
+from utils.widgets import HeadGrid, MaskLab, Question
 from utils.widgets._base import style_text
 
 QUERIES = ["transformers", "are", "[SEP]", "longish-token", "."] * 2
@@ -34,13 +34,16 @@ def widget(kind):
     keep = masks.causal(Q_LEN, K_LEN)
     if kind == "MaskLab":
         return MaskLab(torch.randn(2, Q_LEN, K_LEN), keep, QUERIES, KEYS)
+    if kind == "Question":
+        return Question("Which?", ["`one`", "two"], right=[1], feedback=["no", "yes"])
     before = torch.randn(2, 12, Q_LEN, K_LEN).softmax(-1)
     return HeadGrid(before, before.roll(1, -1), QUERIES, KEYS, keep=keep)
 
 
 @pytest.mark.parametrize("width", [390, 1000])
 @pytest.mark.parametrize(
-    ("kind", "name", "other"), [("MaskLab", "masklab", "headgrid"), ("HeadGrid", "headgrid", "masklab")]
+    ("kind", "name", "other"),
+    [("MaskLab", "masklab", "headgrid"), ("HeadGrid", "headgrid", "masklab"), ("Question", "question", "masklab")],
 )
 def test_beside_another_widget_it_looks_the_same_whichever_sheet_is_first(open_widget, kind, name, other, width):
     page = open_widget(widget(kind), width=width)

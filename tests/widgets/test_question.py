@@ -2,11 +2,12 @@
 
 import re
 
+import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import document, static_widgets
+from publish import document, paths, slides, static_widgets
 from tests.support import firefox, widget_page
 from tests.support.masklab_page import HOSTILE
 from tests.support.widget_page import settle, until
@@ -346,6 +347,35 @@ def test_it_lives_under_a_strict_policy_and_is_a_list_without_programs_and_in_pr
     ]
     assert not re.search("Yes:|Look at|Not in|Only where", plain.locator("main").inner_text())
     context.close()
+
+
+def test_on_a_slide_arrows_choose_and_after_a_click_they_turn_slides_again(page, tmp_path):
+    asked = one()
+    data, _ = asked._repr_mimebundle_()
+    outputs = [nbformat.v4.new_output("display_data", data)]
+    cells = [
+        nbformat.v4.new_markdown_cell("# 42 · Test?\n\n*None.*"),
+        nbformat.v4.new_code_cell("question", outputs=outputs, metadata={"tags": ["slide"]}),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    state = {asked.model_id: asked._get_embed_state()}
+    notebook.metadata.widgets = nbformat.from_dict({paths.STATE: {"state": state}})
+    (tmp_path / "deck.html").write_text(slides.deck(notebook, "42_test"))
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.goto((tmp_path / "deck.html").as_uri() + "#/1")
+    until(page, "Boolean(document.querySelector('.reveal.ready .question'))")
+    at = "Reveal.getIndices().h"
+    page.get_by_role("radio").first.check()
+    press(page, "ArrowRight", "ArrowDown")
+    expect(page.get_by_role("radio").nth(2)).to_be_checked()
+    assert page.evaluate(at) == 1
+    words = page.locator(".question-words").first
+    size = "(node) => parseFloat(getComputedStyle(node).fontSize) * node.currentCSSZoom"
+    assert words.evaluate(size) >= 0.035 * 720, "read from the last row"
+    commit(page).click()
+    expect(page.get_by_role("status").locator("p").first).to_have_text(VERDICT)
+    press(page, "ArrowRight")
+    assert page.evaluate(at) == 2
 
 
 @pytest.fixture
