@@ -40,7 +40,9 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     assert len(shown.locator('meta[name="description"]').get_attribute("content")) > 20
     assert shown.locator("h1").count() == 1
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert shown.locator(".code_cell").count() == len(code)
+    proofs = [cell for cell in code if "proof" in paths.tags(cell)]
+    assert shown.locator(".code_cell").count() == len(code) - len(proofs)
+    expect(shown.locator("details.proof")).to_have_count(len(proofs))
     for picture in shown.locator("img").all():  # a second panel is named only: the first one says what both show
         panel = picture.evaluate("img => img.previousElementSibling?.matches('img') ?? false")
         assert len((picture.get_attribute("alt") or "").split()) > (0 if panel else 10)
