@@ -38,7 +38,7 @@ APPEARS = {
     "03_left_or_right.ipynb": "as each prompt alone: [True, True, True]",
     "04_minus_infinity.ipynb": "output: 5.0  SDPA: 5.0",
     "05_causal_masks.ipynb": "the repaired layer and GPT-2: no leaks",
-    "06_two_masks.ipynb": "8 beside 8: no error, and the first text has lost",
+    "06_two_masks.ipynb": "8 beside 8: tokens of the first text without weight:",
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
     "09_compute.ipynb": "2304 tokens: as much in pairs as in linear layers",

@@ -261,8 +261,7 @@ FAKES = {
                     if attention_mask is not None and attention_mask.ndim == 3:
                         attention_mask = conventions.to_additive(attention_mask[:, None].bool())
                     return genuine(*given, attention_mask=attention_mask, **more)
-                patch.setattr(model, "forward", forward)
-            table = {(r, k): [verdict(m, kinds[k](ranks[r])) for m in (eager, sdpa)] for r, k in table}""",
+                patch.setattr(model, "forward", forward)""",
         "F10": """
             for model in (eager, sdpa):
                 def forward(*given, genuine=model.forward, attention_mask=None, **more):
