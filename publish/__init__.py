@@ -6,9 +6,10 @@ and ``site`` write to ``dist``. All of them use one execution of each lesson.
 
 From the ground up: ``paths``; ``source``, ``normalise`` and ``execute``, which ``notebooks`` puts together; ``ledger``,
 ``sheet``, ``for_readers`` and ``picture``, which prepare what is read; ``page``, ``slides`` and ``site``, which write
-it.
+it. ``assignment`` writes what nbgrader grades.
 
-Tags of a lesson's cells: ``exercise`` holds a solution, which is ``drawn`` if it has no code; ``claim-…`` names a row
-of the claims ledger; ``measured`` says that the numbers in the output differ from run to run; ``needs-kernel`` that a
-widget does nothing without one; ``slide``, ``on-slide`` and ``show-code`` are explained in ``slides``.
+Tags of a lesson's cells: ``exercise`` holds a solution, which is ``drawn`` if it has no code, and the ``check`` that
+follows judges it; ``claim-…`` names a row of the claims ledger; ``measured`` says that the numbers in the output differ
+from run to run; ``needs-kernel`` that a widget does nothing without one; ``slide``, ``on-slide`` and ``show-code`` are
+explained in ``slides``.
 """

@@ -91,7 +91,7 @@ def verdict(name, answer, capsys):
 
 
 def test_the_list_above_is_complete():
-    assert {*RIGHT, "drawn", "left_to_right", "NOT_TRIED"} == set(checks.__all__)
+    assert {*RIGHT, "drawn", "left_to_right", "NOT_TRIED", "NotSolved"} == set(checks.__all__)
 
 
 # --- the rows of answers that were misjudged -----------------------------------------------------------

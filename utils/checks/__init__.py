@@ -1,9 +1,10 @@
 """Checks for the exercises. They talk to learners: what is right, what is not, and how it may have come about.
 
-A check prints and never raises, so an exercise that nobody has touched does not stop "Run All".
+A check prints and does not raise, so an exercise that nobody has touched does not stop "Run All". Graders call it with
+``strict=True``: then it raises ``NotSolved``, with the same words, unless the answer is right.
 """
 
-from .feedback import NOT_TRIED
+from .feedback import NOT_TRIED, NotSolved
 from .lesson_00 import drawn, left_to_right, to_keep
 from .lesson_01 import unpack
 from .lesson_02 import labels_for_loss, mean_pool
@@ -17,6 +18,7 @@ from .lesson_09 import blocks_touched, break_even
 
 __all__ = [
     "NOT_TRIED",
+    "NotSolved",
     "attn_mask_3d",
     "blocks_touched",
     "break_even",
