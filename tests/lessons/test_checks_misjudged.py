@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd.functional import jacobian
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import cross_entropy, max_pool2d
 
 from publish import source
 from utils import checks, masks, widgets
@@ -60,7 +60,45 @@ def has_leak(function, x, keep):
     return False
 
 
+def to_padded(values, offsets):
+    return torch.nn.utils.rnn.pad_sequence([values[a:b] for a, b in pairwise(offsets)], batch_first=True)
+
+
+def max_pool(hidden, attention_mask):
+    real = attention_mask[..., None] == 1
+    return hidden.masked_fill(~real, -torch.inf).amax(dim=1).masked_fill(~real.any(dim=1), 0.0)
+
+
+def own_positions(input_ids, sep_id):
+    places = torch.zeros_like(input_ids)
+    for n, row in enumerate(input_ids):
+        for t in range(1, len(row)):
+            places[n, t] = 0 if row[t - 1] == sep_id else places[n, t - 1] + 1
+    return places
+
+
+def read_attn_mask(attn_mask, num_heads):
+    keep = attn_mask == 0
+    return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, num_heads))
+
+
+def pads_when_sorted(lengths, size):
+    batches = lengths.sort().values.split(size)
+    return sum((batch.max() - batch).sum().item() for batch in batches)
+
+
 RIGHT = {
+    "masked_weights": lambda scores, keep: scores.masked_fill(~keep, -torch.inf).softmax(-1),
+    "offsets_of": lambda lengths: torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
+    "to_padded": to_padded,
+    "max_pool": max_pool,
+    "pads_to_left": lambda ids, m: ids.gather(1, m.argsort(dim=1, stable=True)),
+    "sees_nothing": lambda bias: (bias < 0).all(-1)[:, 0],
+    "next_token_losses": lambda x, ids: cross_entropy(x[:, :-1].mT, ids[:, 1:], reduction="none"),
+    "read_attn_mask": read_attn_mask,
+    "own_positions": own_positions,
+    "shortest_text": lambda window, layers: (window - 1) * layers + 2,
+    "pads_when_sorted": pads_when_sorted,
     "to_keep": lambda ignore: ~ignore[:, None, None],
     "unpack": lambda values, offsets: [values[a:b] for a, b in pairwise(offsets)],
     "mean_pool": lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True).clamp(min=1),
@@ -332,7 +370,7 @@ ODD = {
     "something unreadable": lambda result: Unreadable(),
 }
 #: Numbers and one True or False may come in any tensor of one element.
-OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched")
+OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched", "shortest_text", "pads_when_sorted")
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -343,6 +381,7 @@ def test_an_odd_result_is_answered_in_words(name, odd, capsys):
     assert "Error" not in words or (odd == "a large number" and name in OF_ONE)
     fits = printed.startswith("Right: ")
     same_dtype = name not in OF_ONE and odd in ("bool", "int32")
+    same_dtype |= (name, odd) == ("offsets_of", "flat")  # which it is already
     assert not fits or name in OF_ONE or same_dtype, f"{odd} is no right answer"
 
 
@@ -355,7 +394,7 @@ def test_right_answers_of_another_kind_are_right(name, capsys):
     for change in changes:
         printed = verdict(name, lambda *inputs, change=change: of_tensors(change)(RIGHT[name](*inputs)), capsys)
         assert printed.startswith("Right: "), printed
-    if name in ("unpack", "mean_pool", "last_real_logits", "safe_softmax"):
+    if name in ("unpack", "mean_pool", "last_real_logits", "safe_softmax", "masked_weights", "to_padded", "max_pool"):
         double = of_tensors(torch.Tensor.double)
         assert verdict(name, lambda *inputs: double(RIGHT[name](*inputs)), capsys).startswith("Right: ")
     if name in ("mean_pool", "last_real_logits"):

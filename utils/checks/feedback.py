@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import redirect_stderr
 from functools import update_wrapper
+from inspect import cleandoc
 from typing import Protocol
 
 import numpy as np
@@ -73,6 +74,13 @@ WEIGH = "The sum over the outputs of a layer norm never changes, so its gradient
 NOT_TRIED = "Not tried yet. Write your answer in its place, run that cell, and then this one again."
 NOTHING = "your function returned nothing. Is a return missing?"
 
+#: What the help of every check says of its last argument.
+STRICT = """
+    strict: whether to raise if the answer is not right, for those who grade.
+
+Raises:
+    NotSolved: it is not right, or not there, and the check is strict."""
+
 Mistakes = Iterator[tuple[object, str]]
 
 
@@ -85,7 +93,12 @@ class NotTried(Exception):
 
 
 class NotSolved(AssertionError):
-    """What a strict check raises: its message is the words that another check prints."""
+    """What a strict check raises: its message is the words that another check prints.
+
+    References:
+        Every lesson; nbgrader gives no points where a cell raises,
+        https://nbgrader.readthedocs.io/en/stable/user_guide/creating_and_grading_assignments.html
+    """
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows of it: the words alone, since the calls that led here are none of the learner's."""
@@ -241,8 +254,9 @@ def exercise(right: str, meanings: dict[str, str] | None = None) -> Callable[[Ca
         def check(yours: Callable, *, strict: bool = False) -> None:
             speak(lambda: judged(yours), strict)
 
-        update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__"))
         del vars(check)["__wrapped__"]  # help shows what learners call, not the generator
+        check.__doc__ = cleandoc(mistakes.__doc__ or "").replace("\n\nReferences:", f"{STRICT}\n\nReferences:")
         return check
 
     return decorate

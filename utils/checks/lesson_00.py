@@ -1,4 +1,4 @@
-"""Checks of lesson 00: from the mask of an API to keep, and a mask drawn by hand."""
+"""Checks of lesson 00: from the mask of an API to keep, weights under a keep, and a mask drawn by hand."""
 
 import ast
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .. import masks
-from .feedback import Attempt, Mistakes, NotTried, Unsolved, exercise, fault, kind, speak, wrong_shape
+from .feedback import Attempt, Mistakes, NotTried, Unsolved, exercise, fault, kind, same, speak, wrong_shape
 
 
 @exercise(right="polarity turned round, and a shape that broadcasts over heads and queries.")
@@ -30,6 +30,38 @@ def to_keep(yours: Attempt) -> Mistakes:
     yield other, f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}."
 
 
+@exercise(right="hidden keys get nothing, and the visible ones share all the weight of their row.")
+def masked_weights(yours: Attempt) -> Mistakes:
+    """Says whether scores become weights, with hidden keys left out.
+
+    Args:
+        yours: takes ``scores``, (q_len, k_len) float32, and ``keep``, (q_len, k_len) bool, True = may attend, with at
+            least one True in each row; returns weights, (q_len, k_len) float, whose rows sum to 1.
+
+    References:
+        Lesson 00.
+    """
+    scores = torch.tensor([[1.0, 2.0, 4.0, 8.0], [3.0, 1.0, 1.0, 2.0], [1.0, 5.0, 2.0, 2.0]]).log() - 2
+    keep = torch.tensor([[1, 1, 1, 0], [0, 1, 1, 0], [1, 1, 1, 1]]).bool()
+    wanted = scores.masked_fill(~keep, -torch.inf).softmax(dim=-1)
+    weights = yours(scores, keep, wanted="a tensor of shape (3, 4), one weight per query and key", shape=(3, 4)).float()
+    yield yours.changed(), "scores or keep was changed. Use masked_fill, not masked_fill_."
+    flipped = scores.masked_fill(keep, -torch.inf).softmax(dim=-1)
+    yield same(weights[:2], flipped[:2]), "the polarity is flipped: keep is True where a query may look."
+    infinite = "these are the masked scores. The last step is missing: the softmax."
+    yield weights.isneginf().any(), infinite
+    yield weights.isnan().any(), "there is NaN, as 0 × ∞ is. Use masked_fill, do not multiply."
+    yield scores.softmax(dim=-1), "these are the weights without a mask."
+    late = "you masked after the softmax, so that the first row sums to less than 1. Hide before it."
+    yield scores.softmax(dim=-1) * keep, late
+    zero = "you gave hidden keys the score 0, which is one like any other: it still takes its share. What does not?"
+    yield (scores * keep).softmax(dim=-1), zero
+    columns = "your columns sum to 1, not your rows: the softmax goes over the keys, dim=-1."
+    yield scores.masked_fill(~keep, -torch.inf).softmax(dim=0), columns
+    first = [[round(number, 2) for number in row.tolist()] for row in (wanted[0], weights[0])]
+    yield not same(weights, wanted), f"the first row should be {first[0]}; yours is {first[1]}."
+
+
 def left_to_right(lab, real: int, prompt: int = 0, *, code: str | None = None, strict: bool = False) -> None:
     """Says whether the mask that is drawn in a widget hides the pads, and later keys but for those of a prompt.
 
@@ -38,7 +70,10 @@ def left_to_right(lab, real: int, prompt: int = 0, *, code: str | None = None, s
         real: how many keys are real; the rest are pads.
         prompt: how many keys at the beginning every query may see.
         code: what *As code* gives, to look at in place of what is drawn: graders have no browser.
-        strict: whether to raise ``NotSolved`` unless it is right.
+        strict: whether to raise if it is not right, for those who grade.
+
+    Raises:
+        NotSolved: it is not right, or nothing is drawn, and the check is strict.
 
     References:
         Lesson 00.
@@ -55,7 +90,10 @@ def drawn(lab, wanted: Tensor, *, code: str | None = None, strict: bool = False)
         lab: a ``widgets.MaskLab`` of q_len queries and k_len keys.
         wanted: (q_len, k_len) bool, True = may attend.
         code: what *As code* gives, to look at in place of what is drawn: graders have no browser.
-        strict: whether to raise ``NotSolved`` unless it is right.
+        strict: whether to raise if it is not right, for those who grade.
+
+    Raises:
+        NotSolved: it is not right, or nothing is drawn, and the check is strict.
 
     References:
         Lesson 00.
