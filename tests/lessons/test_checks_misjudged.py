@@ -1,6 +1,7 @@
 """Answers that checks once misjudged: odd results, errors, edits in place, and right answers of an unusual kind."""
 
 import ast
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch.autograd.functional import jacobian
 from torch.nn.functional import cross_entropy, max_pool2d
 
 from publish import source
+from tests.support import node
 from utils import checks, masks, widgets
 from utils.checks import feedback
 
@@ -485,6 +487,58 @@ def test_other_inputs_than_an_exercise_has_are_an_error_with_words(capsys):
         assert "Compare the arguments" in verdict(name, lambda: right, capsys)  # noqa: B023
 
 
+# --- for those who grade -----------------------------------------------------------------------------
+
+
+def raised(name, answer, **more):
+    with pytest.raises(checks.NotSolved) as caught:
+        getattr(checks, name)(answer, strict=True, **more)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_strict_check_raises_what_another_one_prints(name, capsys):
+    assert getattr(checks, name)(RIGHT[name], strict=True) is None, "a value would be taken for points"
+    assert capsys.readouterr().out.startswith("Right: ")
+
+    def wrong(*inputs):
+        return "something else"
+
+    def later(*inputs):  # what nbgrader puts where a solution was
+        raise NotImplementedError()
+
+    for answer in (wrong, later, ...):
+        words = raised(name, answer)
+        assert capsys.readouterr() == ("", "")
+        assert words + "\n" == verdict(name, answer, capsys)
+
+
+def test_what_a_strict_check_raises_is_shown_without_a_traceback():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.io import capture_output
+
+    shell = InteractiveShell()
+    shell.user_ns["checks"] = checks
+    with capture_output() as shown:
+        shell.run_cell("checks.reach(..., strict=True)")
+    assert shown.stdout == checks.NOT_TRIED + "\n"
+
+
+def test_a_warning_costs_a_right_answer_no_points(capsys):
+    """nbgrader gives none where a graded cell writes to stderr."""
+
+    def warns(tokens, dim, wide):
+        print("nearly there", file=sys.stderr)
+        return RIGHT["break_even"](tokens, dim, wide)
+
+    checks.break_even(warns, strict=True)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.endswith("packed row. Packing trades pads for pairs.\n")
+    checks.break_even(warns)
+    assert capsys.readouterr().err.startswith("nearly there"), "whoever learns sees it as usual"
+
+
 # --- the drawing -------------------------------------------------------------------------------------
 
 
@@ -522,6 +576,50 @@ def test_G_no_mask_of_the_menu_is_the_drawing(lab, capsys):
             lab.keep = masks.preset(name, 8, 8, **({row.parameters[0].name: value} if values else {}))
             for lab.flipped in (False, True):
                 assert not say(lab, capsys).startswith("Right: "), (name, value)
+
+
+def as_code(keep, flipped=False, api="sdpa"):
+    """What the widget shows for a mask that was drawn."""
+    code = """(api, keep, flipped, size) => module.toCode(
+        api, Uint8Array.from(keep), "custom", {}, size, size, { flipped, fill: "-inf", dtype: "float32" })"""
+    return node.evaluate("as_code.js", code, api, keep.flatten().int().tolist(), flipped, len(keep))
+
+
+PASTED = {
+    "right": (lambda: as_code(WANTED), "Right: 28 of 64 cells hidden"),
+    "right, for MultiheadAttention": (lambda: as_code(WANTED, api="mha"), "Right: "),
+    "right, for Hugging Face": (lambda: as_code(WANTED, api="hf"), "Right: "),
+    "right, for FlexAttention": (lambda: as_code(WANTED, api="flex"), "Right: "),
+    "flipped": (lambda: as_code(~WANTED, flipped=True), "Right: "),
+    "only the mask": (lambda: as_code(WANTED).partition("output")[0], "Right: "),
+    "a rule": (lambda: "keep = masks.prefix(8, 3) & (torch.arange(8) < 6)", "Right: "),
+    "upside down": (lambda: as_code(~WANTED), "Not yet: you hid what should be visible"),
+    "one row": (
+        lambda: as_code(WANTED.index_fill(0, torch.tensor(0), True)),
+        "Not yet: 5 cells differ. The first: query 0",
+    ),
+    "another size": (lambda: as_code(WANTED[:4, :4]), "Not yet: wanted a MaskLab of 8 queries and 8 keys; what you"),
+    "untouched": (
+        lambda: "\n# YOUR CODE HERE\nraise NotImplementedError()\n",
+        "Not tried yet. Draw in the widget, press",
+    ),
+    "empty": (lambda: "", "Not tried yet. Draw in the widget"),
+    "nothing hidden": (lambda: as_code(torch.ones(8, 8)), "Not tried yet. Click cells"),
+    "half a paste": (lambda: as_code(WANTED)[:200], "Not yet: what you pasted raised SyntaxError"),
+    "a misspelling": (lambda: "keep = masc.causal(8)", "Not yet: what you pasted raised NameError"),
+    "numbers": (lambda: "keep = torch.ones(8, 8)", "Not yet: keep should be a bool tensor"),
+}
+
+
+@pytest.mark.parametrize("case", PASTED)
+def test_what_as_code_gives_is_graded_without_a_browser(case, lab, capsys):
+    write, says = PASTED[case]
+    code = write()
+    lab.keep = WANTED  # drawn, but not pasted: graders would not see it
+    checks.left_to_right(lab, real=6, prompt=3, code=code)
+    assert capsys.readouterr().out.startswith(says)
+    if not says.startswith("Right"):
+        assert raised("left_to_right", lab, real=6, prompt=3, code=code).startswith(says)
 
 
 # --- 09 asserts times --------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 
 from publish import execute, normalise, notebooks, paths, source
 from tests.support import small_lesson
-from utils import widgets
+from utils import checks, widgets
 
 NAMES = [
     "00_start_here.ipynb",
@@ -148,6 +148,24 @@ def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, execute
             assert "checks." not in cell.source
         if "check" in tags(cell):
             assert normalise.shown(cell).startswith("Right: " if solved else "Not tried yet.")
+
+
+@pytest.mark.parametrize("lesson", source.files()[:-1], ids=lambda path: path.stem)
+def test_three_exercises_each_with_a_hint_and_a_check_of_its_own(lesson):
+    notebook, answers = source.marked(lesson)
+    assert len(answers) == 3
+    cells = notebook.cells
+    assert all("<details><summary>Hint</summary>" in cells[number - 1].source for number in answers)
+    calls = [cells[number + 1].source.partition("(")[0] for number in answers]
+    assert len(set(calls)) == 3
+    used = {call.removeprefix("checks.") for call in calls}
+    assert used <= set(checks.__all__)
+
+
+def test_every_check_belongs_to_an_exercise():
+    sources = "".join(path.read_text() for path in source.files())
+    names = {name for name in checks.__all__ if name[0].islower()} - {"drawn"}  # which left_to_right calls
+    assert set(re.findall(r"^checks\.(\w+)\(", sources, re.MULTILINE)) == names
 
 
 @every_notebook
