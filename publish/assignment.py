@@ -28,11 +28,11 @@ c.KernelManager.transport_encryption = "auto"
 #: A file that a lesson reads.
 DATA = re.compile(r'"\.\./(data/[^"]+)"')
 #: What a learner hands in of a drawing. What is pasted stays text, so that its names are none of the lesson's.
-PASTED = """\
+PASTED = '''\
 # Press "As code" below what you drew, and paste all of it between the quotation marks.
-drawn = \"""
-{code}\"""
-"""
+drawn = """
+{code}
+"""'''
 
 
 def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
@@ -68,7 +68,7 @@ def _assignment(notebook: nbformat.NotebookNode, answers: list[int], folder: Pat
         name = ast.unparse(call.func).removeprefix("checks.")
         strict = [ast.keyword("strict", ast.Constant(True))]
         if "drawn" in paths.tags(answer):
-            answer.source = PASTED.format(code=answer.source.replace("lab.keep = ", "keep = ") + "\n")
+            answer.source = PASTED.format(code=answer.source.replace("lab.keep = ", "keep = "))
             strict.insert(0, ast.keyword("code", ast.Name("drawn")))
         call.keywords.extend(strict)
         check.source = ast.unparse(call)
