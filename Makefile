@@ -35,8 +35,8 @@ VENV_NEW   := $(VENV)-newest
 OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py observe.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides site publish lint models \
-        which-masks browser clean
+.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides assignment site \
+        publish lint models which-masks browser clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +52,7 @@ help:
 	@echo "make site         build the whole site, with search and downloads"
 	@echo "make page         write lessons as self-contained files (LESSON=03 for one of them)"
 	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
+	@echo "make assignment   write lessons as assignments that nbgrader grades (LESSON=05 for one of them)"
 	@echo "make which-masks  try every text model of transformers, and write data/which_masks.json"
 	@echo "make publish      build the site and push it to the branch gh-pages of origin"
 	@echo "make bench        measure what people wait for, as ratios"
@@ -104,6 +105,10 @@ notebooks: models
 page slides questions: models
 	$(BIN)/python -m publish $@ $(LESSON)
 
+# It runs nothing, and so needs no models.
+assignment: $(VENV)/installed-publish
+	$(BIN)/python -m publish $@ $(LESSON)
+
 which-masks: models
 	$(BIN)/python -m publish which-masks $(ARGS)
 
@@ -130,7 +135,7 @@ lint: $(VENV)/installed-dev node_modules/.package-lock.json
 
 # How much is installed follows from what was asked for: lab, publish and dev each hold the one before.
 EXTRA := $(if $(filter quick test gate check fuzz bench lint,$(MAKECMDGOALS)),dev,$(if \
-              $(filter notebooks page slides site publish which-masks,$(MAKECMDGOALS)),publish,lab))
+              $(filter notebooks page slides assignment site publish which-masks,$(MAKECMDGOALS)),publish,lab))
 
 models: $(VENV)/installed-$(EXTRA)
 	@$(BIN)/python -m utils.models

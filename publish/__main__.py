@@ -1,4 +1,6 @@
-"""Command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise``, ``which-masks``."""
+"""Command line: ``python -m publish notebooks|page|slides|assignment [LESSON …]``, ``site``, ``normalise`` and
+``which-masks``.
+"""
 
 import argparse
 import json
@@ -6,6 +8,7 @@ import sys
 from pathlib import Path
 
 from . import (
+    assignment,
     for_readers,
     guide,
     ledger,
@@ -35,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     single.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
     deck = commands.add_parser("slides", help="write lessons as decks of slides, one file each, to dist/slides")
     deck.add_argument("lessons", nargs="*", help="numbers or names, such as 03; all if none is given")
+    graded = commands.add_parser("assignment", help="write lessons as sources of nbgrader, to dist/assignments")
+    graded.add_argument("lessons", nargs="*", help="numbers or names, such as 05; all if none is given")
     everything = commands.add_parser("site", help="write the complete site, to dist/site")
     everything.add_argument(
         "--repository", default="", metavar="URL", help="for buttons that launch a lesson elsewhere"
@@ -71,6 +76,10 @@ def run(options: argparse.Namespace) -> None:
     elif options.command == "questions":
         for path in questions.export():
             print(_with_size(path))
+    elif options.command == "assignment":
+        for path in assignment.build(options.lessons):
+            print(_with_size(path))
+        print(f"next, in {assignment.COURSE.relative_to(paths.ROOT)}: nbgrader generate_assignment NAME")
     elif options.command == "which-masks":
         if not options.classes:
             print(_with_size(which_masks.write()))

@@ -134,12 +134,14 @@ def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:
     """Puts each solution below its exercise, behind a line to click, and takes out the link to the solved notebook."""
-    cells = []
+    cells, code = [], ""
     for cell, answer in zip(notebook.cells, solved.cells, strict=True):
         cell.source = ELSEWHERE.sub("", cell.source) if cell.cell_type == "markdown" else cell.source
         cells.append(cell)
         if "exercise" in paths.tags(cell):
-            text = f"```python\n{answer.source}\n```\n\n```text\n{normalise.shown(answer).strip()}\n```"
+            code = answer.source
+        elif "check" in paths.tags(cell):  # it stands below the answer, and says that it is right
+            text = f"```python\n{code}\n```\n\n```text\n{normalise.shown(answer).strip()}\n```"
             folded = f'<details class="solution"><summary>Solution</summary>\n\n{text}\n\n</details>'
             cells.append(nbformat.v4.new_markdown_cell(folded, id=f"{cell.id}-solution"))
     notebook.cells = cells

@@ -1,8 +1,9 @@
 """Source text → notebooks that nobody has executed: which lessons there are, and what each of them consists of.
 
 A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
-between the lines ``# solution`` and ``# end of solution``: the lesson gets ``...`` in its place, the
-notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so.
+between the lines ``### BEGIN SOLUTION`` and ``### END SOLUTION``, as nbgrader has it: the lesson gets ``...`` in its
+place, the notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so. The next cell, tagged
+``check``, calls what judges the answer.
 """
 
 import copy
@@ -16,8 +17,8 @@ import nbformat
 from . import paths, questions
 from .normalise import name_cells
 
-SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
-MARKERS = re.compile(r"^ *# (end of )?solution\n?", re.MULTILINE)
+SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
+MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 
 
 def files() -> list[Path]:
@@ -40,32 +41,53 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
     """What one source gives, not executed: path and notebook of the lesson, and of its solutions if it has exercises.
 
     Raises:
-        LessonError: an exercise without a solution, or with more than one.
+        LessonError: as ``marked``.
     """
-    lesson = jupytext.read(source, fmt="md:myst")
-    lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
-    questions.expand(lesson, source.stem)
-    name_cells(lesson)
-    solved = copy.deepcopy(lesson)
-    exercises = [number for number, cell in enumerate(lesson.cells) if "exercise" in paths.tags(cell)]
-    for number in exercises:
-        _take_out_solution(lesson.cells[number], source)
-        solved.cells[number].source = MARKERS.sub("", solved.cells[number].source)
+    solved, answers = marked(source)
+    lesson = copy.deepcopy(solved)
+    for number in answers:
+        _take_out_solution(lesson.cells[number])
+        solved.cells[number].source = MARKERS.sub("", solved.cells[number].source).rstrip("\n")
     yield paths.FOLDER / f"{source.stem}.ipynb", lesson
-    if exercises:
+    if answers:
         heading = f"*Solutions. The lesson itself: [{source.stem}](../{source.stem}.ipynb).*\n\n"
         solved.cells[0].source = heading + solved.cells[0].source
         _move_down(solved)
         yield paths.SOLUTIONS / f"{source.stem}.ipynb", solved
 
 
-def _take_out_solution(cell: nbformat.NotebookNode, source: Path) -> None:
+def marked(source: Path) -> tuple[nbformat.NotebookNode, list[int]]:
+    """A lesson with its solutions, which the marks surround; and at which places it has exercises.
+
+    Raises:
+        LessonError: an exercise without a solution, or with more than one, or not followed by its check; or a
+            question that is none.
+    """
+    lesson = jupytext.read(source, fmt="md:myst")
+    lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
+    questions.expand(lesson, source.stem)
+    name_cells(lesson)
+    tags = [paths.tags(cell) for cell in lesson.cells]
+    answers = [number for number, names in enumerate(tags) if "exercise" in names]
+    for number in answers:
+        name, count = f"{source.name}: exercise {lesson.cells[number].id}", _solutions(lesson.cells[number])
+        if count != 1:
+            raise paths.LessonError(f"{name} has {count} solutions, wanted 1")
+        if not any("check" in names for names in tags[number + 1 : number + 2]):
+            raise paths.LessonError(f"{name} has no check: wanted a cell with this tag right after it")
+    return lesson, answers
+
+
+def _solutions(cell: nbformat.NotebookNode) -> int:
+    """How many solutions a cell holds; a mark without its partner makes it none."""
+    count = len(SOLUTION.findall(cell.source))
+    return count if len(MARKERS.findall(cell.source)) == 2 * count else 0
+
+
+def _take_out_solution(cell: nbformat.NotebookNode) -> None:
     """Puts a line that asks for the learner's answer where an exercise has its solution."""
-    turn = "# draw in the widget, then run this cell" if "drawn" in paths.tags(cell) else "...  # your turn"
-    cell.source, count = SOLUTION.subn(rf"\1{turn}\n", cell.source)
-    cell.source = cell.source.rstrip("\n")
-    if count != 1:
-        raise paths.LessonError(f"{source.name}: exercise {cell.id} has {count} solutions, wanted 1")
+    turn = "# draw in the widget, then run the next cell" if "drawn" in paths.tags(cell) else "...  # your turn"
+    cell.source = SOLUTION.sub(rf"\1{turn}\n", cell.source).rstrip("\n")
 
 
 def _move_down(notebook: nbformat.NotebookNode) -> None:

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from utils import checks, masks
 
@@ -117,6 +118,92 @@ def test_answers(check, answer, says, capsys):
     assert printed.startswith("Right: ") == says.startswith("Right")
 
 
+def weights(s, k):
+    return s.masked_fill(~k, -torch.inf).softmax(-1)
+
+
+def largest(h, m, fill=-torch.inf):
+    return h.masked_fill(m[..., None] == 0, fill).amax(1)
+
+
+def padded(v, o, fill=0.0, left=False):
+    out = v.new_full((len(o) - 1, int(o.diff().max()), v.shape[1]), fill)
+    for row, (a, b) in zip(out, pairwise(o), strict=True):
+        row[len(row) - (b - a) if left else 0 :][: b - a] = v[a:b]
+    return out
+
+
+def left(ids, order):
+    return ids.gather(1, order)
+
+
+def loss(x, i):
+    return F.cross_entropy(x.mT, i, reduction="none")
+
+
+#: (check, answer, says) of the exercises 00/3, 01/1, 01/3, 02/3 and 03/3.
+ROWS_00_TO_03 = [
+    (checks.masked_weights, weights, "Right: hidden keys get nothing"),
+    (checks.masked_weights, lambda s, k: s.masked_fill(~k, -1e9).softmax(-1), "Right: hidden keys get nothing"),
+    (checks.masked_weights, lambda s, k: weights(s, ~k), "the polarity is flipped"),
+    (checks.masked_weights, lambda s, k: s.softmax(-1), "without a mask"),
+    (checks.masked_weights, lambda s, k: s.softmax(-1) * k, "you masked after the softmax"),
+    (checks.masked_weights, lambda s, k: (s * k).softmax(-1), "the score 0, which is one like any other"),
+    (checks.masked_weights, lambda s, k: s.masked_fill(~k, 0).softmax(-1), "the score 0, which is one like any other"),
+    (checks.masked_weights, lambda s, k: s.masked_fill(~k, -torch.inf).softmax(0), "your columns sum to 1"),
+    (checks.masked_weights, lambda s, k: s.masked_fill(~k, -torch.inf), "The last step is missing"),
+    (checks.masked_weights, lambda s, k: (s + ~k * -torch.inf).softmax(-1), "0 × ∞"),
+    (checks.masked_weights, lambda s, k: s.masked_fill_(~k, -torch.inf).softmax(-1), "was changed"),
+    (checks.masked_weights, lambda s, k: s.masked_fill(k == 0, 1).softmax(-1), "the first row should be [0.14, 0.29"),
+    (checks.offsets_of, lambda n: F.pad(n.cumsum(0), (1, 0)), "Right: each sentence begins"),
+    (checks.offsets_of, lambda n: n.cumsum(0), "put a 0 in front"),
+    (checks.offsets_of, lambda n: F.pad(n.cumsum(0), (1, 0))[:-1], "n sentences have n + 1 offsets"),
+    (checks.offsets_of, lambda n: n, "These are lengths"),
+    (checks.offsets_of, lambda n: F.pad(n, (1, 0)), "These are lengths"),
+    (checks.offsets_of, lambda n: F.pad(n.cumsum_(0), (1, 0)), "lengths itself was changed"),
+    (checks.offsets_of, lambda n: F.pad(n.cumsum(0), (1, 0)).float(), "wanted int64, or int32"),
+    (checks.offsets_of, lambda n: [0, *n.cumsum(0)], "you returned a list"),
+    (checks.offsets_of, lambda n: torch.tensor([0, 4, 5, 8]), "for the lengths [2, 0, 5, 1, 1] you returned [0, 4"),
+    (checks.to_padded, padded, "Right: as long as the longest sentence"),
+    (checks.to_padded, lambda v, o: padded(v, o, left=True), "the pads are in front"),
+    (checks.to_padded, lambda v, o: padded(v, o, fill=1.0), "what is behind them is not 0"),
+    (checks.to_padded, lambda v, o: padded(v, o, fill=torch.nan), "torch.empty holds anything"),
+    (checks.to_padded, lambda v, o: padded(v, o).mT.flip(0).mT, "other tokens than those"),
+    (checks.to_padded, lambda v, o: padded(v, o).transpose(0, 1), "batch first"),
+    (checks.to_padded, lambda v, o: v, "This is still packed"),
+    (checks.to_padded, lambda v, o: F.pad(padded(v, o), (0, 0, 0, 4)), "pad to the longest"),
+    (checks.to_padded, lambda v, o: torch.stack([v[a:b] for a, b in pairwise(o)]), "fill zeros row by row"),
+    (checks.to_padded, lambda v, o: padded(v.mul_(2), o), "was changed"),
+    (checks.max_pool, lambda h, m: largest(h, m).nan_to_num(neginf=0.0), "Right: pads never win"),
+    (checks.max_pool, largest, "yours begins with -inf"),
+    (checks.max_pool, lambda h, m: h.amax(1), "the pads are in it"),
+    (checks.max_pool, lambda h, m: largest(h, m, 0.0), "the pads count as 0"),
+    (checks.max_pool, lambda h, m: (h * m[..., None]).amax(1), "the pads count as 0"),
+    (checks.max_pool, lambda h, m: largest(h, 1 - m), "the polarity is flipped"),
+    (checks.max_pool, lambda h, m: h.max(dim=1), "Take .values, or call amax"),
+    (checks.max_pool, lambda h, m: h.amax(-1), "the largest of each token"),
+    (checks.max_pool, lambda h, m: h.masked_fill_(m[..., None] == 0, -9e9).amax(1), "hidden itself was changed"),
+    (checks.max_pool, lambda h, m: h.masked_fill(m == 0, -9e9).amax(1), "attention_mask[..., None]"),
+    (checks.max_pool, lambda h, m: largest(h, m) + 1, "not the largest numbers of the real tokens"),
+    (checks.pads_to_left, lambda i, m: left(i, m.argsort(dim=1, stable=True)), "Right: the pads are in front"),
+    (checks.pads_to_left, lambda i, m: left(i, (1 - m).argsort(dim=1, stable=True)), "the pads are on the right"),
+    (checks.pads_to_left, lambda i, m: i, "nothing has moved"),
+    (checks.pads_to_left, lambda i, m: i.flip(1), "flip turns the texts around"),
+    (checks.pads_to_left, lambda i, m: left(i, (i != 50256).long().argsort(dim=1, stable=True)), "the pad id"),
+    (checks.pads_to_left, lambda i, m: m.argsort(dim=1, stable=True), "these are places, not ids"),
+    (checks.pads_to_left, lambda i, m: i[:, m.argsort(dim=1, stable=True)[0]], "Each has its own number of pads"),
+    (checks.pads_to_left, lambda i, m: left(i, m), "became [50256, 50256, 50256, 7, 7]"),
+    (checks.pads_to_left, lambda i, m: left(i, m.float()), "gather wants whole numbers"),
+    (checks.pads_to_left, lambda i, m: i.roll(1, 1), "row 0, [7, 50256, 9, 50256, 50256] with the mask [1, 1, 1,"),
+    (checks.pads_to_left, lambda i, m: left(i, m.argsort(dim=1, stable=True)).int(), "the model wants int64"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "says"), ROWS_00_TO_03)
+def test_answers_of_00_to_03(check, answer, says, capsys):
+    test_answers(check, answer, says, capsys)
+
+
 def lowest(like):
     return torch.finfo(like.dtype).min
 
@@ -163,6 +250,33 @@ def each_in_turn(function, x, by=None):
 
 #: (check, answer, says) of lessons 04 and 05.
 ROWS = [
+    (checks.sees_nothing, lambda b: (b < 0).all(-1)[:, 0], "Right: a row sees nothing if all its keys"),
+    (checks.sees_nothing, lambda b: (b < 0).any(-1)[:, 0], "some key is hidden. Wanted those in which all"),
+    (checks.sees_nothing, lambda b: (b == 0).any(-1)[:, 0], "the polarity is flipped"),
+    (checks.sees_nothing, lambda b: b.isneginf().all(-1)[:, 0], "for a bias filled with the lowest number you find"),
+    (checks.sees_nothing, lambda b: b.softmax(-1).isnan().all(-1)[:, 0], "filled with the lowest number you find"),
+    (checks.sees_nothing, lambda b: b.sum(-1).isneginf()[:, 0], "Wanted those in which all are"),
+    (checks.sees_nothing, lambda b: (b < 0).all(-1), "The dimension of the heads is left over: [:, 0]"),
+    (checks.sees_nothing, lambda b: (b < 0).all(-1, keepdim=True), "all(dim=-1)[:, 0]"),
+    (checks.sees_nothing, lambda b: (b < 0).all(-2)[:, 0], "an answer for each key"),
+    (checks.sees_nothing, lambda b: (b < 0).all(-1)[:, 0].float(), "wanted bool"),
+    (checks.sees_nothing, lambda b: (b < 0).all(-1)[:, 0].roll(1, 1), "batch by batch you find"),
+    (checks.sees_nothing, lambda b: b.clamp_(max=-1).lt(0).all(-1)[:, 0], "bias itself was changed"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, :-1], i[:, 1:]), "Right: each place is judged by the token"),
+    (checks.next_token_losses, loss, "one place less"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, :-1], i[:, :-1]), "just read. Its logits are for the next one"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, 1:], i[:, 1:]), "Take logits[:, :-1]"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, 1:], i[:, :-1]), "shifted the wrong way"),
+    (checks.next_token_losses, lambda x, i: -loss(x[:, :-1], i[:, 1:]), "these are log probabilities"),
+    (checks.next_token_losses, lambda x, i: (-loss(x[:, :-1], i[:, 1:])).exp(), "these are probabilities"),
+    (checks.next_token_losses, lambda x, i: x[:, :-1].gather(2, i[:, 1:, None])[..., 0], "these are logits"),
+    (checks.next_token_losses, lambda x, i: F.cross_entropy(x[:, :-1].mT, i[:, 1:]), "reduction='none'"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, :-1], i[:, 1:]).flatten(), "bring them into rows again"),
+    (checks.next_token_losses, lambda x, i: -x[:, :-1].log_softmax(-1), "pick the one of the next token"),
+    (checks.next_token_losses, lambda x, i: F.cross_entropy(x[:, :-1], i[:, 1:]), "the vocabulary in dimension 1"),
+    (checks.next_token_losses, lambda x, i: F.cross_entropy(x.mT, i[:, 1:]), "the vocabulary in dimension 1"),
+    (checks.next_token_losses, lambda x, i: loss(x[:, :-1], i[:, 1:]) + 1, "the losses of the first row are"),
+    (checks.next_token_losses, lambda x, i: loss(x.mul_(2)[:, :-1], i[:, 1:]), "was changed"),
     (checks.one_bias, lambda s, m, k: fill(real(m) & k, s), "Right: hidden if either mask hides it"),
     (checks.one_bias, lambda s, m, k: fill(real(m) & k, s).expand(2, 2, 3, 5), "The right numbers, once for each head"),
     (checks.one_bias, lambda s, m, k: fill(real(m) & k, s)[:, 0], "would be read as head 0 and 1"),
@@ -316,6 +430,17 @@ def forgot_the_return(*inputs):
     "check",
     [
         checks.to_keep,
+        checks.masked_weights,
+        checks.offsets_of,
+        checks.to_padded,
+        checks.max_pool,
+        checks.pads_to_left,
+        checks.sees_nothing,
+        checks.next_token_losses,
+        checks.read_attn_mask,
+        checks.own_positions,
+        checks.shortest_text,
+        checks.pads_when_sorted,
         checks.unpack,
         checks.mean_pool,
         checks.labels_for_loss,

@@ -279,7 +279,81 @@ LESSON_09 = [
 ]
 
 
-@pytest.mark.parametrize(("check", "answer", "says"), LESSON_06 + LESSON_07 + LESSON_08 + LESSON_09)
+def read(m, h):
+    keep = m == 0
+    return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, h))
+
+
+def places(number):
+    """The place of each token among those before it with its number."""
+    return (number[:, :, None] == number[:, None, :]).tril(-1).sum(-1)
+
+
+def before(ids, sep):
+    is_sep = (ids == sep).long()
+    return is_sep.cumsum(1) - is_sep
+
+
+def pads(parts):
+    return sum(int((part.max() - part).sum()) for part in parts)
+
+
+def rising(n):
+    return n.sort().values
+
+
+THIRD = [
+    (checks.read_attn_mask, read, "Right: two dimensions or three, bool or float"),
+    (checks.read_attn_mask, lambda m, h: ~read(m, h), "the polarity is not turned round"),
+    (checks.read_attn_mask, lambda m, h: m == 0, "Two None in front"),
+    (
+        checks.read_attn_mask,
+        lambda m, h: (m == 0)[None, None] if m.ndim == 2 else m == 0,
+        "unflatten(0, (-1, num_heads))",
+    ),
+    (checks.read_attn_mask, lambda m, h: (~m)[None, None] if m.ndim == 2 else ~read(m, h), "need bool tensors here"),
+    (checks.read_attn_mask, lambda m, h: read(m.bool() & False, h), "nothing is hidden"),
+    (checks.read_attn_mask, lambda m, h: read(m, h).float(), "keep is bool"),
+    (checks.read_attn_mask, lambda m, h: read(m, h).transpose(0, 1), "all heads of text 0 come first"),
+    (
+        checks.read_attn_mask,
+        lambda m, h: read(m, h) if m.ndim == 2 else (m == 0).unflatten(0, (h, -1)).transpose(0, 1),
+        "the texts and the heads are mixed up",
+    ),
+    (checks.read_attn_mask, lambda m, h: read(m, h).roll(1, -1), "in text 0, head 0, key 0 is"),
+    (checks.read_attn_mask, lambda m, h: read(m.logical_not_(), h), "attn_mask itself was changed"),
+    (checks.own_positions, lambda i, s: places(before(i, s)), "Right: each sentence begins at 0"),
+    (checks.own_positions, lambda i, s: torch.arange(7).expand(2, 7), "count on through all sentences"),
+    (checks.own_positions, before, "which sentence a token is in"),
+    (checks.own_positions, lambda i, s: places(before(i, s)) + 1, "one too high"),
+    (checks.own_positions, lambda i, s: places((i == s).cumsum(1)), "a [SEP] begins the next sentence here"),
+    (checks.own_positions, lambda i, s: places(before(i, s).clamp(max=1)), "From the third one on"),
+    (checks.own_positions, lambda i, s: places(before(i, s)).float(), "so they must be int64"),
+    (checks.own_positions, lambda i, s: places(before(i, s))[..., None].expand(2, 7, 7), "for each pair of tokens"),
+    (checks.own_positions, lambda i, s: places(before(i, s)).flip(1), "row 0, [101, 7, 102, 8, 9, 8, 102]: got [3, 2"),
+    (checks.own_positions, lambda i, s: places(before(i.mul_(1).add_(0 * i + 1), s)), "input_ids itself was changed"),
+    (checks.shortest_text, lambda w, n: (w - 1) * n + 2, "Right: one token more than the last one reaches"),
+    (checks.shortest_text, lambda w, n: torch.tensor((w - 1) * n + 2), "Right: one token more"),
+    (checks.shortest_text, lambda w, n: (w - 1) * n + 1, "the last token reaches all"),
+    (checks.shortest_text, lambda w, n: (w - 1) * n, "That is how far back the last token reaches"),
+    (checks.shortest_text, lambda w, n: w + 1, "That is enough for one layer"),
+    (checks.shortest_text, lambda w, n: w * n + 1, "each layer goes back by window - 1"),
+    (checks.shortest_text, lambda w, n: 99, "for window=3 and layers=1 you return 99; wanted 4."),
+    (checks.shortest_text, lambda w, n: [w], "you returned a list"),
+    (checks.pads_when_sorted, lambda n, s: pads(rising(n).split(s)), "Right: short texts are padded to short ones"),
+    (checks.pads_when_sorted, lambda n, s: pads(n.split(s)), "Sort them first"),
+    (checks.pads_when_sorted, lambda n, s: pads([n]), "the pads of one batch of all"),
+    (checks.pads_when_sorted, lambda n, s: pads(rising(n).split(s)) + n.sum(), "all places, real tokens among them"),
+    (checks.pads_when_sorted, lambda n, s: pads(rising(n).flip(0).split(s)), "not from long to short"),
+    (checks.pads_when_sorted, lambda n, s: pads(rising(n)[: len(n) // s * s].split(s)), "The last batch is smaller"),
+    (checks.pads_when_sorted, lambda n, s: pads(rising(n).split(s)) / (pads(rising(n).split(s)) + n.sum()), "a share"),
+    (checks.pads_when_sorted, lambda n, s: pads(n.copy_(rising(n)).split(s)), "lengths itself was changed"),
+    (checks.pads_when_sorted, lambda n, s: n.sort().split(s), "has no attribute"),
+    (checks.pads_when_sorted, lambda n, s: 77, "in batches of 2 you return 77; wanted"),
+]
+
+
+@pytest.mark.parametrize(("check", "answer", "says"), LESSON_06 + LESSON_07 + LESSON_08 + LESSON_09 + THIRD)
 def test_answers(check, answer, says, capsys):
     assert check(answer) is None
     printed = capsys.readouterr().out

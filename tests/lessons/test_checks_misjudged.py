@@ -1,15 +1,17 @@
 """Answers that checks once misjudged: odd results, errors, edits in place, and right answers of an unusual kind."""
 
 import ast
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from torch.autograd.functional import jacobian
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import cross_entropy, max_pool2d
 
 from publish import source
+from tests.support import node
 from utils import checks, masks, widgets
 from utils.checks import feedback
 
@@ -60,7 +62,45 @@ def has_leak(function, x, keep):
     return False
 
 
+def to_padded(values, offsets):
+    return torch.nn.utils.rnn.pad_sequence([values[a:b] for a, b in pairwise(offsets)], batch_first=True)
+
+
+def max_pool(hidden, attention_mask):
+    real = attention_mask[..., None] == 1
+    return hidden.masked_fill(~real, -torch.inf).amax(dim=1).masked_fill(~real.any(dim=1), 0.0)
+
+
+def own_positions(input_ids, sep_id):
+    places = torch.zeros_like(input_ids)
+    for n, row in enumerate(input_ids):
+        for t in range(1, len(row)):
+            places[n, t] = 0 if row[t - 1] == sep_id else places[n, t - 1] + 1
+    return places
+
+
+def read_attn_mask(attn_mask, num_heads):
+    keep = attn_mask == 0
+    return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, num_heads))
+
+
+def pads_when_sorted(lengths, size):
+    batches = lengths.sort().values.split(size)
+    return sum((batch.max() - batch).sum().item() for batch in batches)
+
+
 RIGHT = {
+    "masked_weights": lambda scores, keep: scores.masked_fill(~keep, -torch.inf).softmax(-1),
+    "offsets_of": lambda lengths: torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
+    "to_padded": to_padded,
+    "max_pool": max_pool,
+    "pads_to_left": lambda ids, m: ids.gather(1, m.argsort(dim=1, stable=True)),
+    "sees_nothing": lambda bias: (bias < 0).all(-1)[:, 0],
+    "next_token_losses": lambda x, ids: cross_entropy(x[:, :-1].mT, ids[:, 1:], reduction="none"),
+    "read_attn_mask": read_attn_mask,
+    "own_positions": own_positions,
+    "shortest_text": lambda window, layers: (window - 1) * layers + 2,
+    "pads_when_sorted": pads_when_sorted,
     "to_keep": lambda ignore: ~ignore[:, None, None],
     "unpack": lambda values, offsets: [values[a:b] for a, b in pairwise(offsets)],
     "mean_pool": lambda h, m: (h * m[..., None]).sum(1) / m.sum(1, keepdim=True).clamp(min=1),
@@ -91,7 +131,7 @@ def verdict(name, answer, capsys):
 
 
 def test_the_list_above_is_complete():
-    assert {*RIGHT, "drawn", "left_to_right", "NOT_TRIED"} == set(checks.__all__)
+    assert {*RIGHT, "drawn", "left_to_right", "NOT_TRIED", "NotSolved"} == set(checks.__all__)
 
 
 # --- the rows of answers that were misjudged -----------------------------------------------------------
@@ -332,7 +372,7 @@ ODD = {
     "something unreadable": lambda result: Unreadable(),
 }
 #: Numbers and one True or False may come in any tensor of one element.
-OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched")
+OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched", "shortest_text", "pads_when_sorted")
 
 
 @pytest.mark.parametrize("odd", ODD)
@@ -343,6 +383,7 @@ def test_an_odd_result_is_answered_in_words(name, odd, capsys):
     assert "Error" not in words or (odd == "a large number" and name in OF_ONE)
     fits = printed.startswith("Right: ")
     same_dtype = name not in OF_ONE and odd in ("bool", "int32")
+    same_dtype |= (name, odd) == ("offsets_of", "flat")  # which it is already
     assert not fits or name in OF_ONE or same_dtype, f"{odd} is no right answer"
 
 
@@ -355,7 +396,7 @@ def test_right_answers_of_another_kind_are_right(name, capsys):
     for change in changes:
         printed = verdict(name, lambda *inputs, change=change: of_tensors(change)(RIGHT[name](*inputs)), capsys)
         assert printed.startswith("Right: "), printed
-    if name in ("unpack", "mean_pool", "last_real_logits", "safe_softmax"):
+    if name in ("unpack", "mean_pool", "last_real_logits", "safe_softmax", "masked_weights", "to_padded", "max_pool"):
         double = of_tensors(torch.Tensor.double)
         assert verdict(name, lambda *inputs: double(RIGHT[name](*inputs)), capsys).startswith("Right: ")
     if name in ("mean_pool", "last_real_logits"):
@@ -446,6 +487,58 @@ def test_other_inputs_than_an_exercise_has_are_an_error_with_words(capsys):
         assert "Compare the arguments" in verdict(name, lambda: right, capsys)  # noqa: B023
 
 
+# --- for those who grade -----------------------------------------------------------------------------
+
+
+def raised(name, answer, **more):
+    with pytest.raises(checks.NotSolved) as caught:
+        getattr(checks, name)(answer, strict=True, **more)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_strict_check_raises_what_another_one_prints(name, capsys):
+    assert getattr(checks, name)(RIGHT[name], strict=True) is None, "a value would be taken for points"
+    assert capsys.readouterr().out.startswith("Right: ")
+
+    def wrong(*inputs):
+        return "something else"
+
+    def later(*inputs):  # what nbgrader puts where a solution was
+        raise NotImplementedError()
+
+    for answer in (wrong, later, ...):
+        words = raised(name, answer)
+        assert capsys.readouterr() == ("", "")
+        assert words + "\n" == verdict(name, answer, capsys)
+
+
+def test_what_a_strict_check_raises_is_shown_without_a_traceback():
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.io import capture_output
+
+    shell = InteractiveShell()
+    shell.user_ns["checks"] = checks
+    with capture_output() as shown:
+        shell.run_cell("checks.reach(..., strict=True)")
+    assert shown.stdout == checks.NOT_TRIED + "\n"
+
+
+def test_a_warning_costs_a_right_answer_no_points(capsys):
+    """nbgrader gives none where a graded cell writes to stderr."""
+
+    def warns(tokens, dim, wide):
+        print("nearly there", file=sys.stderr)
+        return RIGHT["break_even"](tokens, dim, wide)
+
+    checks.break_even(warns, strict=True)
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert printed.out.endswith("packed row. Packing trades pads for pairs.\n")
+    checks.break_even(warns)
+    assert capsys.readouterr().err.startswith("nearly there"), "whoever learns sees it as usual"
+
+
 # --- the drawing -------------------------------------------------------------------------------------
 
 
@@ -483,6 +576,50 @@ def test_G_no_mask_of_the_menu_is_the_drawing(lab, capsys):
             lab.keep = masks.preset(name, 8, 8, **({row.parameters[0].name: value} if values else {}))
             for lab.flipped in (False, True):
                 assert not say(lab, capsys).startswith("Right: "), (name, value)
+
+
+def as_code(keep, flipped=False, api="sdpa"):
+    """What the widget shows for a mask that was drawn."""
+    code = """(api, keep, flipped, size) => module.toCode(
+        api, Uint8Array.from(keep), "custom", {}, size, size, { flipped, fill: "-inf", dtype: "float32" })"""
+    return node.evaluate("as_code.js", code, api, keep.flatten().int().tolist(), flipped, len(keep))
+
+
+PASTED = {
+    "right": (lambda: as_code(WANTED), "Right: 28 of 64 cells hidden"),
+    "right, for MultiheadAttention": (lambda: as_code(WANTED, api="mha"), "Right: "),
+    "right, for Hugging Face": (lambda: as_code(WANTED, api="hf"), "Right: "),
+    "right, for FlexAttention": (lambda: as_code(WANTED, api="flex"), "Right: "),
+    "flipped": (lambda: as_code(~WANTED, flipped=True), "Right: "),
+    "only the mask": (lambda: as_code(WANTED).partition("output")[0], "Right: "),
+    "a rule": (lambda: "keep = masks.prefix(8, 3) & (torch.arange(8) < 6)", "Right: "),
+    "upside down": (lambda: as_code(~WANTED), "Not yet: you hid what should be visible"),
+    "one row": (
+        lambda: as_code(WANTED.index_fill(0, torch.tensor(0), True)),
+        "Not yet: 5 cells differ. The first: query 0",
+    ),
+    "another size": (lambda: as_code(WANTED[:4, :4]), "Not yet: wanted a MaskLab of 8 queries and 8 keys; what you"),
+    "untouched": (
+        lambda: "\n# YOUR CODE HERE\nraise NotImplementedError()\n",
+        "Not tried yet. Draw in the widget, press",
+    ),
+    "empty": (lambda: "", "Not tried yet. Draw in the widget"),
+    "nothing hidden": (lambda: as_code(torch.ones(8, 8)), "Not tried yet. Click cells"),
+    "half a paste": (lambda: as_code(WANTED)[:200], "Not yet: what you pasted raised SyntaxError"),
+    "a misspelling": (lambda: "keep = masc.causal(8)", "Not yet: what you pasted raised NameError"),
+    "numbers": (lambda: "keep = torch.ones(8, 8)", "Not yet: keep should be a bool tensor"),
+}
+
+
+@pytest.mark.parametrize("case", PASTED)
+def test_what_as_code_gives_is_graded_without_a_browser(case, lab, capsys):
+    write, says = PASTED[case]
+    code = write()
+    lab.keep = WANTED  # drawn, but not pasted: graders would not see it
+    checks.left_to_right(lab, real=6, prompt=3, code=code)
+    assert capsys.readouterr().out.startswith(says)
+    if not says.startswith("Right"):
+        assert raised("left_to_right", lab, real=6, prompt=3, code=code).startswith(says)
 
 
 # --- 09 asserts times --------------------------------------------------------------------------------

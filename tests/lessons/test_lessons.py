@@ -11,7 +11,7 @@ import pytest
 
 from publish import execute, normalise, notebooks, paths, questions, source
 from tests.support import small_lesson
-from utils import widgets
+from utils import checks, widgets
 
 NAMES = [
     "00_start_here.ipynb",
@@ -141,11 +141,31 @@ def test_widgets_come_with_a_written_task(name):
 def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, executed):
     solved = name.startswith("solutions/")
     for cell in code_cells(executed[name]):
-        assert "# solution" not in cell.source
+        assert "SOLUTION" not in cell.source
         if "exercise" in tags(cell):
-            assert normalise.shown(cell).startswith("Right: " if solved else "Not tried yet.")
             turn = "# draw in the widget" if "drawn" in tags(cell) else "...  # your turn"
             assert (turn in cell.source) != solved
+            assert "checks." not in cell.source
+        if "check" in tags(cell):
+            assert normalise.shown(cell).startswith("Right: " if solved else "Not tried yet.")
+
+
+@pytest.mark.parametrize("lesson", source.files()[:-1], ids=lambda path: path.stem)
+def test_three_exercises_each_with_a_hint_and_a_check_of_its_own(lesson):
+    notebook, answers = source.marked(lesson)
+    assert len(answers) == 3
+    cells = notebook.cells
+    assert all("<details><summary>Hint</summary>" in cells[number - 1].source for number in answers)
+    calls = [cells[number + 1].source.partition("(")[0] for number in answers]
+    assert len(set(calls)) == 3
+    used = {call.removeprefix("checks.") for call in calls}
+    assert used <= set(checks.__all__)
+
+
+def test_every_check_belongs_to_an_exercise():
+    sources = "".join(path.read_text() for path in source.files())
+    names = {name for name in checks.__all__ if name[0].islower()} - {"drawn"}  # which left_to_right calls
+    assert set(re.findall(r"^checks\.(\w+)\(", sources, re.MULTILINE)) == names
 
 
 @every_notebook
@@ -214,17 +234,37 @@ def test_lessons_cannot_reach_the_network(tmp_path, monkeypatch):
         list(notebooks.build())
 
 
+ANSWER = "def f(x):\n    ### BEGIN SOLUTION\n    y = x + 1\n    return y\n    ### END SOLUTION"
+EXERCISE, CHECK = f":tags: [exercise]\n\n{ANSWER}", ":tags: [check]\n\nprint(f(1))"
+
+
 def test_solutions_are_taken_out_and_kept(tmp_path, monkeypatch):
-    answer = "    # solution\n    y = x + 1\n    return y\n    # end of solution\n"
-    body = f":tags: [exercise]\n\ndef f(x):\n{answer}\n\nprint(f(1))"
-    target = small_lesson.write(tmp_path, monkeypatch, body)
+    target = small_lesson.write(tmp_path, monkeypatch, EXERCISE, CHECK)
     written = list(notebooks.build())
     assert written == [target, tmp_path / "solutions" / "42_test.ipynb"]
     plain, solved = (nbformat.read(path, as_version=4).cells for path in written)
-    assert plain[1].source == "def f(x):\n    ...  # your turn\n\n\nprint(f(1))"
-    assert solved[1].source == "def f(x):\n    y = x + 1\n    return y\n\n\nprint(f(1))"
-    assert (plain[1].outputs[0].text, solved[1].outputs[0].text) == ("None\n", "2\n")
+    assert plain[1].source == "def f(x):\n    ...  # your turn"
+    assert solved[1].source == "def f(x):\n    y = x + 1\n    return y"
+    assert plain[2].source == solved[2].source == "print(f(1))"
+    assert (plain[2].outputs[0].text, solved[2].outputs[0].text) == ("None\n", "2\n")
     assert solved[0].source.startswith("*Solutions.")
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ([EXERCISE], "42_test.md: exercise cell-01 has no check"),
+        ([EXERCISE, "print(f(1))", CHECK], "cell-01 has no check"),
+        ([":tags: [exercise]\n\nx = 1", CHECK], "cell-01 has 0 solutions, wanted 1"),
+        ([f"{EXERCISE}\n{ANSWER}", CHECK], "cell-01 has 2 solutions, wanted 1"),
+        ([EXERCISE.replace("### BEGIN", "### END"), CHECK], "cell-01 has 0 solutions, wanted 1"),
+        ([EXERCISE + "\n    ### BEGIN SOLUTION", CHECK], "cell-01 has 0 solutions, wanted 1"),
+    ],
+)
+def test_an_exercise_that_could_not_be_graded_is_named(cells, says, tmp_path, monkeypatch):
+    small_lesson.write(tmp_path, monkeypatch, *cells)
+    with pytest.raises(paths.LessonError, match=says):
+        list(source.generate(*source.files()))
 
 
 def a_widget(model_id, saved):

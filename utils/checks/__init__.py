@@ -1,22 +1,24 @@
 """Checks for the exercises. They talk to learners: what is right, what is not, and how it may have come about.
 
-A check prints and never raises, so an exercise that nobody has touched does not stop "Run All".
+A check prints and does not raise, so an exercise that nobody has touched does not stop "Run All". Graders call it with
+``strict=True``: then it raises ``NotSolved``, with the same words, unless the answer is right.
 """
 
-from .feedback import NOT_TRIED
-from .lesson_00 import drawn, left_to_right, to_keep
-from .lesson_01 import unpack
-from .lesson_02 import labels_for_loss, mean_pool
-from .lesson_03 import last_real_logits, next_positions
-from .lesson_04 import one_bias, safe_softmax
-from .lesson_05 import causal_with_cache, sees_future
-from .lesson_06 import attn_mask_3d, one_keep
-from .lesson_07 import own_sentence, to_4d
-from .lesson_08 import has_leak, reach
-from .lesson_09 import blocks_touched, break_even
+from .feedback import NOT_TRIED, NotSolved
+from .lesson_00 import drawn, left_to_right, masked_weights, to_keep
+from .lesson_01 import offsets_of, to_padded, unpack
+from .lesson_02 import labels_for_loss, max_pool, mean_pool
+from .lesson_03 import last_real_logits, next_positions, pads_to_left
+from .lesson_04 import one_bias, safe_softmax, sees_nothing
+from .lesson_05 import causal_with_cache, next_token_losses, sees_future
+from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
+from .lesson_07 import own_positions, own_sentence, to_4d
+from .lesson_08 import has_leak, reach, shortest_text
+from .lesson_09 import blocks_touched, break_even, pads_when_sorted
 
 __all__ = [
     "NOT_TRIED",
+    "NotSolved",
     "attn_mask_3d",
     "blocks_touched",
     "break_even",
@@ -26,15 +28,26 @@ __all__ = [
     "labels_for_loss",
     "last_real_logits",
     "left_to_right",
+    "masked_weights",
+    "max_pool",
     "mean_pool",
     "next_positions",
+    "next_token_losses",
+    "offsets_of",
     "one_bias",
     "one_keep",
+    "own_positions",
     "own_sentence",
+    "pads_to_left",
+    "pads_when_sorted",
     "reach",
+    "read_attn_mask",
     "safe_softmax",
     "sees_future",
+    "sees_nothing",
+    "shortest_text",
     "to_4d",
     "to_keep",
+    "to_padded",
     "unpack",
 ]

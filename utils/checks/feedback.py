@@ -2,11 +2,15 @@
 
 A check is a generator. For one possible mistake after the other it yields a pair: a wrong result, or whether the
 mistake has been made; and the words for it. ``exercise`` makes of it what learners call, which says the words of the
-first mistake that their function shows, or that the answer is right.
+first mistake that their function shows, or that the answer is right. With ``strict=True`` whatever is not right raises.
 """
 
+import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import redirect_stderr
 from functools import update_wrapper
+from inspect import cleandoc
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -67,20 +71,17 @@ MEANINGS = {
 ELSE = "Call it on inputs of this kind yourself, line by line."
 #: To who takes a gradient where a layer norm hides it.
 WEIGH = "The sum over the outputs of a layer norm never changes, so its gradient is 0: weight them unevenly first."
-NOT_TRIED = "Not tried yet. Write your answer in place of the ... and run the cell again."
+NOT_TRIED = "Not tried yet. Write your answer in its place, run that cell, and then this one again."
 NOTHING = "your function returned nothing. Is a return missing?"
 
+#: What the help of every check says of its last argument.
+STRICT = """
+    strict: whether to raise if the answer is not right, for those who grade.
+
+Raises:
+    NotSolved: it is not right, or not there, and the check is strict."""
+
 Mistakes = Iterator[tuple[object, str]]
-
-
-def yes(why: str) -> None:
-    """Says that the answer is right."""
-    print(f"Right: {why}")
-
-
-def no(why: object) -> None:
-    """Says that the answer is not right yet."""
-    print(f"Not yet: {why}")
 
 
 class Unsolved(Exception):
@@ -88,7 +89,49 @@ class Unsolved(Exception):
 
 
 class NotTried(Exception):
-    """The exercise is as it was."""
+    """The exercise is as it was; the message, if there is one, says what to do."""
+
+
+class NotSolved(AssertionError):
+    """What a strict check raises: its message is the words that another check prints.
+
+    References:
+        Every lesson; nbgrader gives no points where a cell raises,
+        https://nbgrader.readthedocs.io/en/stable/user_guide/creating_and_grading_assignments.html
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows of it: the words alone, since the calls that led here are none of the learner's."""
+        return [str(self)]
+
+
+class Check(Protocol):
+    """What learners call: it prints, and if it is strict, it raises ``NotSolved`` unless the answer is right."""
+
+    def __call__(self, yours: Callable, *, strict: bool = False) -> None: ...
+
+
+def speak(judge: Callable[[], str], strict: bool) -> None:
+    """Prints whether an answer is right; or raises.
+
+    Args:
+        judge: returns why the answer is right.
+        strict: whether to raise if it is not, for those who grade. Then nothing is written to stderr, where a warning
+            would cost a right answer its points.
+
+    Raises:
+        NotSolved: the answer is not right, or not there, and the check is strict.
+    """
+    with redirect_stderr(sys.stdout if strict else sys.stderr):
+        try:
+            words, right = f"Right: {judge()}", True
+        except NotTried as untried:
+            words, right = str(untried) or NOT_TRIED, False
+        except Unsolved as why:
+            words, right = f"Not yet: {why}", False
+        if strict and not right:
+            raise NotSolved(words) from None
+        print(words)
 
 
 class Attempt:
@@ -186,33 +229,34 @@ class Attempt:
         return same(self.result, mistake)
 
 
-def exercise(
-    right: str, meanings: dict[str, str] | None = None
-) -> Callable[[Callable[[Attempt], Mistakes]], Callable[[Callable], None]]:
-    """Makes a check of a generator of mistakes: it takes the learner's function, prints, and does not raise.
+def exercise(right: str, meanings: dict[str, str] | None = None) -> Callable[[Callable[[Attempt], Mistakes]], Check]:
+    """Makes a check of a generator of mistakes: it takes the learner's function, prints, and raises only if asked to.
 
     Args:
         right: what to say if there is no mistake.
         meanings: words in an error that the learner's function raises, and the mistake that they mean here.
     """
 
-    def decorate(mistakes: Callable[[Attempt], Mistakes]) -> Callable[[Callable], None]:
-        def check(yours: Callable) -> None:
+    def decorate(mistakes: Callable[[Attempt], Mistakes]) -> Check:
+        def judged(yours: Callable) -> str:
             attempt = Attempt(yours, meanings)
             try:
                 for mistake, words in mistakes(attempt):
                     if attempt.shows(mistake):
                         raise Unsolved(f"{attempt.case} {words}".strip())
-                yes(right)
-            except NotTried:
-                print(NOT_TRIED)
-            except Unsolved as why:
-                no(why)
+            except (NotTried, Unsolved):
+                raise
             except Exception as error:  # an answer of a kind that nobody thought of
-                no(f"{kind(attempt.result)} could not be compared: {type(error).__name__}: {error}")
+                result = kind(attempt.result)
+                raise Unsolved(f"{result} could not be compared: {type(error).__name__}: {error}") from error
+            return right
 
-        update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def check(yours: Callable, *, strict: bool = False) -> None:
+            speak(lambda: judged(yours), strict)
+
+        update_wrapper(check, mistakes, assigned=("__module__", "__name__", "__qualname__"))
         del vars(check)["__wrapped__"]  # help shows what learners call, not the generator
+        check.__doc__ = cleandoc(mistakes.__doc__ or "").replace("\n\nReferences:", f"{STRICT}\n\nReferences:")
         return check
 
     return decorate

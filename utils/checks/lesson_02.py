@@ -1,4 +1,4 @@
-"""Checks of lesson 02: the mean over real tokens, and labels without padding."""
+"""Checks of lesson 02: the mean and the maximum over real tokens, and labels without padding."""
 
 import torch
 from torch import Tensor
@@ -49,6 +49,40 @@ def mean_pool(yours: Attempt) -> Mistakes:
     zeros = "right for these sentences. A sentence without real tokens should give zeros; yours begins with"
     why = f"{empty.flatten()[0].item():.3g}. Its sum is 0 already, so clamp the count at 1."
     yield not same(empty, torch.zeros(1, 4)), f"{zeros} {why}"
+
+
+@exercise(right="pads never win, wherever they are, and a sentence without real tokens gives zeros.", meanings=MEANINGS)
+def max_pool(yours: Attempt) -> Mistakes:
+    """Says whether the maximum is taken over the real tokens only.
+
+    Args:
+        yours: takes ``hidden``, (batch, seq, dim) float, and ``attention_mask``, (batch, seq) int64, 1 = real; returns
+            (batch, dim) float, zeros for a sentence without real tokens.
+
+    References:
+        Lesson 02.
+    """
+    hidden = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(0)) - 1
+    attention_mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 0, 0, 1, 1]])  # the last one is left-padded
+    real = attention_mask[..., None] == 1
+    wanted = hidden.masked_fill(~real, -torch.inf).amax(1)
+    shape = "a tensor of shape (3, 4), one vector per sentence"
+    both = type(yours.run(hidden, attention_mask, wanted=shape)).__name__ == "max"
+    yield both, "max(dim=1) returns two things, the largest numbers and their places. Take .values, or call amax."
+    largest = yours(hidden, attention_mask, wanted=shape)
+    yield wrong_shape(largest, (3, 4), {(3, 5): "That is the largest of each token: take it over the tokens, dim=1."})
+    yield yours.changed(), "hidden itself was changed, and whoever called you still needs it. Use masked_fill."
+    yield hidden.amax(1), "the pads are in it: their vectors are no zeros, and some of their numbers are the largest."
+    zeros = "the pads count as 0, and 0 is larger than a negative number. Which number is larger than none?"
+    yield (hidden * real).amax(1), zeros
+    yield same(largest[1:], hidden.masked_fill(real, -torch.inf).amax(1)[1:]), "the polarity is flipped: 1 means real."
+    by_hand = "these are not the largest numbers of the real tokens. Try one sentence by hand."
+    yield not same(largest, wanted), by_hand
+    empty = yours.run(hidden[:1], torch.zeros(1, 5, dtype=torch.long), wanted="a tensor of shape (1, 4)")
+    other = not isinstance(empty, Tensor) or empty.shape != (1, 4)
+    yield other, f"right for these sentences. For one without real tokens you returned {kind(empty)}."
+    why = f"A sentence without real tokens should give zeros; yours begins with {empty.flatten()[0].item():.3g}."
+    yield not same(empty, torch.zeros(1, 4)), f"right for these sentences. {why}"
 
 
 @exercise(right="padding is -100, which cross_entropy skips, and the real end-of-text tokens keep their label.")

@@ -1,4 +1,4 @@
-"""Checks of lesson 03: where new tokens are, and where the last real one is."""
+"""Checks of lesson 03: where new tokens are, where the last real one is, and pads that change sides."""
 
 import torch
 
@@ -85,3 +85,38 @@ def last_real_logits(yours: Attempt) -> Mistakes:
     for n, last in enumerate((4, 4, 1, 2)):
         mask, other = attention_mask[n].tolist(), not same(picked[n], logits[n, last])
         yield other, f"row {n}, with the mask {mask}, has its last real token elsewhere."
+
+
+@exercise(
+    right="the pads are in front, and the tokens of each text keep their order.",
+    meanings={"int64": "gather wants whole numbers as places, (batch, length) int64."},
+)
+def pads_to_left(yours: Attempt) -> Mistakes:
+    """Says whether pads are moved to the left.
+
+    Args:
+        yours: takes ``input_ids``, (batch, seq) int64, and ``attention_mask``, (batch, seq) int64, 1 = real; returns
+            (batch, seq) int64, the pads of each row before its real tokens.
+
+    References:
+        Lesson 03.
+    """
+    eos = 50256  # the pad, and a real token in two of the texts
+    ids = torch.tensor([[7, eos, 9, eos, eos], [5, 6, 7, 8, 9], [eos, 4, 3, eos, eos], [2, 1, 8, eos, eos]])
+    attention_mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 0], [1, 1, 1, 1, 0]])
+    wanted = torch.tensor([[eos, eos, 7, eos, 9], [5, 6, 7, 8, 9], [eos, eos, eos, 4, 3], [eos, 2, 1, 8, eos]])
+    moved = yours(ids, attention_mask, wanted="a tensor of shape (4, 5), like input_ids", shape=(4, 5))
+    yield yours.changed(), "one of the inputs was changed. Return a new tensor."
+    yield moved.dtype != torch.long, f"your ids are {moved.dtype}; the model wants int64, like input_ids."
+    yield ids, "nothing has moved."
+    yield ids.flip(1), "flip turns the texts around, too: their tokens have to keep their order."
+    order = attention_mask.argsort(dim=1, stable=True)
+    by_id = ids.gather(1, (ids != eos).long().argsort(dim=1, stable=True))
+    yield by_id, f"you looked for the pad id. Token {eos} is also a real end of text here: ask the attention_mask."
+    right = ids.gather(1, (1 - attention_mask).argsort(dim=1, stable=True))
+    yield right, "the pads are on the right. 0 in attention_mask is a pad, and 0 comes before 1."
+    yield order, "these are places, not ids. gather picks the ids at these places: input_ids.gather(1, places)."
+    yield ids[:, order[0]], "all rows were moved like the first one. Each has its own number of pads: gather."
+    for n, row in enumerate(moved.tolist()):
+        mask = attention_mask[n].tolist()
+        yield row != wanted[n].tolist(), f"row {n}, {ids[n].tolist()} with the mask {mask}, became {row}."

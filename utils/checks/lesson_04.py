@@ -1,4 +1,4 @@
-"""Checks of lesson 04: one bias of two masks, and a softmax that is safe in empty rows."""
+"""Checks of lesson 04: rows that see nothing, one bias of two masks, and a softmax that is safe in such rows."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,41 @@ import torch
 from torch import Tensor
 
 from .feedback import Attempt, Mistakes, exercise, same, wrong_shape
+
+
+@exercise(right="a row sees nothing if all its keys are hidden, whatever they are filled with.")
+def sees_nothing(yours: Attempt) -> Mistakes:
+    """Says whether the queries that see no key are told from the others.
+
+    Args:
+        yours: takes ``bias``, (batch, 1, q_len, k_len) float, 0 where visible and a very negative number or -inf where
+            not; returns (batch, q_len) bool, True where a query sees no key.
+
+    References:
+        Lesson 04.
+    """
+    keep = torch.tensor([[[1, 1, 1, 1], [1, 0, 0, 1], [0, 0, 0, 0]], [[0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 0, 0]]]).bool()
+    wanted, some = ~keep.any(dim=-1), ~keep.all(dim=-1)
+    fills = {"-inf": -torch.inf, "the lowest number": torch.finfo(torch.float32).min, "-1e4": -1e4}
+    for name, fill in fills.items():
+        bias = torch.zeros(2, 1, 3, 4).masked_fill(~keep[:, None], fill)
+        case = f"for a bias filled with {name}"
+        empty = yours(bias, wanted="a bool tensor of shape (2, 3), one answer per query", case=case)
+        yield yours.changed(), "bias itself was changed."
+        hints = {
+            (2, 1, 3): "The dimension of the heads is left over: [:, 0].",
+            (2, 1, 3, 1): "The dimension of the heads is left over, and that of the keys: all(dim=-1)[:, 0].",
+            (2, 1, 4): "That is an answer for each key. all(dim=-1) goes over the keys.",
+            (2, 4): "That is an answer for each key. all(dim=-1) goes over the keys.",
+        }
+        yield wrong_shape(empty, (2, 3), hints, about=", one answer per query", case=case)
+        yield empty.dtype != torch.bool, f"your answer is {empty.dtype}; wanted bool."
+        infinite = f"{case} you find other rows than for one with -inf. Ask what is less than 0, of each key by itself."
+        yield name != "-inf" and not torch.equal(empty, wanted), infinite
+        yield some, "you find rows in which some key is hidden. Wanted those in which all are."
+        yield ~wanted, "the polarity is flipped: these are the rows that see something."
+        got = f"batch by batch you find {empty.tolist()}"
+        yield not torch.equal(empty, wanted), f"{case}, {got}; wanted {wanted.tolist()}."
 
 
 @exercise(

@@ -1,11 +1,11 @@
-"""Checks of lesson 05: the triangle, and a look into the future."""
+"""Checks of lesson 05: the triangle, what each place is to predict, and a look into the future."""
 
 import torch
 from torch import Tensor
-from torch.nn.functional import layer_norm, pad
+from torch.nn.functional import cross_entropy, layer_norm, pad
 
 from .. import masks
-from .feedback import WEIGH, Attempt, Mistakes, exercise, fault, require_vectors, wrong_shape
+from .feedback import WEIGH, Attempt, Mistakes, exercise, fault, require_vectors, same, wrong_shape
 
 
 @exercise(right="the last query sees every key, each one before it one key less, with a cache and without.")
@@ -55,6 +55,49 @@ def _mistakes_of_triangle(keep: Tensor, wanted: Tensor) -> Mistakes:
     yield wanted.flip(0), "the rows are upside down: query 0, the first new token, sees one key less than query 1."
     q, k = (keep != wanted).nonzero()[0].tolist()
     yield True, f"for 3 queries and 5 keys, query {q} and key {k}: the query {fault(keep[q, k])}."
+
+
+VOCABULARY = "cross_entropy wants the vocabulary in dimension 1, before the length: logits.mT. Or flatten both."
+
+
+@exercise(
+    right="each place is judged by the token that comes after it, and the last one by none.",
+    meanings={"Expected target size": VOCABULARY, "to match target batch_size": VOCABULARY},
+)
+def next_token_losses(yours: Attempt) -> Mistakes:
+    """Says whether each place is compared with the token that follows.
+
+    Args:
+        yours: takes ``logits``, (batch, length, vocabulary) float32, and ``input_ids``, (batch, length) int64; returns
+            (batch, length - 1) float, -log of the probability of each next token.
+
+    References:
+        Lesson 05.
+    """
+    generator = torch.Generator().manual_seed(0)
+    logits, ids = torch.randn(2, 5, 7, generator=generator), torch.tensor([[3, 1, 4, 1, 5], [2, 6, 5, 3, 0]])
+
+    def losses(scores: Tensor, targets: Tensor) -> Tensor:
+        return cross_entropy(scores.mT, targets, reduction="none")
+
+    wanted = losses(logits[:, :-1], ids[:, 1:])
+    result = yours(logits, ids, wanted="a tensor of shape (2, 4), one loss for each token but the first")
+    yield yours.changed(), "one of the inputs was changed, and whoever called you still needs it."
+    mean = "That is one number for all of them: cross_entropy takes the mean, unless it gets reduction='none'."
+    last = "After the last token comes none, so its logits cannot be judged: one place less."
+    hints = {(): mean, (1,): mean, (2, 5): last, (8,): "The losses are right in number: bring them into rows again."}
+    hints |= {(2, 4, 7): "That is one number for each token of the vocabulary: pick the one of the next token."}
+    yield wrong_shape(result, (2, 4), hints, about=", one loss for each token but the first")
+    read = "each place is judged by the token that it has just read. Its logits are for the next one."
+    yield losses(logits[:, :-1], ids[:, :-1]), f"{read} Take input_ids[:, 1:]."
+    yield losses(logits[:, 1:], ids[:, 1:]), f"{read} Take logits[:, :-1]."
+    yield losses(logits[:, 1:], ids[:, :-1]), "shifted the wrong way: place t predicts the token at t + 1."
+    yield -wanted, "these are log probabilities, so all are negative. A loss is their opposite."
+    yield (-wanted).exp(), "these are probabilities. A loss is minus the log of them."
+    raw = -logits[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+    yield torch.equal(result, raw) or torch.equal(result, -raw), "these are logits. The log_softmax is missing."
+    first = [[round(loss, 3) for loss in row.tolist()] for row in (result[0], wanted[0])]
+    yield not same(result, wanted), f"the losses of the first row are {first[0]}; wanted {first[1]}."
 
 
 DIM = 3

@@ -1,4 +1,4 @@
-"""Checks of lesson 06: the two masks of MultiheadAttention."""
+"""Checks of lesson 06: the two masks of MultiheadAttention, there and back."""
 
 import torch
 
@@ -82,3 +82,44 @@ def one_keep(yours: Attempt) -> Mistakes:
     for text, _, query, key in (keep != wanted).nonzero().tolist():
         what = "visible" if keep[text, 0, query, key] else "hidden"
         yield True, f"in text {text}, key {key} is {what} and should not be for query {query}."
+
+
+@exercise(right="two dimensions or three, bool or float: what hides in any of them is False in keep.")
+def read_attn_mask(yours: Attempt) -> Mistakes:
+    """Says whether an attn_mask of MultiheadAttention becomes a keep.
+
+    Args:
+        yours: takes ``attn_mask``, (q_len, k_len) or (batch * heads, q_len, k_len), bool, True = ignore, or float, 0 =
+            keep and -inf = ignore, and ``num_heads``; returns (batch or 1, heads or 1, q_len, k_len) bool, True = may
+            attend.
+
+    References:
+        Lesson 06.
+    """
+    generator = torch.Generator().manual_seed(0)
+    keep = torch.rand(2, 3, 4, 5, generator=generator) > 0.4
+    for wanted in (keep[:1, :1], keep):
+        ignore = ~(wanted[0, 0] if len(wanted) == 1 else wanted.flatten(0, 1))
+        floats = torch.zeros(ignore.shape).masked_fill(ignore, -torch.inf)
+        for attn_mask, form in ((ignore, "bool"), (floats, "float")):
+            case, shape = f"for a {form} attn_mask of shape {tuple(ignore.shape)}", tuple(wanted.shape)
+            read = yours(attn_mask, 3, wanted=f"a bool tensor of shape {shape}", case=case)
+            yield yours.changed(), "attn_mask itself was changed, and the module still needs it."
+            hints: dict = {
+                2: "Two None in front stand for the batch and the heads.",
+                3: "unflatten(0, (-1, num_heads)) splits.",
+            }
+            hints |= {(3, 2, 4, 5): "The first dimension is the batch: all heads of text 0 come first."}
+            yield wrong_shape(read, shape, hints, case=case)
+            yield read.dtype != torch.bool, f"{case} your result is {read.dtype}; keep is bool."
+            yield ~wanted, f"{case} the polarity is not turned round: MultiheadAttention ignores where True, or -inf."
+            yield read.all(), f"{case} nothing is hidden. In a float mask 0 keeps, and -inf hides."
+            swapped = wanted.flatten(0, 1).unflatten(0, (shape[1], shape[0])).transpose(0, 1)
+            order = f"{case} the texts and the heads are mixed up: all heads of text 0 come first."
+            yield torch.equal(read, swapped) and not torch.equal(read, wanted), order
+            for text, head, query, key in (read != wanted).nonzero().tolist()[:1]:
+                what = "visible" if read[text, head, query, key] else "hidden"
+                yield (
+                    True,
+                    f"{case}: in text {text}, head {head}, key {key} is {what} for query {query}, and should not.",
+                )

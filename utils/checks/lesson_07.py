@@ -1,4 +1,4 @@
-"""Checks of lesson 07: each sentence by itself, and the additive form of any keep."""
+"""Checks of lesson 07: each sentence by itself, its positions, and the additive form of any keep."""
 
 import torch
 from torch import Tensor
@@ -46,6 +46,46 @@ def own_sentence(yours: Attempt) -> Mistakes:
     yield sees(right.tril()), "later tokens of the own sentence are hidden. BERT looks to both sides."
     for row, _, q, k in ((keep != right) & real).nonzero().tolist():
         yield True, f"row {row}, query {q} and key {k}: the query {fault(keep[row, 0, q, k])}."
+
+
+@exercise(right="each sentence begins at 0, and its separator is its last place.")
+def own_positions(yours: Attempt) -> Mistakes:
+    """Says whether the positions begin again with each sentence.
+
+    Args:
+        yours: takes ``input_ids``, (batch, seq) int64, and ``sep_id``, the token that ends a sentence; returns (batch,
+            seq) int64, the place of each token in its own sentence.
+
+    References:
+        Lesson 07.
+    """
+    cls, sep = 101, 102
+    input_ids = torch.tensor([[cls, 7, sep, 8, 9, 8, sep], [cls, 5, sep, 7, sep, sep, 3]])
+    wanted = torch.tensor([[0, 1, 2, 0, 1, 2, 3], [0, 1, 2, 0, 1, 0, 0]])
+    positions = yours(input_ids, sep, wanted="a tensor of shape (2, 7), one place per token")
+    yield yours.changed(), "input_ids itself was changed, and the model still needs it."
+    each = "That is one number for each pair of tokens. Count them along the last dimension."
+    yield wrong_shape(positions, (2, 7), {(2, 7, 7): each}, about=", one place per token")
+    numbers = f"your places are {positions.dtype}; the model looks them up in a table, so they must be int64."
+    yield positions.dtype != torch.long, numbers
+    is_sep = (input_ids == sep).long()
+    number = is_sep.cumsum(1) - is_sep
+    yield torch.arange(7).expand(2, 7), "these places count on through all sentences. Each begins again at 0."
+    yield number, "this says which sentence a token is in. Wanted its place there."
+    yield wanted + 1, "one too high: the first place is 0."
+    yield (
+        _places(is_sep.cumsum(1)),
+        "a [SEP] begins the next sentence here. It ends its own: count those before a token.",
+    )
+    yield _places(number.clamp(max=1)), "right for two sentences. From the third one on, the places go on counting."
+    for n, row in enumerate(positions.tolist()):
+        ids = input_ids[n].tolist()
+        yield row != wanted[n].tolist(), f"row {n}, {ids}: got {row}, wanted {wanted[n].tolist()}."
+
+
+def _places(number: Tensor) -> Tensor:
+    """The place of each token among those with its number."""
+    return masks.documents(number)[:, 0].tril(-1).sum(dim=-1)
 
 
 @exercise(right="two, three or four dimensions, and numbers that eager adds and SDPA adds too.")

@@ -1,4 +1,4 @@
-"""Checks of lesson 08: reach through layers, and leaks."""
+"""Checks of lesson 08: texts that are long enough, reach through layers, and leaks."""
 
 from collections.abc import Callable
 from itertools import cycle
@@ -18,6 +18,36 @@ def _walked(keep: Tensor, layers: int, itself: bool = True) -> Tensor:
     for _ in range(min(layers, len(keep)) if itself else layers):  # further steps reach nothing new
         reached = (reached[:, :, None] & step).any(dim=1)
     return reached
+
+
+@exercise(right="one token more than the last one reaches, so that a test has something to prove.")
+def shortest_text(yours: Attempt) -> Mistakes:
+    """Says whether the shortest text is right in which something is hidden from the last token.
+
+    Args:
+        yours: takes ``window``, how many keys a query of a causal sliding window sees, itself among them, and
+            ``layers``, how many such layers there are; returns a number of tokens.
+
+    References:
+        Lesson 08.
+    """
+    for window, layers in ((3, 1), (5, 4), (2, 5), (1, 3)):
+        wanted = 2
+        while _walked(masks.sliding_window(wanted, window), layers)[-1].all():
+            wanted += 1
+        tokens = yours(window, layers, result_type=int | float, wanted="a number of tokens")
+        if tokens == wanted:
+            continue
+        yours.case = f"for window={window} and layers={layers} you return {tokens:g}; wanted {wanted}."
+        yield wanted - 1, "In a text of that length the last token reaches all. One more is needed."
+        yield wanted - 2, "That is how far back the last token reaches. Itself counts, too, and one token must be left."
+        yield (
+            layers > 1 and tokens == window + 1,
+            "That is enough for one layer. Each further one reaches further back.",
+        )
+        yield window * layers, "A window holds the token itself: each layer goes back by window - 1."
+        yield window * layers + 1, "A window holds the token itself: each layer goes back by window - 1."
+        yield True, ""
 
 
 @exercise(right="the boolean power of keep | identity, for few layers and for many.")

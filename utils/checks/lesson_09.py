@@ -1,9 +1,42 @@
-"""Checks of lesson 09: what padding and packing cost, and blocks that can be skipped."""
+"""Checks of lesson 09: what sorting saves, what padding and packing cost, and blocks that can be skipped."""
 
 import torch
 
 from .. import masks
 from .feedback import Attempt, Mistakes, exercise, same
+
+
+@exercise(right="short texts are padded to short ones, and the last batch may be smaller.")
+def pads_when_sorted(yours: Attempt) -> Mistakes:
+    """Says whether the pads are counted that are left when texts are sorted before they are cut into batches.
+
+    Args:
+        yours: takes ``lengths``, (texts,) int64, and ``size``, the number of texts in a batch; returns the number of
+            pads in all batches, if texts go into them from short to long, and each is as long as its longest.
+
+    References:
+        Lesson 09.
+    """
+    for lengths, size in (([9, 2, 7, 3, 8, 4], 2), ([5, 1, 6, 2, 9], 3)):
+        rising = sorted(lengths)
+
+        def pads(order: list[int], size=size) -> int:
+            batches = [order[n : n + size] for n in range(0, len(order), size)]
+            return sum(max(batch) * len(batch) - sum(batch) for batch in batches)
+
+        number = yours(torch.tensor(lengths), size, result_type=int | float, wanted="a number of pads")
+        yield yours.changed(), "lengths itself was changed. Use sort, whose result is new."
+        wanted, places = pads(rising), pads(rising) + sum(lengths)
+        if number == wanted:
+            continue
+        yours.case = f"for the lengths {lengths} in batches of {size} you return {number:g}; wanted {wanted}."
+        yield pads(lengths), "Those are the pads in the order that the texts come in. Sort them first."
+        yield max(lengths) * len(lengths) - sum(lengths), "Those are the pads of one batch of all. Cut it."
+        yield places, "Those are all places, real tokens among them."
+        yield pads(rising[: len(rising) // size * size]), "The last batch is smaller, and counts as well."
+        yield pads(rising[::-1]), "From short to long, not from long to short: the smaller batch comes last."
+        yield wanted / places, "That is a share; wanted the number."
+        yield True, ""
 
 
 @exercise(right="it is the share of pairs in the operations of the packed row. Packing trades pads for pairs.")
