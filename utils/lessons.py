@@ -228,24 +228,26 @@ def _lay_beside(path: Path, wanted: str, data: bytes) -> str:
     """Puts a new version beside a copy, unless it is there; its name, or nothing if the learner has deleted it."""
     versions: list[tuple[Path, Answer]] = []
     for number in itertools.count(1):
-        place = path.with_suffix(f".new{'' if number == 1 else number}.ipynb")
-        version = _read(place)
+        free = path.with_suffix(f".new{'' if number == 1 else number}.ipynb")
+        version = _read(free)
         if version is None:
             break
-        versions.append((place, version))
-    for place, version in versions:
-        if wanted in (version.digest, version.written):
-            return place.name
-    untouched = [(place, version.data) for place, version in versions if not version.is_touched]
+        versions.append((free, version))
     offered = _offered(path.parent)
-    if not untouched and offered.get(path.name) == wanted:
+    untouched = [(place, version.data) for place, version in versions if not version.is_touched]
+    there = [place for place, version in versions if wanted in (version.digest, version.written)]
+    if there:
+        target = there[0]
+    elif untouched or offered.get(path.name) != wanted:
+        target, before = untouched[0] if untouched else (free, None)
+        _write(target, data, before)
+    else:
         return ""
-    target, before = untouched[0] if untouched else (place, None)
-    _write(target, data, before)
-    with suppress(OSError):
-        record = path.with_name(OFFERED)
-        before = record.read_bytes() if record.exists() else None
-        _write(record, json.dumps(offered | {path.name: wanted}, indent=1, sort_keys=True).encode(), before)
+    if offered.get(path.name) != wanted:
+        with suppress(OSError):
+            record = path.with_name(OFFERED)
+            before = record.read_bytes() if record.exists() else None
+            _write(record, json.dumps(offered | {path.name: wanted}, indent=1, sort_keys=True).encode(), before)
     return target.name
 
 
