@@ -52,6 +52,7 @@ help:
 	@echo "make site         build the whole site, with search and downloads"
 	@echo "make page         write lessons as self-contained files (LESSON=03 for one of them)"
 	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
+	@echo "                  (each without solutions: SOLUTIONS=no)"
 	@echo "make which-masks  try every text model of transformers, and write data/which_masks.json"
 	@echo "make publish      build the site and push it to the branch gh-pages of origin"
 	@echo "make bench        measure what people wait for, as ratios"

@@ -1,4 +1,7 @@
-"""Command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise``, ``which-masks``."""
+"""Command line: ``python -m publish notebooks|page|slides [LESSON …]``, ``site``, ``normalise``, ``which-masks``.
+
+With SOLUTIONS=no in the environment, pages, slides and site have no solutions.
+"""
 
 import argparse
 import json

@@ -532,17 +532,17 @@ ADA = {"repository": "https://github.com/ada/masks", "address": "https://ada.git
 @pytest.mark.parametrize(
     ("hosting", "lesson", "solutions"),
     [
-        ({}, "05_causal_masks.ipynb", "../notebooks/solutions/01_ragged_tensors.ipynb"),
+        ({}, "02_padding.ipynb", "../notebooks/solutions/01_ragged_tensors.ipynb"),
         (
             {"repository": ADA["repository"]},
             *(
                 f"https://github.com/ada/masks/blob/main/notebooks/{name}.ipynb"
-                for name in ("05_causal_masks", "solutions/01_ragged_tensors")
+                for name in ("02_padding", "solutions/01_ragged_tensors")
             ),
         ),
         (
             ADA,
-            "https://ada.github.io/masks/05_causal_masks.html",
+            "https://ada.github.io/masks/02_padding.html",
             "https://github.com/ada/masks/blob/main/notebooks/solutions/01_ragged_tensors.ipynb",
         ),
     ],
@@ -578,6 +578,7 @@ def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
     path = re.search(r'"(\.\./data/[^"]+)"', read)[1]
 
     (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
     (tmp_path / "pip" / "__main__.py").write_text("import sys; open('asked', 'w').write(' '.join(sys.argv[1:]))")
     local = tmp_path / "repository"
     for name in ("notebooks", "utils", "data/story-gpt2"):
