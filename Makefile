@@ -19,7 +19,7 @@ ARGS   ?=
 lab quick test gate test-matrix test-newest fuzz notebooks page slides site which-masks: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
-LAB_FLAGS := --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb --KernelManager.transport_encryption=auto
+LAB_FLAGS := --LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb --KernelManager.transport_encryption=auto
 ifeq ($(shell id -u),0)
 LAB_FLAGS += --allow-root
 endif
@@ -40,7 +40,7 @@ OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py i
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make lab          open the lessons in JupyterLab"
+	@echo "make lab          open your own copy of the lessons, my_lessons, in JupyterLab"
 	@echo "make quick        run the tests that need neither a browser nor a lesson, about a minute"
 	@echo "make test         run the tests, about six minutes on two cores (ARGS='-k masks' for some of them)"
 	@echo "make check        run all there is: style, tests, those that take long, an older transformers"
@@ -52,6 +52,7 @@ help:
 	@echo "make site         build the whole site, with search and downloads"
 	@echo "make page         write lessons as self-contained files (LESSON=03 for one of them)"
 	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
+	@echo "                  (each without solutions: SOLUTIONS=no)"
 	@echo "make assignment   write lessons as assignments that nbgrader grades (LESSON=05 for one of them)"
 	@echo "make which-masks  try every text model of transformers, and write data/which_masks.json"
 	@echo "make publish      build the site and push it to the branch gh-pages of origin"
@@ -60,6 +61,7 @@ help:
 	@echo "make clean        delete the virtual environments"
 
 lab: models
+	@$(BIN)/python -m utils.lessons
 	@# Widgets of a notebook that was made elsewhere are pictures until it is trusted.
 	@$(BIN)/jupyter trust notebooks/*.ipynb notebooks/solutions/*.ipynb >/dev/null 2>&1 || true
 	@echo "Opening JupyterLab. Stop it with Ctrl-C."

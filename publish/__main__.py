@@ -1,5 +1,5 @@
-"""Command line: ``python -m publish notebooks|page|slides|assignment [LESSON …]``, ``site``, ``normalise`` and
-``which-masks``.
+"""Command line: ``python -m publish notebooks|page|slides|assignment [LESSON …]``, ``site``, ``guide``, ``questions``,
+``normalise`` and ``which-masks``. With SOLUTIONS=no in the environment, pages, slides and site have no solutions.
 """
 
 import argparse

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import nbformat
 
-from . import document, execute, for_readers, normalise, paths, source
+from utils.lessons import without_solutions
+
+from . import document, execute, normalise, paths, source
 
 COURSE = paths.ROOT / "dist" / "assignments"
 #: Points for each exercise; nbgrader's own tool in JupyterLab changes them.
@@ -76,7 +78,7 @@ def _assignment(notebook: nbformat.NotebookNode, answers: list[int], folder: Pat
         check.metadata.nbgrader = _graded(f"{name}-check", grade=True, locked=True, points=POINTS)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = document.without_links(for_readers.ELSEWHERE.sub("", cell.source))
+            cell.source = document.without_links(without_solutions(cell.source))
         cell.source = DATA.sub(lambda match: _copied(match[1], folder), cell.source)
         if "solutions/" in cell.source:
             raise paths.LessonError(f"{folder.name}, cell {cell.id}: leads to the solutions")

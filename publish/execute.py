@@ -118,7 +118,8 @@ def surroundings() -> str:
     digest = hashlib.sha256(f"{platform.python_version()} {OFFLINE} {versions}".encode())
     root = paths.PACKAGE.parent
     data = root / "data"
-    not_read = {paths.README_PICTURE, data / questions.FILE, data / "claims.yml", data / "README.md"}
+    texts = {data / name for name in (questions.FILE, "claims.yml", "README.md")}
+    not_read = {paths.README_PICTURE, paths.PACKAGE / "lessons.py", *texts}
     files = {path for folder in (paths.PACKAGE, data) for path in folder.rglob("*") if path.is_file()}
     files.add(root / "constraints.txt")
     for path in sorted(path for path in files - not_read if "__pycache__" not in path.parts):

@@ -1,6 +1,7 @@
 """A lesson for readers who run nothing: executed, formulas drawn, each exercise with its solution folded below it.
 
-Page, slides and site show this. The notebooks, which people run, keep their solutions apart.
+Page, slides and site show this. The notebooks, which people run, keep their solutions apart. With ``SOLUTIONS=no`` in
+the environment there are none, and no link to one.
 """
 
 import copy
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import nbformat
 
+from utils import lessons as copies
+
 from . import document, ledger, normalise, notebooks, paths, questions, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
 #: A link to a lesson or the ledger's page, and perhaps to a cell there.
 LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
-ELSEWHERE = re.compile(r"The \[solutions?\]\(solutions/\w+\.ipynb\) (?:is|are) in a notebook of (?:its|their) own\.\s*")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
 #: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
@@ -34,8 +36,16 @@ class About:
     do: int
 
 
+def with_solutions() -> bool:
+    """Whether solutions are published: unless the environment says ``SOLUTIONS=no``; LessonError for any other word."""
+    try:
+        return copies.with_solutions()
+    except ValueError as error:
+        raise paths.LessonError(str(error)) from None
+
+
 def lesson(source: Path) -> nbformat.NotebookNode:
-    """A lesson, executed, with its solutions folded in and its formulas as MathML.
+    """A lesson, executed, with its solutions folded in, if they are published, and its formulas as MathML.
 
     Raises:
         LessonError: it cannot be executed.
@@ -47,7 +57,11 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     """What one source gave, the lesson and its solutions if it has any, as one notebook for readers."""
     notebook = copy.deepcopy(executed[0])
     if len(executed) == 2:
-        _fold(notebook, executed[1])
+        if with_solutions():
+            _fold(notebook, executed[1])
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":  # they are below the exercises, or nowhere
+                cell.source = copies.without_solutions(cell.source)
     questions.unfold(notebook)
     for cell in notebook.cells:
         if questions.asked(cell):
@@ -133,10 +147,9 @@ def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _fold(notebook: nbformat.NotebookNode, solved: nbformat.NotebookNode) -> None:
-    """Puts each solution below its exercise, behind a line to click, and takes out the link to the solved notebook."""
+    """Puts each solution below its exercise, behind a line to click."""
     cells, code = [], ""
     for cell, answer in zip(notebook.cells, solved.cells, strict=True):
-        cell.source = ELSEWHERE.sub("", cell.source) if cell.cell_type == "markdown" else cell.source
         cells.append(cell)
         if "exercise" in paths.tags(cell):
             code = answer.source

@@ -1,9 +1,11 @@
-"""Where the collection is hosted, and the addresses that launch a lesson there."""
+"""Where the collection is hosted, and the addresses that launch a lesson there, without outputs."""
 
+import posixpath
+import re
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from .paths import LessonError
+from .paths import FOLDER, LessonError
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,30 @@ class Hosting:
         """Label and address of each service that can run a lesson: none without a repository."""
         if not self.repository:
             return []
-        host, path, notebook = urlsplit(self.repository).netloc, self._path, f"notebooks/{name}.ipynb"
+        host, path = urlsplit(self.repository).netloc, self._path
         services = []
-        if host in ("github.com", "gitlab.com"):
+        if host in ("github.com", "gitlab.com"):  # postBuild has put the lessons there
             project = f"gh/{path}" if host == "github.com" else f"gl/{quote(path, safe='')}"
-            opened = quote(f"lab/tree/{notebook}", safe="")
+            opened = quote(f"lab/tree/my_lessons/{name}.ipynb", safe="")
             services.append(("Binder", f"https://mybinder.org/v2/{project}/{self.branch}?urlpath={opened}"))
         if host == "github.com":  # the branch that holds this site: its notebooks fetch the helpers
             colab = "https://colab.research.google.com/github"
             services.append(("Colab", f"{colab}/{path}/blob/gh-pages/downloads/{name}.ipynb"))
         if self.jupyterhub:
-            opened = quote(f"lab/tree/{path.split('/')[1]}/{notebook}", safe="")
+            opened = quote(f"lab/tree/{path.split('/')[1]}/notebooks/{name}.ipynb", safe="")
             pulled = f"repo={quote(self.repository, safe='')}&branch={quote(self.branch)}&urlpath={opened}"
             services.append(("JupyterHub", f"{self.jupyterhub}/hub/user-redirect/git-pull?{pulled}"))
         return services
+
+    def link(self, target: str) -> str:
+        """Where a lesson's link leads somebody who has that notebook alone, in Colab, say; empty if that is not known.
+
+        Lessons are pages of the site, and everything else is a file of the repository.
+        """
+        file, *anchor = re.split(r"(?=[#?])", target, maxsplit=1)
+        if not file or not (FOLDER / file).is_file():
+            return target
+        if self.address and "/" not in file and file.endswith(".ipynb"):
+            return f"{self.address}/{file.removesuffix('.ipynb')}.html{''.join(anchor)}"
+        path = posixpath.normpath(f"notebooks/{file}")
+        return f"{self.repository}/blob/{self.branch}/{path}{''.join(anchor)}" if self.repository else ""

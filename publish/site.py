@@ -19,6 +19,8 @@ from pathlib import Path
 import nbformat
 from filelock import FileLock
 
+from utils import lessons as copies
+
 from . import for_readers, ledger, normalise, notebooks, page, paths, sheet, slides, source, sphinx_source
 from .hosting import Hosting
 
@@ -32,13 +34,14 @@ SET_UP = """\
 # Downloaded or opened in Colab, this fetches the helpers and data of the lessons. In the collection it does nothing.
 import os, subprocess, sys
 
-if not any(os.path.exists(f"{{above}}/utils") for above in ("..", "../..")):
+if not os.path.exists("../utils"):
     subprocess.run(["git", "clone", "--quiet", "--depth=1", "{repository}", "attention-masks"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "-e", "attention-masks"], check=True)
     sys.path.insert(0, os.path.abspath("attention-masks"))
-    os.chdir("attention-masks/{folder}")"""
+    os.chdir("attention-masks/notebooks")"""
 ALONE = (
-    "*This notebook needs the helpers and the data of its collection: put it into the folder `notebooks` there.*\n\n"
+    "*This notebook needs the helpers and the data of its collection: put it into the folder `my_lessons` there, "
+    "which `make lab` makes.*\n\n"
 )
 
 
@@ -70,9 +73,8 @@ def build(hosting: Hosting | None = None) -> Path:
         if hosting.address:
             _write_for_search_engines(fresh, hosting.address)
         _write_downloads(fresh, lessons, claims)
-        for path, notebook in (file for files in executed.values() for file in files):
-            target = fresh / "downloads" / path.relative_to(paths.FOLDER)
-            normalise.write(_to_run_alone(notebook, path, hosting), target)
+        for (path, notebook), *_ in executed.values():
+            normalise.write(_to_run_alone(notebook, path.name, hosting), fresh / "downloads" / path.name)
         _replace_site(fresh)
     return SITE
 
@@ -114,8 +116,8 @@ def _write_for_search_engines(folder: Path, address: str) -> None:
 
 def _write_downloads(folder: Path, lessons: dict[str, nbformat.NotebookNode], claims: nbformat.NotebookNode) -> None:
     """Writes the single pages and the decks, the printed sheet and the ledger's notebook into a new site."""
-    for name in ("pages", "slides", "downloads/solutions"):
-        (folder / name).mkdir(parents=True)
+    for name in ("pages", "slides", "downloads"):
+        (folder / name).mkdir()
     for name, notebook in lessons.items():
         paths.write_text(page.page(copy.deepcopy(notebook)), folder / "pages" / f"{name}.html")
         paths.write_text(slides.deck(copy.deepcopy(notebook), name), folder / "slides" / f"{name}.html")
@@ -134,13 +136,16 @@ def _replace_site(fresh: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _to_run_alone(notebook: nbformat.NotebookNode, path: Path, hosting: Hosting) -> nbformat.NotebookNode:
-    """A notebook for somebody who has nothing else: it fetches the collection or, if that has no address, says so."""
-    notebook = copy.deepcopy(notebook)
+def _to_run_alone(notebook: nbformat.NotebookNode, name: str, hosting: Hosting) -> nbformat.NotebookNode:
+    """A lesson, without outputs, for somebody who has nothing else.
+
+    It fetches the collection or, if that has no address, says where in it the notebook belongs.
+    """
+    there = copies.links(paths.ROOT / "my_lessons")
+    alone = copies.fresh(notebook, lambda link: hosting.link(link) or there(link), for_readers.with_solutions())
     if hosting.repository:
-        folder = path.parent.relative_to(paths.ROOT).as_posix()
-        code = SET_UP.format(repository=hosting.repository, folder=folder)
-        notebook.cells.insert(0, nbformat.v4.new_code_cell(code, id="set-up"))
+        code = SET_UP.format(repository=hosting.repository)
+        alone["cells"].insert(0, nbformat.v4.new_code_cell(code, id="set-up"))
     else:
-        notebook.cells[0].source = ALONE + notebook.cells[0].source
-    return notebook
+        alone["cells"][0]["source"] = ALONE + alone["cells"][0]["source"]
+    return nbformat.from_dict(copies.stamped(alone, name))

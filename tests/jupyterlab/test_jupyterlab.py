@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -89,20 +90,24 @@ LISTEN = """limit => {
 
 
 class Lab:
-    """A running `make lab` on a copy of the lessons, so that saving changes nothing here."""
+    """A running `make lab` on a copy of the repository, so that nothing changes here."""
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for name in ("notebooks", "data"):
-            shutil.copytree(ROOT / name, folder / "lessons" / name)
+        self.root = folder / "lessons"
+        self.copies = self.root / "my_lessons"
+        for name in ("notebooks", "data", "utils"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "Makefile", self.root)
+        venv = ROOT / ".venv"
         self.log = folder / "log.txt"
         names = ("_CONFIG", "_DATA", "LAB_SETTINGS", "LAB_WORKSPACES")  # with the data, which notebooks are trusted
         settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in names}
         alone = {"PYTHONPATH": offline.__path__[0], **execute.OFFLINE}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                ["make", "lab", f"ARGS=--no-browser --ServerApp.root_dir={folder / 'lessons'} {EXPOSE}"],
-                cwd=ROOT,
+                ["make", "lab", f"VENV={venv}", f"--old-file={venv / 'installed-lab'}", f"ARGS=--no-browser {EXPOSE}"],
+                cwd=self.root,
                 env={**os.environ, **settings, **alone},
                 stdout=log,
                 stderr=log,
@@ -210,15 +215,10 @@ def is_widget(cell) -> bool:
 
 @pytest.mark.parametrize("name", sweep(LESSONS, daily=[EVERYDAY]))
 def test_run_all_in_jupyterlab(name, lab, page, outside):
-    path = lab.folder / "lessons" / "notebooks" / name
-    notebook = json.loads(path.read_text())
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    for cell in code:  # so that whatever is seen afterwards was made now
-        cell.update(outputs=[], execution_count=None)
-    path.write_text(json.dumps(notebook))
-
     page.set_viewport_size({"width": 1400, "height": 1000})
     open_lesson(page, lab.address(), name)
+    path = lab.copies / name
+    code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
     assert page.locator(".jp-OutputArea-output").count() == 0
     run_all(page)
     page.wait_for_function(HAS_RUN, timeout=2 * PATIENCE)
@@ -342,7 +342,8 @@ def notebook(lab, browser):
     requests = requests_outside(page)
     alerts = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    yield LabNotebook(page, lab.folder / "lessons" / "notebooks", lab.address())
+    address = lab.address()
+    yield LabNotebook(page, lab.copies, address)
     page.close()
     assert requests == []
     assert alerts == []
@@ -688,8 +689,52 @@ def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab,
         other = second.address()
     finally:
         second.stop()
-    port = re.compile(r"localhost:(\d+)/lab/tree/notebooks/00_start_here\.ipynb\?token=\w{20,}")
+    port = re.compile(r"localhost:(\d+)/lab/tree/my_lessons/00_start_here\.ipynb\?token=\w{20,}")
     assert port.search(first)[1] != port.search(other)[1]
+
+
+def test_a_copy_that_was_only_looked_at_closes_without_asking(lab, page, outside):
+    """And what saving it writes is what is there, so that nobody takes it for something that was worked in."""
+    open_lesson(page, lab.address(), EVERYDAY)
+    path = lab.copies / EVERYDAY
+    before = path.read_bytes()
+    page.wait_for_timeout(1000)  # for whatever it may tell the notebook of the kernel, which is ready
+    assert page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty") is False
+    page.evaluate("jupyterapp.commands.execute('application:close')")
+    expect(page.locator(".jp-NotebookPanel")).to_have_count(0)
+    assert page.locator(".jp-Dialog").count() == 0
+    assert path.read_bytes() == before
+
+    open_lesson(page, lab.address(), EVERYDAY)
+    saved(page, path)
+    again = json.loads(path.read_bytes())
+    again["metadata"].pop("widgets", None)  # JupyterLab notes that there are none
+    assert again == json.loads(before)
+    said = subprocess.run(
+        [sys.executable, "-m", "utils.lessons"], cwd=lab.root, capture_output=True, text=True, check=True
+    )
+    assert " kept" not in said.stdout
+    assert path.read_bytes() == before
+    assert outside == []
+
+
+def test_links_of_a_copy_lead_to_other_copies_and_to_the_solutions(lab, page, outside):
+    open_lesson(page, lab.address(), EVERYDAY)
+    cells = nbformat.read(lab.copies / EVERYDAY, as_version=4)
+    shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
+    for link, folder, name in (
+        ("solutions", "notebooks/solutions", EVERYDAY),
+        ("03 Left or right?", "my_lessons", "03_left_or_right.ipynb"),
+    ):
+        go_to(page, cells, lambda cell, link=link: f"[{link}](" in cell.source)
+        shown.get_by_role("link", name=link, exact=True).first.click()
+        page.wait_for_function(
+            "path => jupyterapp.shell.currentWidget?.context?.path === path", arg=f"{folder}/{name}", timeout=PATIENCE
+        )
+        expect(shown.locator("h1").first).to_be_attached(timeout=PATIENCE)
+        page.evaluate("jupyterapp.commands.execute('application:close')")
+        expect(page.locator(".jp-NotebookPanel")).to_have_count(1)
+    assert outside == []
 
 
 def test_a_proof_is_one_click_away(lab, page, outside):

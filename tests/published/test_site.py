@@ -4,17 +4,20 @@ import base64
 import copy
 import io
 import itertools
+import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag
 from xml.etree import ElementTree
 
 import html5lib
+import nbformat
 import pytest
 import torch
 import yaml
@@ -413,7 +416,9 @@ def test_downloads_are_there(parsed, built):
     for name in LESSONS:
         links = {link.get_text(): link["href"] for link in parsed[built / f"{name}.html"].select(".about-page a")}
         assert {"Notebook", "Single page", "Slides"} <= set(links)
-        assert (built / links["Notebook"]).stat().st_size > 10_000
+        cells = nbformat.read(built / links["Notebook"], as_version=4).cells
+        assert any(cell.cell_type == "code" for cell in cells)
+        assert not any(cell.get("outputs") for cell in cells), name
     assert (built / "pages" / for_readers.PRINTED).read_text() == sheet.page()
     minutes = parsed[built / "04_minus_infinity.html"].select_one(".about-page li").get_text()
     assert minutes == "20 min to read, 25 to do"
@@ -485,13 +490,26 @@ def test_with_an_address_lessons_can_be_launched():
     hosting = Hosting("https://github.com/ada/masks.git", "https://ada.github.io/masks/", "https://hub.example.org/")
     assert (hosting.repository, hosting.address) == ("https://github.com/ada/masks", "https://ada.github.io/masks")
     assert dict(hosting.launches("03_left")) == {
-        "Binder": "https://mybinder.org/v2/gh/ada/masks/main?urlpath=lab%2Ftree%2Fnotebooks%2F03_left.ipynb",
+        "Binder": "https://mybinder.org/v2/gh/ada/masks/main?urlpath=lab%2Ftree%2Fmy_lessons%2F03_left.ipynb",
         "Colab": "https://colab.research.google.com/github/ada/masks/blob/gh-pages/downloads/03_left.ipynb",
         "JupyterHub": "https://hub.example.org/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgithub.com%2Fada%2Fmasks"
         "&branch=main&urlpath=lab%2Ftree%2Fmasks%2Fnotebooks%2F03_left.ipynb",
     }
     elsewhere = Hosting("https://git.example.org/ada/masks")
     assert elsewhere.launches("03_left") == []
+
+
+def test_what_binder_builds_is_what_its_link_opens(tmp_path):
+    """In a copy of the repository, in which models need not be fetched."""
+    for name in ("notebooks", "utils", "data"):
+        shutil.copytree(paths.ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run([paths.ROOT / "postBuild"], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    for name in LESSONS:
+        address = dict(Hosting("https://github.com/ada/masks").launches(name))["Binder"]
+        opened = unquote(address.partition("?urlpath=lab")[2]).removeprefix("/tree/")
+        cells = nbformat.read(tmp_path / opened, as_version=4).cells
+        assert not any(cell.get("outputs") for cell in cells), name
 
 
 @pytest.mark.parametrize(
@@ -508,21 +526,87 @@ def test_an_address_that_is_none_is_refused(addresses, says):
         Hosting(**addresses)
 
 
+ADA = {"repository": "https://github.com/ada/masks", "address": "https://ada.github.io/masks"}
+
+
+@pytest.mark.parametrize(
+    ("hosting", "lesson", "solutions"),
+    [
+        ({}, "02_padding.ipynb", "../notebooks/solutions/01_ragged_tensors.ipynb"),
+        (
+            {"repository": ADA["repository"]},
+            *(
+                f"https://github.com/ada/masks/blob/main/notebooks/{name}.ipynb"
+                for name in ("02_padding", "solutions/01_ragged_tensors")
+            ),
+        ),
+        (
+            ADA,
+            "https://ada.github.io/masks/02_padding.html",
+            "https://github.com/ada/masks/blob/main/notebooks/solutions/01_ragged_tensors.ipynb",
+        ),
+    ],
+    ids=["nowhere", "a repository", "a site, too"],
+)
+def test_a_downloaded_notebook_has_no_outputs_and_its_links_lead_somewhere(hosting, lesson, solutions):
+    (_, notebook), _ = notebooks.finished(*source.chosen(["01"]))
+    before = copy.deepcopy(notebook)
+    alone = site._to_run_alone(notebook, "01_ragged_tensors.ipynb", Hosting(**hosting))
+    nbformat.validate(alone)
+    assert notebook == before
+    assert "widgets" not in alone.metadata
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in alone.cells)
+    text = "".join(cell.source for cell in alone.cells if cell.cell_type == "markdown")
+    targets = re.findall(r"\]\(([^)]+)\)", text)
+    assert {lesson, solutions} <= set(targets)
+    if hosting:
+        assert [target for target in targets if not target.startswith("https://")] == []
+
+
 def test_a_downloaded_notebook_says_or_fetches_what_it_needs(tmp_path):
-    lesson_and_solutions = list(notebooks.finished(*source.chosen(["01"])))
-    for (path, notebook), folder in zip(lesson_and_solutions, ("notebooks", "notebooks/solutions"), strict=True):
-        alone = site._to_run_alone(notebook, path, Hosting())
-        assert alone.cells[0].source.startswith("*This notebook needs the helpers")
-        fetching = site._to_run_alone(notebook, path, Hosting("https://github.com/ada/masks"))
+    """In Colab: a folder with nothing else, a repository to clone, and a pip of which only its arguments are wanted."""
+    (_, notebook), _ = notebooks.finished(*source.chosen(["03"]))
+    alone = site._to_run_alone(notebook, "03_left_or_right.ipynb", Hosting())
+    assert alone.cells[0].source.startswith("*This notebook needs the helpers")
+    fetching = site._to_run_alone(notebook, "03_left_or_right.ipynb", Hosting("https://github.com/ada/masks"))
+    code = fetching.cells[0].source
+    assert [cell.source for cell in fetching.cells[1:] if cell.cell_type == "code"] == [
+        cell.source for cell in notebook.cells if cell.cell_type == "code"
+    ]
+    assert '"https://github.com/ada/masks", "attention-masks"' in code
+    read = next(cell.source for cell in fetching.cells if '"../data/' in cell.source)
+    path = re.search(r'"(\.\./data/[^"]+)"', read)[1]
+
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
+    (tmp_path / "pip" / "__main__.py").write_text("import sys; open('asked', 'w').write(' '.join(sys.argv[1:]))")
+    local = tmp_path / "repository"
+    for name in ("notebooks", "utils", "data/story-gpt2"):
+        (local / name).mkdir(parents=True)
+        (local / name / "__init__.py").touch()
+    (local / "data" / "story-gpt2" / "held_out.txt").write_text("stories")
+    for command in (
+        ["init", "-q"],
+        ["add", "."],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "all"],
+    ):
+        subprocess.run(["git", *command], cwd=local, check=True)
+    colab = tmp_path / "colab"
+    colab.mkdir()
+    code = code.replace("https://github.com/ada/masks", local.as_uri())
+    code += f"\nimport utils; print(utils.__file__); print(open({path!r}).read())"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=colab, env=environment, check=True, capture_output=True, text=True
+    )
+    helpers = colab / "attention-masks" / "utils" / "__init__.py"
+    assert done.stdout.splitlines() == [str(helpers), "stories"]
+    assert (colab / "asked").read_text() == "install --quiet -e attention-masks"
+    # In the collection it does nothing.
+    for folder in ("notebooks", "my_lessons"):
+        (local / folder).mkdir(exist_ok=True)
         code = fetching.cells[0].source
-        assert '"https://github.com/ada/masks", "attention-masks"' in code
-        assert f'os.chdir("attention-masks/{folder}")' in code
-        assert fetching.cells[1:] == notebook.cells
-        # In the collection it does nothing: a folder of utils lies above.
-        inside = tmp_path / folder
-        inside.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "utils").mkdir(exist_ok=True)
-        subprocess.run([sys.executable, "-c", code], cwd=inside, check=True, env={"PATH": ""})
+        subprocess.run([sys.executable, "-c", code], cwd=local / folder, check=True, env={"PATH": ""})
 
 
 def seen_of_link(page) -> dict[str, str]:
@@ -557,9 +641,7 @@ def test_with_an_address_a_link_shows_its_picture_and_search_engines_find_each_p
     executed.complete()
     monkeypatch.setattr(site, "SITE", tmp_path / "site")
     monkeypatch.setattr(site, "WORK", tmp_path / "build")
-    monkeypatch.setattr(
-        site, "_write_downloads", lambda *_: (tmp_path / "site.new" / "downloads" / "solutions").mkdir(parents=True)
-    )
+    monkeypatch.setattr(site, "_write_downloads", lambda *_: (tmp_path / "site.new" / "downloads").mkdir())
     address = "https://ada.github.io/masks"
     folder = site.build(Hosting(address=f"{address}/"))
     for name in PAGES:
