@@ -8,9 +8,9 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support import story_page
+from tests.support import story_oracle, story_page
 from tests.support.story_page import CATS, TOKENS, begin, keep_of, next_tokens, stories, table, told, where
-from utils import masks, models
+from utils import conventions, masks, models
 from utils.widgets import StoryLab
 
 T = len(TOKENS)
@@ -49,8 +49,12 @@ def mask(page):
     return page.get_by_label("Mask", exact=True)
 
 
+def chips(page):
+    return page.locator(".storylab-chip[aria-pressed]")
+
+
 def chip(page, word):
-    return page.locator(".storylab-chip[aria-pressed]").nth(word)
+    return chips(page).nth(word)
 
 
 def cells(keep):
@@ -281,6 +285,35 @@ def test_a_story_goes_on_by_the_rule_of_its_mask(shared):
         "left_padding": ["00101111", 5],
         "right_padding": ["10110011", 5],
     }
+
+
+def test_each_word_is_hidden_once_to_see_which_one_matters(story):
+    """What transformers says of the text without each of its words, as bars on the words and in one sentence."""
+    causes = story.get_by_role("button", name="Which word matters?")
+    causes.click()
+    told(story)
+    model, tokenizer = story_oracle.story()
+    ids, dog = tokenizer(story_page.TRAITS["text"]).input_ids, tokenizer.encode(" dog")[0]
+    keeps = CAUSAL.repeat(T + 1, 1, 1)
+    for word in range(T):
+        keeps[word, :, word] = False
+    with torch.no_grad():
+        logits = model(torch.tensor([ids] * (T + 1)), attention_mask=conventions.to_additive(keeps[:, None])).logits
+    *without, whole = logits[:, -1].softmax(-1)[:, dog].tolist()
+    shares = chips(story).evaluate_all("(chips) => chips.map((chip) => +chip.style.getPropertyValue('--masks-weight'))")
+    assert shares == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    least = sorted(range(T), key=lambda word: without[word])[:3]
+    said = ", ".join(f"to {100 * without[word]:.0f} % without “{TOKENS[word].strip('·')}”" for word in least)
+    sentence = story.locator(".storylab-reason")
+    expect(sentence).to_have_text(f"One word hidden at a time: “dog” falls from {100 * whole:.0f} % {said}.")
+    assert Axe().run(story).violations_count == 0
+    chip(story, least[0]).click()  # the next word is another one, for which others matter
+    told(story)
+    expect(sentence).to_contain_text(f"“cat” falls from {table(story)['cat'][0]:.0f} %")
+    expect(chip(story, least[0])).not_to_have_class(re.compile("storylab-cause"))
+    causes.click()
+    expect(sentence).to_be_hidden()
+    expect(story.locator(".storylab-cause")).to_have_count(0)
 
 
 # --- drawing -----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import { toStoryCode } from "./as_code.js";
 import { StoryControls } from "./controls.js";
 import { StoryMaps } from "./maps.js";
 import { NextTable, storyPercent, storyWord } from "./next.js";
+import { Reasons } from "./reasons.js";
 import {
   hiddenAfterEdit,
   recogniseStory,
@@ -48,6 +49,7 @@ export class StoryView extends WidgetView {
     this.stale = { all: true, thumbs: true };
     this.text = new StoryText(this);
     this.controls = new StoryControls(this);
+    this.reasons = new Reasons(this);
     this.notice = element("p", { class: "storylab-notice" });
     this.caution = element("p", { class: "masks-help storylab-caution" });
     this.table = new NextTable(this);
@@ -65,6 +67,7 @@ export class StoryView extends WidgetView {
       () => this.tell(),
       () => (this.stories.turn = -1),
       () => (this.ended = true),
+      () => this.reasons.turn++,
     );
     this.showWaiting(this.words.waiting);
   }
@@ -73,7 +76,8 @@ export class StoryView extends WidgetView {
   build() {
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     this.status.setAttribute("role", "status");
-    const top = element("div", { class: "storylab-top" }, this.text.node, this.controls.node);
+    const top = element("div", { class: "storylab-top" }, this.text.node, this.reasons.note, this.controls.node);
+    this.controls.buttons.append(this.reasons.button);
     const foot = element("div", { class: "storylab-foot" }, this.help, this.code.node);
     this.root.append(top, this.status, this.maps.body, foot, this.live);
   }
@@ -196,6 +200,7 @@ export class StoryView extends WidgetView {
     const unsaid = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
     this.caution.classList.toggle("storylab-unsaid", unsaid); // its room stays: nothing moves at the first click
     this.code.show();
+    this.reasons.clear();
     this.tellStories();
   }
 
@@ -217,9 +222,9 @@ export class StoryView extends WidgetView {
     };
   }
 
-  tellStories() {
+  async tellStories() {
     this.stories.showControls();
-    if (this.state.pass) this.stories.tell();
+    if (this.state.pass && (await this.stories.tell())) await this.reasons.tell();
   }
 
   /** @param {Head} head */

@@ -49,6 +49,17 @@ export const STORY_WORDS = {
   as_trained: "As trained",
   undo: "Undo",
   reset: "Reset",
+  matters: "Which word matters?",
+  /** @type {(next: string, now: string, reasons: { word: string, without: string }[]) => string} */
+  mattered: (next, now, reasons) => {
+    if (reasons.length === 0) return `Without any one word, ${next} (${now}) stays about as likely.`;
+    const each = reasons.map(
+      ({ word, without }, n) => `${n ? "" : `${next} falls from ${now} `}to ${without} without ${word}`,
+    );
+    return `One word hidden at a time: ${each.join(", ")}.`;
+  },
+  /** @type {(next: string, without: string, now: string) => string} */
+  without: (next, without, now) => `without it, ${next}: ${without} (now ${now})`,
   next: "The next word",
   token: "word",
   now: "with this mask",
