@@ -74,6 +74,8 @@ export class StoryState {
     this.trainedText = "";
     /** @type {NextWord[]} */
     this.next = [];
+    /** @type {ReturnType<StoryState["notice"]> | null} */
+    this.finding = null;
     /** @type {import("../history.js").DrawingHistory<StoryMoment>} */
     this.history = historyOf(model.get("words"), this.now(), 100);
   }
@@ -141,8 +143,9 @@ export class StoryState {
 
   /** Whether everything is set as at first; a mask can be causal by another name. */
   get isPlain() {
-    const { preset, hidden, onlyHead, fill, readAt } = this;
-    return preset === "causal" && !hidden.length && onlyHead === null && fill === "min" && readAt === "end";
+    const differs = (/** @type {[string, unknown]} */ [name, value]) =>
+      String(this.model.get(name) ?? null) !== String(value);
+    return !Object.entries(AS_TRAINED).some(differs);
   }
 
   /** Whether the row at which the next word is read sees no key, and has numbers all the same. */
@@ -213,6 +216,7 @@ export class StoryState {
     const isSame = this.isTrained && this.preset !== "window"; // as a story goes on, a window hides more
     this.pass = isSame ? this.trained : this.runMasked();
     this.next = this.likeliest(this.pass, this.trained, text.length - 1);
+    this.finding = this.notice();
   }
 
   /** A pass with a mask, all else as it is. @param {Uint8Array} keep */
@@ -263,7 +267,7 @@ export class StoryState {
   }
 
   /** What is to be noticed of the next word. */
-  finding() {
+  notice() {
     const { next, keep, T } = this;
     const was = next.reduce((best, word) => (word.trained > best.trained ? word : best));
     let empty = -1;

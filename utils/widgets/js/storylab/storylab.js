@@ -76,7 +76,7 @@ export class StoryView extends WidgetView {
   build() {
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     this.status.setAttribute("role", "status");
-    const top = element("div", { class: "storylab-top" }, this.text.node, this.reasons.note, this.controls.node);
+    const top = element("div", { class: "storylab-top" }, this.text.node, this.reasons.node, this.controls.node);
     this.controls.buttons.append(this.reasons.button);
     const foot = element("div", { class: "storylab-foot" }, this.help, this.code.node);
     this.root.append(top, this.status, this.maps.body, foot, this.live);
@@ -192,21 +192,24 @@ export class StoryView extends WidgetView {
 
   showState() {
     const { state, words } = this;
+    this.reasons.clear();
     this.text.show();
     this.controls.show();
     this.table.show(state.next);
-    setText(this.notice, words.notice(this.finding()));
+    const finding = this.finding();
+    setText(this.notice, words.notice(finding));
     setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
-    const unsaid = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
+    const unsaid = finding.trained || finding.same; // pads that are hidden and not counted change nothing
     this.caution.classList.toggle("storylab-unsaid", unsaid); // its room stays: nothing moves at the first click
     this.code.show();
-    this.reasons.clear();
     this.tellStories();
   }
 
   /** What is to be noticed, in words. */
   finding() {
-    const { trained, now, was, empty, same, nan } = this.state.finding();
+    const { trained, now, was, empty, same, nan } = /** @type {NonNullable<StoryState["finding"]>} */ (
+      this.state.finding
+    );
     const { labels } = this.maps.right;
     const word = (/** @type {{ label: string }} */ { label }) => `“${storyWord(label)}”`;
     return {
@@ -364,9 +367,8 @@ export class StoryView extends WidgetView {
     state.shareNext();
     model.save_changes();
     const finding = this.finding();
-    const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
-    const { nan, nowShare, wasShare } = finding;
+    const { nan, now, nowShare, was, wasShare } = finding;
     this.live.textContent = cell + (nan ? words.notice(finding) : words.heard(now, nowShare, was, wasShare));
   }
 }

@@ -14,15 +14,20 @@
  * @property {string} empty the name of the first row that sees nothing; "" if there is none
  */
 
+/** A word of the text, named, and what the next word has without it. @typedef {{ word: string, without: string }} Without */
+
+const ORDINALS = ["first", "second", "third", "fourth", "fifth", "sixth"];
+
 export const STORY_WORDS = {
   text: "Text",
-  tokens: "Tokens: click one to hide that word",
+  tokens: "Tokens: press one to hide that word; arrows move",
   hide: "Click a word to hide it:",
   hide_touch: "Tap a word to hide it:",
   pad: "pad",
   unknown: (/** @type {string[]} */ tokens) =>
     `This model has never seen ${tokens.join(", ")}; all such words are one to it.`,
   unknown_token: "never seen by this model",
+  hidden_token: "hidden: no query sees it",
   cut: (/** @type {number} */ most) => `The text is cut: the model gets its first ${most} tokens here.`,
   empty: "No text: the model begins with the token that starts a story.",
   preset: "Mask",
@@ -50,16 +55,15 @@ export const STORY_WORDS = {
   undo: "Undo",
   reset: "Reset",
   matters: "Which word matters?",
-  /** @type {(next: string, now: string, reasons: { word: string, without: string }[]) => string} */
-  mattered: (next, now, reasons) => {
-    if (reasons.length === 0) return `Without any one word, ${next} (${now}) stays about as likely.`;
-    const each = reasons.map(
-      ({ word, without }, n) => `${n ? "" : `${next} falls from ${now} `}to ${without} without ${word}`,
-    );
-    return `One word hidden at a time: ${each.join(", ")}.`;
-  },
+  matters_for: "For the next word",
+  matters_nan: "All numbers are NaN: there is no next word that another could matter for.",
+  from_head: (/** @type {number} */ head) => ` from head ${head}`,
+  /** @type {(next: string, now: string, from: string, falls: Without[], rises: Without[]) => string} */
+  mattered: (next, now, from, falls, rises) => storyMattered(next, now, from, falls, rises),
+  /** @type {(n: number, word: string) => string} */
+  nth: (n, word) => (n <= ORDINALS.length ? `the ${ORDINALS[n - 1]} ${word}` : `${word} number ${n}`),
   /** @type {(next: string, without: string, now: string) => string} */
-  without: (next, without, now) => `without it, ${next}: ${without} (now ${now})`,
+  without: (next, without, now) => `without it ${next} has ${without}, now ${now}`,
   next: "The next word",
   token: "word",
   now: "with this mask",
@@ -113,4 +117,21 @@ function storyNotice({ trained, now, nowShare, was, wasShare, wasNow, same, nan,
   if (same) return `The next word does not change: it is ${now} (${nowShare}), as trained.`;
   if (now === was) return `The likeliest next word is still ${now}: ${nowShare} now, ${wasShare} as trained.`;
   return `The likeliest next word is now ${now} (${nowShare}); as trained it is ${was} (${wasShare}, now ${wasNow}).`;
+}
+
+/**
+ * @param {string} next
+ * @param {string} now
+ * @param {string} from the one head that words are hidden from, with a space before; "" if it is all of them
+ * @param {Without[]} falls
+ * @param {Without[]} rises
+ */
+function storyMattered(next, now, from, falls, rises) {
+  const each = (/** @type {Without} */ { word, without }) => `to ${without} without ${word}`;
+  const rise = rises.map((one) => `${next} rises ${each(one)}.`).join(" ");
+  if (falls.length)
+    return `One word hidden at a time${from}: ${next} falls from ${now} ${falls.map(each).join(", ")}. ${rise}`.trim();
+  return rise
+    ? `One word hidden at a time${from}: ${next} (${now}) does not fall without any of them. ${rise}`
+    : `One word hidden at a time${from}: ${next} stays at about ${now}, whichever word it is.`;
 }
