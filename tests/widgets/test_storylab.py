@@ -8,7 +8,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support import story_oracle, story_page
+from tests.support import story_oracle, story_page, widget_page
 from tests.support.story_page import CATS, TOKENS, begin, keep_of, next_tokens, stories, table, told, where
 from utils import conventions, masks, models
 from utils.widgets import StoryLab
@@ -287,33 +287,111 @@ def test_a_story_goes_on_by_the_rule_of_its_mask(shared):
     }
 
 
-def test_each_word_is_hidden_once_to_see_which_one_matters(story):
-    """What transformers says of the text without each of its words, as bars on the words and in one sentence."""
-    causes = story.get_by_role("button", name="Which word matters?")
-    causes.click()
-    told(story)
+def without_each(text, word, pads=0, only_head=None):
+    """How likely transformers says a word is: after the text, and after it with each of its tokens hidden once."""
     model, tokenizer = story_oracle.story()
-    ids, dog = tokenizer(story_page.TRAITS["text"]).input_ids, tokenizer.encode(" dog")[0]
-    keeps = CAUSAL.repeat(T + 1, 1, 1)
-    for word in range(T):
-        keeps[word, :, word] = False
+    ids, subject = tokenizer(text).input_ids, tokenizer.encode(word)[0]
+    count = len(ids)
+    keeps = masks.causal(pads + count).repeat(count + 1, 1, 1)
+    keeps[:, :, :pads] = False
+    for n in range(count):
+        keeps[n, :, pads + n] = False
+    keeps = keeps[:, None]
+    if only_head is not None:
+        heads = masks.causal(count).repeat(count + 1, model.config.n_head, 1, 1)
+        heads[:, only_head] = keeps[:, 0]
+        keeps = heads
+    positions = torch.tensor([[0] * pads + list(range(count))]).expand(count + 1, -1)
     with torch.no_grad():
-        logits = model(torch.tensor([ids] * (T + 1)), attention_mask=conventions.to_additive(keeps[:, None])).logits
-    *without, whole = logits[:, -1].softmax(-1)[:, dog].tolist()
-    shares = chips(story).evaluate_all("(chips) => chips.map((chip) => +chip.style.getPropertyValue('--masks-weight'))")
-    assert shares == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
-    least = sorted(range(T), key=lambda word: without[word])[:3]
-    said = ", ".join(f"to {100 * without[word]:.0f} % without “{TOKENS[word].strip('·')}”" for word in least)
-    sentence = story.locator(".storylab-reason")
-    expect(sentence).to_have_text(f"One word hidden at a time: “dog” falls from {100 * whole:.0f} % {said}.")
-    assert Axe().run(story).violations_count == 0
-    chip(story, least[0]).click()  # the next word is another one, for which others matter
+        inputs = torch.tensor([[tokenizer.eos_token_id] * pads + ids] * (count + 1))
+        logits = model(inputs, attention_mask=conventions.to_additive(keeps), position_ids=positions).logits
+    *without, whole = logits[:, -1].softmax(-1)[:, subject].tolist()
+    return whole, without
+
+
+def shares(page):
+    return chips(page).evaluate_all("(chips) => chips.map((chip) => +chip.style.getPropertyValue('--masks-weight'))")
+
+
+@pytest.fixture
+def asked(story):
+    """The page while it says which word matters."""
+    button = story.get_by_role("button", name="Which word matters?")
+    button.click()
     told(story)
-    expect(sentence).to_contain_text(f"“cat” falls from {table(story)['cat'][0]:.0f} %")
-    expect(chip(story, least[0])).not_to_have_class(re.compile("storylab-cause"))
-    causes.click()
-    expect(sentence).to_be_hidden()
+    yield story
+    button.click()
+    expect(story.locator(".storylab-reason")).to_be_hidden()
     expect(story.locator(".storylab-cause")).to_have_count(0)
+    expect(story.locator(".storylab-chip[title*=without]")).to_have_count(0)
+
+
+def test_each_word_is_hidden_once_to_see_which_one_matters(asked):
+    """What transformers says of the text without each of its words: as bars on the words, and in a sentence."""
+    sentence = asked.locator(".storylab-reason p")
+    whole, without = without_each(story_page.TRAITS["text"], " dog")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    least = sorted(range(T), key=lambda word: without[word])[:3]
+    names = {14: "the second “\u2068.\u2069”", 17: "“\u2068afraid\u2069”", 4: "the first “\u2068dog\u2069”"}
+    said = ", ".join(f"to {100 * without[word]:.0f} % without {names[word]}" for word in least)
+    most = max(range(T), key=lambda word: without[word])
+    rise = f"“dog” rises to {100 * without[most]:.0f} % without “\u2068chased\u2069”."
+    expect(sentence).to_contain_text(f"One word hidden at a time: “dog” falls from {100 * whole:.0f} % {said}. {rise}")
+    expect(chip(asked, 17)).to_have_attribute(
+        "title", f"without it “dog” has {100 * without[17]:.0f}\u00a0%, now {100 * whole:.0f}\u00a0%"
+    )
+    assert Axe().run(asked).violations_count == 0
+
+    asked.get_by_label("For the next word").select_option(label="cat")
+    told(asked)
+    whole, without = without_each(story_page.TRAITS["text"], " cat")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    expect(sentence).to_contain_text(
+        f"“cat” falls from {100 * whole:.0f} % to {100 * without[13]:.1f} % without the second"
+    )
+
+
+def test_which_word_matters_follows_each_change(asked):
+    sentence = asked.locator(".storylab-reason p")
+    chip(asked, 14).click()  # the next word is another one, for which others matter
+    told(asked)
+    expect(sentence).to_contain_text(f"“cat” falls from {table(asked)['cat'][0]:.0f} %")
+    expect(chip(asked, 14)).not_to_have_class(re.compile("storylab-cause"))
+    expect(chip(asked, 14)).to_have_attribute("title", "hidden: no query sees it")
+
+    begin(asked, text="Tom lost his red ball. He was sad. His mom gave him a new")
+    expect(sentence).to_contain_text("“ball” falls from")
+    whole, without = without_each("Tom lost his red ball. He was sad. His mom gave him a new", " ball")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+    begin(asked, preset="left_padding")
+    whole, without = without_each(story_page.TRAITS["text"], " dog", pads=4)
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+    begin(asked, only_head=3, head=3)
+    whole, without = without_each(story_page.TRAITS["text"], " dog", only_head=3)
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    expect(sentence).to_contain_text("One word hidden at a time from head 3: “dog”")
+
+    begin(asked, preset="upside_down", fill="-inf")
+    expect(sentence).to_have_text("All numbers are NaN: there is no next word that another could matter for.")
+    assert set(shares(asked)) == {0}
+
+
+def test_while_it_asks_which_of_128_words_matters_the_page_answers(asked):
+    """Before all is told the words have bars already, and what is typed ends the question and begins it anew."""
+    asked.evaluate("model.set('text', 'She saw a big dog. '.repeat(40))")
+    widget_page.until(asked, "() => document.querySelectorAll('.storylab-cause').length > 3")
+    expect(asked.locator(".storylab-reason")).to_have_attribute("aria-busy", "true")
+    asked.get_by_label("Text").fill("The cat")
+    told(asked)
+    assert asked.locator(".storylab-chip").all_inner_texts() == ["The", "cat"]
+    whole, without = without_each("The cat", table_word(asked))
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+
+def table_word(page):
+    return next_tokens(page)[0][0]
 
 
 # --- drawing -----------------------------------------------------------------------------------------
@@ -410,6 +488,53 @@ def test_all_of_it_with_keys_alone(story):
     assert [story.evaluate(f"model.get('{name}')") for name in ("layer", "head")] == [4, 4]
 
 
+def test_the_words_are_one_stop_of_tab_and_arrows_move_among_them(story):
+    story.set_viewport_size({"width": 390, "height": 900})
+    begin(story, text=f"{story_page.TRAITS['text']} telemetry", preset="left_padding", parameters={"pads": 2})
+    chip(story, 0).focus()
+    assert chips(story).evaluate_all("(chips) => chips.map((chip) => chip.tabIndex)") == [0] + [-1] * (T + 1)
+    bar = story.get_by_role("toolbar", name="Tokens: press one to hide that word; arrows move")
+    story.get_by_label("Text").focus()
+    story.keyboard.press("Tab")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("ArrowLeft")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("ArrowRight")
+    story.keyboard.press("ArrowRight")
+    expect(chip(story, 2)).to_be_focused()
+    story.keyboard.press("Enter")
+    told(story)
+    expect(chip(story, 2)).to_have_attribute("aria-pressed", "true")
+    expect(chip(story, 2)).to_have_accessible_description("hidden: no query sees it")
+    expect(chip(story, 2)).to_be_focused()
+    story.keyboard.press("ArrowDown")
+    here = bar.locator(":focus")
+    upper, lower = chip(story, 2).bounding_box(), here.bounding_box()
+    assert upper["y"] < lower["y"] < upper["y"] + 2 * upper["height"]
+    assert abs(upper["x"] - lower["x"]) < 60
+    story.keyboard.press("ArrowUp")
+    assert bar.locator(":focus").bounding_box()["y"] == upper["y"]
+    story.keyboard.press("End")
+    unknown = story.locator(".storylab-unknown").last
+    expect(unknown).to_be_focused()
+    expect(unknown).to_have_accessible_description("never seen by this model")
+    story.keyboard.press("Space")
+    told(story)
+    expect(unknown).to_have_accessible_description("hidden: no query sees it; never seen by this model")
+    expect(story.locator(".storylab-chip[tabindex='0']")).to_have_count(1)
+    story.keyboard.press("Shift+Tab")
+    expect(story.get_by_label("Text")).to_be_focused()
+    story.keyboard.press("Tab")
+    expect(unknown).to_be_focused()
+    story.evaluate("model.set('text', 'The cat')")  # by Python, or undone
+    told(story)
+    expect(chip(story, 1)).to_be_focused()
+    story.keyboard.press("Home")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("Tab")
+    expect(mask(story)).to_be_focused()
+
+
 def test_undo_as_trained_and_reset(story):
     mask(story).select_option("window")
     chip(story, 2).click()
@@ -461,6 +586,26 @@ def test_typing_keeps_the_cursor_and_the_words_that_stay_hidden(story):
     told(story)
     expect(box).to_have_value(story_page.TRAITS["text"])
     assert [word for word in range(T) if chip(story, word).get_attribute("aria-pressed") == "true"] == list(CATS)
+
+
+def test_ctrl_z_in_a_text_that_others_have_set_undoes_what_was_typed_since(story):
+    box = story.get_by_label("Text")
+    box.fill("The cat sat")
+    told(story)
+    begin(story)  # as Python would, or Undo
+    box.press("Control+End")
+    story.keyboard.type(" dog")
+    told(story)
+    expect(box).to_have_value(f"{story_page.TRAITS['text']} dog")
+    for _ in range(6):  # more often than there are letters
+        box.press("Control+z")
+    told(story)
+    expect(box).to_have_value(story_page.TRAITS["text"])
+    box.evaluate("(area) => area.setSelectionRange(4, 8)")
+    story.evaluate("model.set('text', 'The cat sat on a mat')")  # while the cursor is in it
+    told(story)
+    expect(box).to_be_focused()
+    assert box.evaluate("(area) => [area.selectionStart, area.selectionEnd]") == [4, 8]
 
 
 def test_a_new_text_ends_what_was_drawn(story):

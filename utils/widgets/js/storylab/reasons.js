@@ -136,7 +136,13 @@ export class Reasons {
     const falls = reasons.filter(({ without }) => 1 - without / now > SMALL_FALL).sort((a, b) => a.without - b.without);
     const rises = reasons.filter(({ without }) => without - now > SMALL_RISE).sort((a, b) => b.without - a.without);
     const from = state.onlyHead === null ? "" : words.from_head(state.onlyHead);
-    return words.mattered(next, storyPercent(now), from, falls.slice(0, NAMED_FALLS).map(name), rises.slice(0, 1).map(name));
+    return words.mattered(
+      next,
+      storyPercent(now),
+      from,
+      falls.slice(0, NAMED_FALLS).map(name),
+      rises.slice(0, 1).map(name),
+    );
   }
 
   /** A word, and which one it is if the text has it more than once. @param {number} word */

@@ -14,10 +14,7 @@ export class StoryText {
   constructor(view) {
     this.view = view;
     const { words } = view;
-    const attributes = { rows: 2, dir: "auto", spellcheck: "false", maxlength: 20000, readonly: true };
-    this.area = element("textarea", { ...attributes, oninput: () => view.type(this.area.value) });
-    this.area.dataset.lmSuppressShortcuts = "true";
-    this.area.addEventListener("blur", () => (view.typing = false));
+    this.area = this.box();
     // What there is to do, where it is done; a screen reader has it as the name of the group.
     const touch = matchMedia("(pointer: coarse)").matches;
     const hint = element("span", { class: "masks-help", "aria-hidden": "true" }, touch ? words.hide_touch : words.hide);
@@ -34,13 +31,38 @@ export class StoryText {
     this.chips.addEventListener("keydown", (event) => this.move(event));
   }
 
+  box() {
+    const attributes = { rows: 2, dir: "auto", spellcheck: "false", maxlength: 20000, readonly: true };
+    const oninput = () => this.view.type(this.area.value);
+    const onblur = () => (this.view.typing = false);
+    const name = { "aria-label": this.view.words.text, "data-lm-suppress-shortcuts": "true" };
+    return element("textarea", { ...attributes, ...name, oninput, onblur });
+  }
+
+  /**
+   * Puts a text that others have set into a new box: in the old one Ctrl+Z would undo letters of the text before, and
+   * double this one.
+   * @param {string} text
+   */
+  write(text) {
+    const before = this.area;
+    const { selectionStart, selectionEnd } = before;
+    const isHere = document.activeElement === before;
+    this.area = this.box();
+    this.area.value = text;
+    before.replaceWith(this.area);
+    if (!isHere) return;
+    this.area.focus({ preventScroll: true });
+    this.area.setSelectionRange(selectionStart, selectionEnd);
+  }
+
   /** Shows the text, tokens only if there is a model to know them. */
   show() {
     const { state } = this.view;
     if (state.text !== this.shown) {
       this.shown = state.text;
       // What was typed here is there already. To write it again would move the cursor, and break composed letters.
-      if (this.area.value !== state.text.replace(/\r\n?/g, "\n")) this.area.value = state.text;
+      if (this.area.value !== state.text.replace(/\r\n?/g, "\n")) this.write(state.text);
     }
     this.area.readOnly = !state.engine;
     if (state.engine) this.showTokens(state.engine);
