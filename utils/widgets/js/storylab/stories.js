@@ -199,6 +199,9 @@ export class Stories {
     let common = 0;
     while (common < shorter && now.ids[common] === trained.ids[common]) common++;
     if (common === shorter && !done) common = TOLD;
+    const { words, state } = this.view;
+    const isSame = done && state.pass !== state.trained && now.ids.join() === trained.ids.join();
+    setText(this.trained.title, isSame ? words.same_story : words.trained);
     this.showOne(this.now, now, common);
     this.showOne(this.trained, trained, common);
   }
@@ -221,15 +224,17 @@ export class Stories {
   }
 }
 
-/** @param {string} title */
-function storyBox(title) {
+/** @param {string} name */
+function storyBox(name) {
+  const title = element("div", { class: "storylab-side" }, name);
   const before = element("span", { class: "storylab-before" });
   const same = element("span");
   const other = element("mark");
   const end = element("span", { class: "storylab-before" });
   const text = element("p", { dir: "auto" }, before, same, other, end);
   return {
-    node: element("div", {}, element("div", { class: "storylab-side" }, title), text),
+    node: element("div", {}, title, text),
+    title,
     before,
     same,
     other,

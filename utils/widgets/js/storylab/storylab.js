@@ -198,11 +198,25 @@ export class StoryView extends WidgetView {
     this.table.show(state.next);
     const finding = this.finding();
     setText(this.notice, words.notice(finding));
-    setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
+    setText(this.caution, this.reason());
     const unsaid = finding.trained || finding.same; // pads that are hidden and not counted change nothing
     this.caution.classList.toggle("storylab-unsaid", unsaid); // its room stays: nothing moves at the first click
     this.code.show();
     this.tellStories();
+  }
+
+  /** Why the next word can differ: what is wrong with pads if they are, else that the mask is new to the model. */
+  reason() {
+    const { state, words } = this;
+    const { left, right } = state.sequence;
+    const { attention_mask, position_ids } = state.parameters;
+    const pads = [
+      right && state.readAt === "end" ? words.read_at_pad : "",
+      left + right && state.preset !== "drawn" && !attention_mask ? words.pads_seen : "",
+      left && !position_ids ? words.pads_counted(left) : "",
+    ].filter(Boolean);
+    if (pads.length) return pads.join(" ");
+    return state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal;
   }
 
   /** What is to be noticed, in words. */
@@ -214,6 +228,7 @@ export class StoryView extends WidgetView {
     const word = (/** @type {{ label: string }} */ { label }) => `“${storyWord(label)}”`;
     return {
       trained,
+      infinite: this.state.fill === "-inf",
       same,
       nan,
       now: word(now),

@@ -9,6 +9,7 @@
  * @property {string} was the likeliest as trained
  * @property {string} wasShare
  * @property {string} wasNow what that one has as trained and now: "53 %" and "12 %"
+ * @property {boolean} infinite whether hidden scores get −∞
  * @property {boolean} same whether no probability in the table differs
  * @property {boolean} nan
  * @property {string} empty the name of the first row that sees nothing; "" if there is none
@@ -72,6 +73,7 @@ export const STORY_WORDS = {
   choose: "How each word is chosen",
   greedy: "greedy",
   sampled: "sampled",
+  same_story: "as trained: the same story",
   another: "Another",
   end: "(end)",
   no_word: "(no next word: all numbers are NaN)",
@@ -92,6 +94,9 @@ export const STORY_WORDS = {
   /** @type {(finding: Finding) => string} */
   notice: (finding) => storyNotice(finding),
   only_causal: "The model was trained with the causal mask only: any other is new to it.",
+  read_at_pad: "The next word is read at the last pad here, not at the last word: see “Read at”.",
+  pads_seen: "Without attention_mask pads are seen like words.",
+  pads_counted: (/** @type {number} */ pads) => `Without position_ids the first word is at position ${pads}, not 0.`,
   blind: "The row at which the next word is read sees no key, so it looks at all of them alike.",
   /** @type {(now: string, nowShare: string, was: string, wasShare: string) => string} */
   heard: (now, nowShare, was, wasShare) => `Next word: ${now}, ${nowShare}. As trained: ${was}, ${wasShare}.`,
@@ -108,11 +113,13 @@ export const STORY_WORDS = {
 };
 
 /** @param {Finding} finding */
-function storyNotice({ trained, now, nowShare, was, wasShare, wasNow, same, nan, empty }) {
+function storyNotice({ trained, infinite, now, nowShare, was, wasShare, wasNow, same, nan, empty }) {
   if (nan) {
     const why = "it sees no key, the fill is −∞, and 0 / 0 is NaN. The next layer passes it on to every row.";
     return empty ? `${empty} is NaN: ${why}` : "The numbers are NaN.";
   }
+  if (trained && infinite)
+    return `Still ${now} (${nowShare}): each row sees a key, so −∞ hides as the lowest number does.`;
   if (trained) return `As trained, the next word is ${now} (${nowShare}). Change the mask, and watch.`;
   if (same) return `The next word does not change: it is ${now} (${nowShare}), as trained.`;
   if (now === was) return `The likeliest next word is still ${now}: ${nowShare} now, ${wasShare} as trained.`;
