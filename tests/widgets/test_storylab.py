@@ -394,6 +394,84 @@ def table_word(page):
     return next_tokens(page)[0][0]
 
 
+#: What people ask, what they do about it on the page as it opens, and the sentences that answer.
+QUESTIONS = {
+    "What if it could see the future?": (
+        ["Mask: no mask"],
+        {
+            "notice": r"^The likeliest next word is now “cat” \(\d+\s%\); as trained it is “dog”",
+            "caution": "causal mask only",
+        },
+    ),
+    "Does padding change the story?": (
+        ["Mask: left padding"],
+        {"notice": "^The next word does not change: it is “dog”", "stories": "as trained: the same story"},
+    ),
+    "And if nobody tells it what is a pad?": (
+        ["Mask: left padding", "attention_mask"],
+        {
+            "notice": r"“dog”: \d+\s% now, \d+\s% as trained",
+            "caution": "^Without attention_mask pads are seen like words",
+        },
+    ),
+    "Does it matter where the pads are?": (
+        ["Mask: right padding"],
+        {"notice": "is now “and”", "caution": "^The next word is read at the last pad here, not at the last word"},
+    ),
+    "Which word made it say cat?": (
+        ["Which word matters?", "For the next word: cat"],
+        {
+            "reason": r"“cat” falls from 32\s% to 3\.9\s% without the second “\u2068cat\u2069”, "
+            r"to 5\.5\s% without “\u2068chased\u2069”"
+        },
+    ),
+    "What if it only sees the last three words?": (["Mask: window"], {"notice": "is now “trees”"}),
+    "Is it enough to hide a word from one head?": (
+        ["Heads: only head 4", "afraid"],
+        {"notice": r"still “dog”: 57\s% now, 56\s% as trained"},
+    ),
+    "What does a mask do that leaves nothing to see?": (
+        ["Mask: upside down (~causal)", "Hidden scores get: −∞"],
+        {"notice": r"^Row 19 \(·the\) is NaN: it sees no key", "stories": "no next word: all numbers are NaN"},
+    ),
+    "−∞ or a very negative number: does it matter?": (
+        ["Hidden scores get: −∞"],
+        {"notice": r"^Still “dog” \(56\s%\): each row sees a key, so −∞ hides as the lowest number does"},
+    ),
+    "What if I hide the subject?": (["She"], {"notice": "is now “cat”", "stories": r"the cat\. It did not like"}),
+    "How do I write this in transformers?": (
+        ["She", "As code"],
+        {"code": r"keep\[:, \[15\]\] = False.*attention_mask=bias"},
+    ),
+}
+
+
+def do(page, action):
+    """Does what a person does, and returns how many clicks that takes: a list takes one to open and one to choose."""
+    label, _, value = action.partition(": ")
+    if value:
+        page.get_by_label(label, exact=True).select_option(label=value)
+    elif label == "attention_mask":
+        page.get_by_label(label).click()
+    elif label == "As code":
+        page.get_by_text(label).click()
+    else:
+        page.get_by_role("button", name=label, exact=True).click()
+    told(page)
+    return 2 if value else 1
+
+
+def test_questions_of_strangers_are_answered_in_at_most_four_clicks(page, lab, tmp_path):
+    address = story_page.write(tmp_path / "page.html", lab)
+    for question, (actions, answers) in QUESTIONS.items():
+        page.goto(address)
+        story_page.ready(page)
+        assert sum(do(page, action) for action in actions) <= 4, question
+        for part, sentence in answers.items():
+            expect(page.locator(f".storylab-{part}"), question).to_have_text(re.compile(sentence, re.DOTALL))
+            expect(page.locator(f".storylab-{part}"), question).to_be_in_viewport()
+
+
 # --- drawing -----------------------------------------------------------------------------------------
 
 

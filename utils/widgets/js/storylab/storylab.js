@@ -89,8 +89,12 @@ export class StoryView extends WidgetView {
     const show = () => {
       if (node.open && this.state.engine) setText(text, toStoryCode(this.state));
     };
+    const ontoggle = () => {
+      show();
+      if (node.open) node.scrollIntoView({ block: "nearest" }); // it opens below what was clicked
+    };
     const bar = element("div", {}, copyButton(text, words, this.live));
-    const attributes = { class: "storylab-code masks-code", ontoggle: show };
+    const attributes = { class: "storylab-code masks-code", ontoggle };
     const node = element("details", attributes, element("summary", {}, words.code), bar, text);
     return { node, show };
   }
