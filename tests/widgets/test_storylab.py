@@ -8,7 +8,7 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support import story_oracle, story_page, widget_page
+from tests.support import firefox, story_oracle, story_page, widget_page
 from tests.support.story_page import CATS, TOKENS, begin, keep_of, next_tokens, stories, table, told, where
 from utils import conventions, masks, models
 from utils.widgets import StoryLab
@@ -882,3 +882,216 @@ def test_where_a_page_allows_no_web_assembly_the_numbers_are_the_same(page, lab,
     page.keyboard.type(" dog")
     told(page)
     same_as_python(page, text=story_page.TRAITS["text"] + " dog", hidden=[7])
+
+
+# --- where things go on at once, or another way ------------------------------------------------------
+
+
+def test_a_story_streams_on_while_the_page_is_resized_and_while_nobody_sees_it(page, lab, tmp_path):
+    """A page that is not seen shows no frames; here they wait until they are let go."""
+    page.add_init_script(
+        """const [ask, forget] = [requestAnimationFrame.bind(window), cancelAnimationFrame.bind(window)];
+        const waiting = new Map();
+        let [frozen, count] = [true, 0];
+        window.requestAnimationFrame = (frame) => (frozen ? (waiting.set(--count, frame), count) : ask(frame));
+        window.cancelAnimationFrame = (id) => waiting.delete(id) || forget(id);
+        window.freeze = (now) => {
+          frozen = now;
+          if (!now) waiting.forEach((frame) => ask(frame));
+          if (!now) waiting.clear();
+        };"""
+    )
+    page.goto(story_page.write(tmp_path / "hidden.html", lab))
+    page.locator(".storylab[data-kernel]").wait_for()
+    expect(page.locator(".storylab-chip")).to_have_count(0)  # loaded, and not painted yet
+    page.evaluate("freeze(false)")
+    story_page.ready(page)
+    page.evaluate("freeze(true)")
+    page.locator(".storylab-chip").nth(14).evaluate("(chip) => chip.click()")
+    widget_page.until(page, "() => !document.querySelector('[data-untold], [aria-busy]')")
+    page.evaluate("freeze(false)")
+    now, trained = stories(page)
+    assert now.startswith(" cat")
+    assert trained.startswith(" dog")
+    same_as_python(page, hidden=[14])
+
+    page.locator(".storylab-chip").nth(14).click()
+    for width in (390, 700, 1000):
+        page.locator(".storylab-chip").nth(7).click()
+        page.set_viewport_size({"width": width, "height": 900})
+    told(page)
+    assert stories(page)[1] == trained
+    assert page.locator(".storylab").evaluate("(root) => root.scrollWidth <= root.clientWidth")
+    same_as_python(page, hidden=[7])
+
+
+def test_composed_letters_and_a_long_paste_arrive(story):
+    keys = story.context.new_cdp_session(story)
+    box = story.get_by_label("Text")
+    box.press("Control+End")
+    for letters in ("n", "ne", "ねこ", "猫"):
+        keys.send("Input.imeSetComposition", {"text": letters, "selectionStart": 1, "selectionEnd": len(letters)})
+        told(story)
+        expect(box).to_have_value(story_page.TRAITS["text"] + letters)
+    keys.send("Input.insertText", {"text": "猫"})
+    told(story)
+    expect(box).to_have_value(story_page.TRAITS["text"] + "猫")
+    assert story.evaluate("model.get('text')") == box.input_value()
+    box.press("Control+a")
+    keys.send("Input.insertText", {"text": "She saw a big dog. " * 5300})  # 100,700 letters
+    told(story)
+    assert len(box.input_value()) == 20_000
+    assert story.locator(".storylab-chip").count() == 128
+    expect(story.locator(".storylab-text .storylab-note")).to_contain_text("The text is cut")
+
+
+@pytest.mark.browser_context_args(has_touch=True, viewport={"width": 390, "height": 700})
+def test_a_finger_taps_words_and_cells_draws_after_a_long_press_and_scrolls(page, lab, tmp_path):
+    page.goto(story_page.write(tmp_path / "touch.html", lab))
+    story_page.ready(page)
+    chip(page, 7).tap()
+    told(page)
+    expect(chip(page, 7)).to_have_attribute("aria-pressed", "true")
+    chip(page, 7).tap()
+    told(page)
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    touch("Start", where(page, 15, 3))
+    touch("End")
+    told(page)
+    keep = CAUSAL.clone()
+    keep[15, 3] = False
+    assert keep_of(page) == cells(keep)
+    touch("Start", where(page, 16, 3))
+    page.locator(".masks-drawing").wait_for()
+    touch("Move", where(page, 16, 6))
+    touch("End")
+    told(page)
+    keep[16, 3:7] = False
+    assert keep_of(page) == cells(keep)
+    x, y = where(page, 15, 3)
+    before = page.evaluate("scrollY")
+    touch("Start", (x, y))
+    for n in range(1, 11):
+        touch("Move", (x, y + 15 * n))
+        page.wait_for_timeout(10)
+    touch("End")
+    widget_page.until(page, "(before) => scrollY < before - 50", before)
+    told(page)
+    assert keep_of(page) == cells(keep), "a swipe changes no cell"
+
+
+@pytest.mark.gate
+def test_two_hundred_changes_leave_nothing_behind(story):
+    session = story.context.new_cdp_session(story)
+
+    def heap(changes):
+        story.evaluate(
+            """async (count) => {
+              for (let n = 0; n < count; n++) {
+                document.querySelectorAll(".storylab-chip")[n % 20].click();
+                await new Promise((later) => setTimeout(later, 5));
+              }
+            }""",
+            changes,
+        )
+        told(story)
+        for _ in range(2):
+            session.send("HeapProfiler.collectGarbage")
+        counts = session.send("Memory.getDOMCounters")
+        return session.send("Runtime.getHeapUsage")["usedSize"] / 1e6, counts["nodes"], counts["jsEventListeners"]
+
+    heap(120)  # the history holds a hundred steps
+    before, after = heap(20), heap(200)
+    assert after[0] < before[0] + 0.5
+    assert after[1] < before[1] + 50
+    assert after[2] == before[2]
+
+
+@pytest.mark.gate
+@pytest.mark.skipif(not firefox.executable(), reason="there is no Firefox here")
+def test_firefox_hides_draws_chooses_and_tells(lab, tmp_path):
+    """The same clicks and keys as elsewhere in this file, with Firefox's own mouse and keyboard."""
+    from marionette_driver import Wait
+    from marionette_driver.by import By
+    from marionette_driver.keys import Keys
+
+    idle = "return !document.querySelector('[data-untold], [aria-busy], .masks-waiting')"
+    with firefox.started() as fox:
+        firefox.opened(fox, story_page.write(tmp_path / "page.html", lab), "return window.wrappedJSObject.ready")
+
+        def all_of(selector):
+            return fox.find_elements(By.CSS_SELECTOR, selector)
+
+        def settled():
+            fox.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+            Wait(fox, timeout=60).until(lambda _: fox.execute_script(idle))
+
+        def press(element, *keys):
+            for key in keys:
+                element.send_keys(key)
+            settled()
+
+        def text(selector):
+            return fox.find_element(By.CSS_SELECTOR, selector).text
+
+        def choose(label, value):
+            fox.find_element(By.CSS_SELECTOR, f"select[aria-label='{label}'] option[value='{value}']").click()
+            settled()
+
+        settled()
+        told_at_first = [box.text for box in all_of(".storylab-stories p")]
+        assert told_at_first[0] == told_at_first[1]
+        chips = all_of(".storylab-chip")
+        chips[14].click()
+        settled()
+        assert "is now “cat”" in text(".storylab-notice")
+        press(chips[14], Keys.ARROW_RIGHT)
+        assert fox.execute_script("return document.activeElement.textContent") == "She"
+        press(fox.find_element(By.CSS_SELECTOR, ".storylab-chip:focus"), Keys.HOME, Keys.SPACE)
+        assert [chip.get_attribute("aria-pressed") for chip in chips].count("true") == 2
+        press(chips[0], Keys.CONTROL + "z")
+        press(chips[0], Keys.CONTROL + "z")
+        assert [chip.get_attribute("aria-pressed") for chip in chips].count("true") == 0
+        assert [box.text for box in all_of(".storylab-stories p")] == told_at_first
+
+        choose("Mask", "window")
+        assert "is now “trees”" in text(".storylab-notice")
+        now, trained = (box.text for box in all_of(".storylab-stories p"))
+        assert now != trained == told_at_first[1]
+        choose("Mask", "left_padding")
+        assert "The next word does not change" in text(".storylab-notice")
+        assert len(all_of(".storylab-pad")) == 4
+        choose("Mask", "causal")
+
+        grid = fox.find_element(By.CSS_SELECTOR, ".masks-drawn")
+        press(grid, Keys.CONTROL + Keys.END, Keys.HOME, Keys.ARROW_RIGHT, Keys.SPACE)
+        mask = "return document.querySelector('select[aria-label=Mask]').value"
+        assert fox.execute_script(mask) == "drawn"
+        assert text(".masks-drawn [role=gridcell]") == "query ·the, key ily: hidden, weight 0.000"
+        press(grid, Keys.SPACE)
+        assert fox.execute_script(mask) == "causal"
+        canvas = fox.find_element(By.CSS_SELECTOR, ".masks-drawn canvas")
+        canvas.click()
+        settled()
+        assert fox.execute_script(mask) == "drawn"
+        press(grid, Keys.CONTROL + "z")
+        assert fox.execute_script(mask) == "causal"
+
+        box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")
+        press(box, " dog and a")
+        assert text(".storylab-stories p").startswith("… dog and a")
+        fox.find_element(By.XPATH, "//button[text()='Undo']").click()
+        settled()
+        box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")
+        assert box.get_property("value") == story_page.TRAITS["text"]
+        press(box, *[Keys.CONTROL + "z"] * 3)
+        assert box.get_property("value") == story_page.TRAITS["text"]
+        fox.find_element(By.XPATH, "//button[text()='Which word matters?']").click()
+        settled()
+        assert "“dog” falls from 56" in text(".storylab-reason p")
+        assert firefox.complaints(fox) == []
