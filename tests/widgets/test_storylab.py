@@ -8,9 +8,9 @@ import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support import story_page
+from tests.support import firefox, story_oracle, story_page, widget_page
 from tests.support.story_page import CATS, TOKENS, begin, keep_of, next_tokens, stories, table, told, where
-from utils import masks, models
+from utils import conventions, masks, models
 from utils.widgets import StoryLab
 
 T = len(TOKENS)
@@ -49,8 +49,12 @@ def mask(page):
     return page.get_by_label("Mask", exact=True)
 
 
+def chips(page):
+    return page.locator(".storylab-chip[aria-pressed]")
+
+
 def chip(page, word):
-    return page.locator(".storylab-chip[aria-pressed]").nth(word)
+    return chips(page).nth(word)
 
 
 def cells(keep):
@@ -283,6 +287,191 @@ def test_a_story_goes_on_by_the_rule_of_its_mask(shared):
     }
 
 
+def without_each(text, word, pads=0, only_head=None):
+    """How likely transformers says a word is: after the text, and after it with each of its tokens hidden once."""
+    model, tokenizer = story_oracle.story()
+    ids, subject = tokenizer(text).input_ids, tokenizer.encode(word)[0]
+    count = len(ids)
+    keeps = masks.causal(pads + count).repeat(count + 1, 1, 1)
+    keeps[:, :, :pads] = False
+    for n in range(count):
+        keeps[n, :, pads + n] = False
+    keeps = keeps[:, None]
+    if only_head is not None:
+        heads = masks.causal(count).repeat(count + 1, model.config.n_head, 1, 1)
+        heads[:, only_head] = keeps[:, 0]
+        keeps = heads
+    positions = torch.tensor([[0] * pads + list(range(count))]).expand(count + 1, -1)
+    with torch.no_grad():
+        inputs = torch.tensor([[tokenizer.eos_token_id] * pads + ids] * (count + 1))
+        logits = model(inputs, attention_mask=conventions.to_additive(keeps), position_ids=positions).logits
+    *without, whole = logits[:, -1].softmax(-1)[:, subject].tolist()
+    return whole, without
+
+
+def shares(page):
+    return chips(page).evaluate_all("(chips) => chips.map((chip) => +chip.style.getPropertyValue('--masks-weight'))")
+
+
+@pytest.fixture
+def asked(story):
+    """The page while it says which word matters."""
+    button = story.get_by_role("button", name="Which word matters?")
+    button.click()
+    told(story)
+    yield story
+    button.click()
+    expect(story.locator(".storylab-reason")).to_be_hidden()
+    expect(story.locator(".storylab-cause")).to_have_count(0)
+    expect(story.locator(".storylab-chip[title*=without]")).to_have_count(0)
+
+
+def test_each_word_is_hidden_once_to_see_which_one_matters(asked):
+    """What transformers says of the text without each of its words: as bars on the words, and in a sentence."""
+    sentence = asked.locator(".storylab-reason p")
+    whole, without = without_each(story_page.TRAITS["text"], " dog")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    least = sorted(range(T), key=lambda word: without[word])[:3]
+    names = {14: "the second “\u2068.\u2069”", 17: "“\u2068afraid\u2069”", 4: "the first “\u2068dog\u2069”"}
+    said = ", ".join(f"to {100 * without[word]:.0f} % without {names[word]}" for word in least)
+    most = max(range(T), key=lambda word: without[word])
+    rise = f"“dog” rises to {100 * without[most]:.0f} % without “\u2068chased\u2069”."
+    expect(sentence).to_contain_text(f"One word hidden at a time: “dog” falls from {100 * whole:.0f} % {said}. {rise}")
+    expect(chip(asked, 17)).to_have_attribute(
+        "title", f"without it “dog” has {100 * without[17]:.0f}\u00a0%, now {100 * whole:.0f}\u00a0%"
+    )
+    assert Axe().run(asked).violations_count == 0
+
+    asked.get_by_label("For the next word").select_option(label="cat")
+    told(asked)
+    whole, without = without_each(story_page.TRAITS["text"], " cat")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    expect(sentence).to_contain_text(
+        f"“cat” falls from {100 * whole:.0f} % to {100 * without[13]:.1f} % without the second"
+    )
+
+
+def test_which_word_matters_follows_each_change(asked):
+    sentence = asked.locator(".storylab-reason p")
+    chip(asked, 14).click()  # the next word is another one, for which others matter
+    told(asked)
+    expect(sentence).to_contain_text(f"“cat” falls from {table(asked)['cat'][0]:.0f} %")
+    expect(chip(asked, 14)).not_to_have_class(re.compile("storylab-cause"))
+    expect(chip(asked, 14)).to_have_attribute("title", "hidden: no query sees it")
+
+    begin(asked, text="Tom lost his red ball. He was sad. His mom gave him a new")
+    expect(sentence).to_contain_text("“ball” falls from")
+    whole, without = without_each("Tom lost his red ball. He was sad. His mom gave him a new", " ball")
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+    begin(asked, preset="left_padding")
+    whole, without = without_each(story_page.TRAITS["text"], " dog", pads=4)
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+    begin(asked, only_head=3, head=3)
+    whole, without = without_each(story_page.TRAITS["text"], " dog", only_head=3)
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+    expect(sentence).to_contain_text("One word hidden at a time from head 3: “dog”")
+
+    begin(asked, preset="upside_down", fill="-inf")
+    expect(sentence).to_have_text("All numbers are NaN: there is no next word that another could matter for.")
+    assert set(shares(asked)) == {0}
+
+
+def test_while_it_asks_which_of_128_words_matters_the_page_answers(asked):
+    """Before all is told the words have bars already, and what is typed ends the question and begins it anew."""
+    asked.evaluate("model.set('text', 'She saw a big dog. '.repeat(40))")
+    widget_page.until(asked, "() => document.querySelectorAll('.storylab-cause').length > 3")
+    expect(asked.locator(".storylab-reason")).to_have_attribute("aria-busy", "true")
+    asked.get_by_label("Text").fill("The cat")
+    told(asked)
+    assert asked.locator(".storylab-chip").all_inner_texts() == ["The", "cat"]
+    whole, without = without_each("The cat", table_word(asked))
+    assert shares(asked) == pytest.approx([max(0, 1 - p / whole) for p in without], abs=1e-4)
+
+
+def table_word(page):
+    return next_tokens(page)[0][0]
+
+
+#: What people ask, what they do about it on the page as it opens, and the sentences that answer.
+QUESTIONS = {
+    "What if it could see the future?": (
+        ["Mask: no mask"],
+        {
+            "notice": r"^The likeliest next word is now “cat” \(\d+\s%\); as trained it is “dog”",
+            "caution": "causal mask only",
+        },
+    ),
+    "Does padding change the story?": (
+        ["Mask: left padding"],
+        {"notice": "^The next word does not change: it is “dog”", "stories": "as trained: the same story"},
+    ),
+    "And if nobody tells it what is a pad?": (
+        ["Mask: left padding", "attention_mask"],
+        {
+            "notice": r"“dog”: \d+\s% now, \d+\s% as trained",
+            "caution": "^Without attention_mask pads are seen like words",
+        },
+    ),
+    "Does it matter where the pads are?": (
+        ["Mask: right padding"],
+        {"notice": "is now “and”", "caution": "^The next word is read at the last pad here, not at the last word"},
+    ),
+    "Which word made it say cat?": (
+        ["Which word matters?", "For the next word: cat"],
+        {
+            "reason": r"“cat” falls from 32\s% to 3\.9\s% without the second “\u2068cat\u2069”, "
+            r"to 5\.5\s% without “\u2068chased\u2069”"
+        },
+    ),
+    "What if it only sees the last three words?": (["Mask: window"], {"notice": "is now “trees”"}),
+    "Is it enough to hide a word from one head?": (
+        ["Heads: only head 4", "afraid"],
+        {"notice": r"still “dog”: 57\s% now, 56\s% as trained"},
+    ),
+    "What does a mask do that leaves nothing to see?": (
+        ["Mask: upside down (~causal)", "Hidden scores get: −∞"],
+        {"notice": r"^Row 19 \(·the\) is NaN: it sees no key", "stories": "no next word: all numbers are NaN"},
+    ),
+    "−∞ or a very negative number: does it matter?": (
+        ["Hidden scores get: −∞"],
+        {"notice": r"^Still “dog” \(56\s%\): each row sees a key, so −∞ hides as the lowest number does"},
+    ),
+    "What if I hide the subject?": (["She"], {"notice": "is now “cat”", "stories": r"the cat\. It did not like"}),
+    "How do I write this in transformers?": (
+        ["She", "As code"],
+        {"code": r"keep\[:, \[15\]\] = False.*attention_mask=bias"},
+    ),
+}
+
+
+def do(page, action):
+    """Does what a person does, and returns how many clicks that takes: a list takes one to open and one to choose."""
+    label, _, value = action.partition(": ")
+    if value:
+        page.get_by_label(label, exact=True).select_option(label=value)
+    elif label == "attention_mask":
+        page.get_by_label(label).click()
+    elif label == "As code":
+        page.get_by_text(label).click()
+    else:
+        page.get_by_role("button", name=label, exact=True).click()
+    told(page)
+    return 2 if value else 1
+
+
+def test_questions_of_strangers_are_answered_in_at_most_four_clicks(page, lab, tmp_path):
+    address = story_page.write(tmp_path / "page.html", lab)
+    for question, (actions, answers) in QUESTIONS.items():
+        page.goto(address)
+        story_page.ready(page)
+        assert sum(do(page, action) for action in actions) <= 4, question
+        for part, sentence in answers.items():
+            expect(page.locator(f".storylab-{part}"), question).to_have_text(re.compile(sentence, re.DOTALL))
+            expect(page.locator(f".storylab-{part}"), question).to_be_in_viewport()
+
+
 # --- drawing -----------------------------------------------------------------------------------------
 
 
@@ -377,6 +566,53 @@ def test_all_of_it_with_keys_alone(story):
     assert [story.evaluate(f"model.get('{name}')") for name in ("layer", "head")] == [4, 4]
 
 
+def test_the_words_are_one_stop_of_tab_and_arrows_move_among_them(story):
+    story.set_viewport_size({"width": 390, "height": 900})
+    begin(story, text=f"{story_page.TRAITS['text']} telemetry", preset="left_padding", parameters={"pads": 2})
+    chip(story, 0).focus()
+    assert chips(story).evaluate_all("(chips) => chips.map((chip) => chip.tabIndex)") == [0] + [-1] * (T + 1)
+    bar = story.get_by_role("toolbar", name="Tokens: press one to hide that word; arrows move")
+    story.get_by_label("Text").focus()
+    story.keyboard.press("Tab")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("ArrowLeft")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("ArrowRight")
+    story.keyboard.press("ArrowRight")
+    expect(chip(story, 2)).to_be_focused()
+    story.keyboard.press("Enter")
+    told(story)
+    expect(chip(story, 2)).to_have_attribute("aria-pressed", "true")
+    expect(chip(story, 2)).to_have_accessible_description("hidden: no query sees it")
+    expect(chip(story, 2)).to_be_focused()
+    story.keyboard.press("ArrowDown")
+    here = bar.locator(":focus")
+    upper, lower = chip(story, 2).bounding_box(), here.bounding_box()
+    assert upper["y"] < lower["y"] < upper["y"] + 2 * upper["height"]
+    assert abs(upper["x"] - lower["x"]) < 60
+    story.keyboard.press("ArrowUp")
+    assert bar.locator(":focus").bounding_box()["y"] == upper["y"]
+    story.keyboard.press("End")
+    unknown = story.locator(".storylab-unknown").last
+    expect(unknown).to_be_focused()
+    expect(unknown).to_have_accessible_description("never seen by this model")
+    story.keyboard.press("Space")
+    told(story)
+    expect(unknown).to_have_accessible_description("hidden: no query sees it; never seen by this model")
+    expect(story.locator(".storylab-chip[tabindex='0']")).to_have_count(1)
+    story.keyboard.press("Shift+Tab")
+    expect(story.get_by_label("Text")).to_be_focused()
+    story.keyboard.press("Tab")
+    expect(unknown).to_be_focused()
+    story.evaluate("model.set('text', 'The cat')")  # by Python, or undone
+    told(story)
+    expect(chip(story, 1)).to_be_focused()
+    story.keyboard.press("Home")
+    expect(chip(story, 0)).to_be_focused()
+    story.keyboard.press("Tab")
+    expect(mask(story)).to_be_focused()
+
+
 def test_undo_as_trained_and_reset(story):
     mask(story).select_option("window")
     chip(story, 2).click()
@@ -428,6 +664,26 @@ def test_typing_keeps_the_cursor_and_the_words_that_stay_hidden(story):
     told(story)
     expect(box).to_have_value(story_page.TRAITS["text"])
     assert [word for word in range(T) if chip(story, word).get_attribute("aria-pressed") == "true"] == list(CATS)
+
+
+def test_ctrl_z_in_a_text_that_others_have_set_undoes_what_was_typed_since(story):
+    box = story.get_by_label("Text")
+    box.fill("The cat sat")
+    told(story)
+    begin(story)  # as Python would, or Undo
+    box.press("Control+End")
+    story.keyboard.type(" dog")
+    told(story)
+    expect(box).to_have_value(f"{story_page.TRAITS['text']} dog")
+    for _ in range(6):  # more often than there are letters
+        box.press("Control+z")
+    told(story)
+    expect(box).to_have_value(story_page.TRAITS["text"])
+    box.evaluate("(area) => area.setSelectionRange(4, 8)")
+    story.evaluate("model.set('text', 'The cat sat on a mat')")  # while the cursor is in it
+    told(story)
+    expect(box).to_be_focused()
+    assert box.evaluate("(area) => [area.selectionStart, area.selectionEnd]") == [4, 8]
 
 
 def test_a_new_text_ends_what_was_drawn(story):
@@ -626,3 +882,216 @@ def test_where_a_page_allows_no_web_assembly_the_numbers_are_the_same(page, lab,
     page.keyboard.type(" dog")
     told(page)
     same_as_python(page, text=story_page.TRAITS["text"] + " dog", hidden=[7])
+
+
+# --- where things go on at once, or another way ------------------------------------------------------
+
+
+def test_a_story_streams_on_while_the_page_is_resized_and_while_nobody_sees_it(page, lab, tmp_path):
+    """A page that is not seen shows no frames; here they wait until they are let go."""
+    page.add_init_script(
+        """const [ask, forget] = [requestAnimationFrame.bind(window), cancelAnimationFrame.bind(window)];
+        const waiting = new Map();
+        let [frozen, count] = [true, 0];
+        window.requestAnimationFrame = (frame) => (frozen ? (waiting.set(--count, frame), count) : ask(frame));
+        window.cancelAnimationFrame = (id) => waiting.delete(id) || forget(id);
+        window.freeze = (now) => {
+          frozen = now;
+          if (!now) waiting.forEach((frame) => ask(frame));
+          if (!now) waiting.clear();
+        };"""
+    )
+    page.goto(story_page.write(tmp_path / "hidden.html", lab))
+    page.locator(".storylab[data-kernel]").wait_for()
+    expect(page.locator(".storylab-chip")).to_have_count(0)  # loaded, and not painted yet
+    page.evaluate("freeze(false)")
+    story_page.ready(page)
+    page.evaluate("freeze(true)")
+    page.locator(".storylab-chip").nth(14).evaluate("(chip) => chip.click()")
+    widget_page.until(page, "() => !document.querySelector('[data-untold], [aria-busy]')")
+    page.evaluate("freeze(false)")
+    now, trained = stories(page)
+    assert now.startswith(" cat")
+    assert trained.startswith(" dog")
+    same_as_python(page, hidden=[14])
+
+    page.locator(".storylab-chip").nth(14).click()
+    for width in (390, 700, 1000):
+        page.locator(".storylab-chip").nth(7).click()
+        page.set_viewport_size({"width": width, "height": 900})
+    told(page)
+    assert stories(page)[1] == trained
+    assert page.locator(".storylab").evaluate("(root) => root.scrollWidth <= root.clientWidth")
+    same_as_python(page, hidden=[7])
+
+
+def test_composed_letters_and_a_long_paste_arrive(story):
+    keys = story.context.new_cdp_session(story)
+    box = story.get_by_label("Text")
+    box.press("Control+End")
+    for letters in ("n", "ne", "ねこ", "猫"):
+        keys.send("Input.imeSetComposition", {"text": letters, "selectionStart": 1, "selectionEnd": len(letters)})
+        told(story)
+        expect(box).to_have_value(story_page.TRAITS["text"] + letters)
+    keys.send("Input.insertText", {"text": "猫"})
+    told(story)
+    expect(box).to_have_value(story_page.TRAITS["text"] + "猫")
+    assert story.evaluate("model.get('text')") == box.input_value()
+    box.press("Control+a")
+    keys.send("Input.insertText", {"text": "She saw a big dog. " * 5300})  # 100,700 letters
+    told(story)
+    assert len(box.input_value()) == 20_000
+    assert story.locator(".storylab-chip").count() == 128
+    expect(story.locator(".storylab-text .storylab-note")).to_contain_text("The text is cut")
+
+
+@pytest.mark.browser_context_args(has_touch=True, viewport={"width": 390, "height": 700})
+def test_a_finger_taps_words_and_cells_draws_after_a_long_press_and_scrolls(page, lab, tmp_path):
+    page.goto(story_page.write(tmp_path / "touch.html", lab))
+    story_page.ready(page)
+    chip(page, 7).tap()
+    told(page)
+    expect(chip(page, 7)).to_have_attribute("aria-pressed", "true")
+    chip(page, 7).tap()
+    told(page)
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        points = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": f"touch{kind}", "touchPoints": points})
+
+    touch("Start", where(page, 15, 3))
+    touch("End")
+    told(page)
+    keep = CAUSAL.clone()
+    keep[15, 3] = False
+    assert keep_of(page) == cells(keep)
+    touch("Start", where(page, 16, 3))
+    page.locator(".masks-drawing").wait_for()
+    touch("Move", where(page, 16, 6))
+    touch("End")
+    told(page)
+    keep[16, 3:7] = False
+    assert keep_of(page) == cells(keep)
+    x, y = where(page, 15, 3)
+    before = page.evaluate("scrollY")
+    touch("Start", (x, y))
+    for n in range(1, 11):
+        touch("Move", (x, y + 15 * n))
+        page.wait_for_timeout(10)
+    touch("End")
+    widget_page.until(page, "(before) => scrollY < before - 50", before)
+    told(page)
+    assert keep_of(page) == cells(keep), "a swipe changes no cell"
+
+
+@pytest.mark.gate
+def test_two_hundred_changes_leave_nothing_behind(story):
+    session = story.context.new_cdp_session(story)
+
+    def heap(changes):
+        story.evaluate(
+            """async (count) => {
+              for (let n = 0; n < count; n++) {
+                document.querySelectorAll(".storylab-chip")[n % 20].click();
+                await new Promise((later) => setTimeout(later, 5));
+              }
+            }""",
+            changes,
+        )
+        told(story)
+        for _ in range(2):
+            session.send("HeapProfiler.collectGarbage")
+        counts = session.send("Memory.getDOMCounters")
+        return session.send("Runtime.getHeapUsage")["usedSize"] / 1e6, counts["nodes"], counts["jsEventListeners"]
+
+    heap(120)  # the history holds a hundred steps
+    before, after = heap(20), heap(200)
+    assert after[0] < before[0] + 0.5
+    assert after[1] < before[1] + 50
+    assert after[2] == before[2]
+
+
+@pytest.mark.gate
+@pytest.mark.skipif(not firefox.executable(), reason="there is no Firefox here")
+def test_firefox_hides_draws_chooses_and_tells(lab, tmp_path):
+    """The same clicks and keys as elsewhere in this file, with Firefox's own mouse and keyboard."""
+    from marionette_driver import Wait
+    from marionette_driver.by import By
+    from marionette_driver.keys import Keys
+
+    idle = "return !document.querySelector('[data-untold], [aria-busy], .masks-waiting')"
+    with firefox.started() as fox:
+        firefox.opened(fox, story_page.write(tmp_path / "page.html", lab), "return window.wrappedJSObject.ready")
+
+        def all_of(selector):
+            return fox.find_elements(By.CSS_SELECTOR, selector)
+
+        def settled():
+            fox.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
+            Wait(fox, timeout=60).until(lambda _: fox.execute_script(idle))
+
+        def press(element, *keys):
+            for key in keys:
+                element.send_keys(key)
+            settled()
+
+        def text(selector):
+            return fox.find_element(By.CSS_SELECTOR, selector).text
+
+        def choose(label, value):
+            fox.find_element(By.CSS_SELECTOR, f"select[aria-label='{label}'] option[value='{value}']").click()
+            settled()
+
+        settled()
+        told_at_first = [box.text for box in all_of(".storylab-stories p")]
+        assert told_at_first[0] == told_at_first[1]
+        chips = all_of(".storylab-chip")
+        chips[14].click()
+        settled()
+        assert "is now “cat”" in text(".storylab-notice")
+        press(chips[14], Keys.ARROW_RIGHT)
+        assert fox.execute_script("return document.activeElement.textContent") == "She"
+        press(fox.find_element(By.CSS_SELECTOR, ".storylab-chip:focus"), Keys.HOME, Keys.SPACE)
+        assert [chip.get_attribute("aria-pressed") for chip in chips].count("true") == 2
+        press(chips[0], Keys.CONTROL + "z")
+        press(chips[0], Keys.CONTROL + "z")
+        assert [chip.get_attribute("aria-pressed") for chip in chips].count("true") == 0
+        assert [box.text for box in all_of(".storylab-stories p")] == told_at_first
+
+        choose("Mask", "window")
+        assert "is now “trees”" in text(".storylab-notice")
+        now, trained = (box.text for box in all_of(".storylab-stories p"))
+        assert now != trained == told_at_first[1]
+        choose("Mask", "left_padding")
+        assert "The next word does not change" in text(".storylab-notice")
+        assert len(all_of(".storylab-pad")) == 4
+        choose("Mask", "causal")
+
+        grid = fox.find_element(By.CSS_SELECTOR, ".masks-drawn")
+        press(grid, Keys.CONTROL + Keys.END, Keys.HOME, Keys.ARROW_RIGHT, Keys.SPACE)
+        mask = "return document.querySelector('select[aria-label=Mask]').value"
+        assert fox.execute_script(mask) == "drawn"
+        assert text(".masks-drawn [role=gridcell]") == "query ·the, key ily: hidden, weight 0.000"
+        press(grid, Keys.SPACE)
+        assert fox.execute_script(mask) == "causal"
+        canvas = fox.find_element(By.CSS_SELECTOR, ".masks-drawn canvas")
+        canvas.click()
+        settled()
+        assert fox.execute_script(mask) == "drawn"
+        press(grid, Keys.CONTROL + "z")
+        assert fox.execute_script(mask) == "causal"
+
+        box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")
+        press(box, " dog and a")
+        assert text(".storylab-stories p").startswith("… dog and a")
+        fox.find_element(By.XPATH, "//button[text()='Undo']").click()
+        settled()
+        box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")
+        assert box.get_property("value") == story_page.TRAITS["text"]
+        press(box, *[Keys.CONTROL + "z"] * 3)
+        assert box.get_property("value") == story_page.TRAITS["text"]
+        fox.find_element(By.XPATH, "//button[text()='Which word matters?']").click()
+        settled()
+        assert "“dog” falls from 56" in text(".storylab-reason p")
+        assert firefox.complaints(fox) == []

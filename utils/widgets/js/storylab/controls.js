@@ -41,10 +41,10 @@ export class StoryControls {
     this.undo = button(words.undo, () => view.travel(false));
     this.reset = button(words.reset, () => view.reset());
     this.trained = button(words.as_trained, () => view.asTrained());
-    const buttons = element("div", { class: "storylab-buttons" }, this.trained, this.undo, this.reset);
+    this.buttons = element("div", { class: "storylab-buttons" }, this.trained, this.undo, this.reset);
     const fields = [field(words.preset, this.preset), ...Object.values(this.fields)];
     const others = [field(words.where, this.where), field(words.fill, this.fill)];
-    this.node = element("div", { class: "masks-controls" }, ...fields, ...others, buttons);
+    this.node = element("div", { class: "masks-controls" }, ...fields, ...others, this.buttons);
   }
 
   /** Shows the state in each control. */

@@ -74,6 +74,8 @@ export class StoryState {
     this.trainedText = "";
     /** @type {NextWord[]} */
     this.next = [];
+    /** @type {ReturnType<StoryState["notice"]> | null} */
+    this.finding = null;
     /** @type {import("../history.js").DrawingHistory<StoryMoment>} */
     this.history = historyOf(model.get("words"), this.now(), 100);
   }
@@ -141,8 +143,9 @@ export class StoryState {
 
   /** Whether everything is set as at first; a mask can be causal by another name. */
   get isPlain() {
-    const { preset, hidden, onlyHead, fill, readAt } = this;
-    return preset === "causal" && !hidden.length && onlyHead === null && fill === "min" && readAt === "end";
+    const differs = (/** @type {[string, unknown]} */ [name, value]) =>
+      String(this.model.get(name) ?? null) !== String(value);
+    return !Object.entries(AS_TRAINED).some(differs);
   }
 
   /** Whether the row at which the next word is read sees no key, and has numbers all the same. */
@@ -211,22 +214,35 @@ export class StoryState {
       this.trainedText = text.join();
     }
     const isSame = this.isTrained && this.preset !== "window"; // as a story goes on, a window hides more
-    this.pass = isSame ? this.trained : this.runMasked(engine);
+    this.pass = isSame ? this.trained : this.runMasked();
     this.next = this.likeliest(this.pass, this.trained, text.length - 1);
+    this.finding = this.notice();
   }
 
-  /**
-   * Runs the model with the mask, unless it has just done so: a click ends where it began.
-   * @param {Engine} engine
-   */
-  runMasked(engine) {
+  /** A pass with a mask, all else as it is. @param {Uint8Array} keep */
+  forward(keep) {
     const { ids } = this.sequence;
     const positions = storyPositions(this.sequence, this.parameters);
     const fill = this.fill === "min" ? LOWEST_NUMBER : -Infinity;
-    const head = this.onlyHead;
-    const input = [ids, positions, String(fill), head, this.keep].join(";");
+    return /** @type {Engine} */ (this.engine).forward({ ids, positions, keep, head: this.onlyHead, fill });
+  }
+
+  /**
+   * How likely a token is after a row.
+   * @param {number} id
+   * @param {Pass} pass
+   * @param {number} row
+   */
+  probabilityOf(id, pass, row) {
+    const engine = /** @type {Engine} */ (this.engine);
+    return engine.probabilities(pass.logits(row))[engine.rowOf(id)];
+  }
+
+  /** Runs the model with the mask, unless it has just done so: a click ends where it began. */
+  runMasked() {
+    const input = [this.sequence.ids, JSON.stringify(this.parameters), this.fill, this.onlyHead, this.keep].join(";");
     if (input !== this.input || !this.masked) {
-      this.masked = engine.forward({ ids, positions, keep: this.keep, head, fill });
+      this.masked = this.forward(this.keep);
       this.input = input;
     }
     return this.masked;
@@ -251,7 +267,7 @@ export class StoryState {
   }
 
   /** What is to be noticed of the next word. */
-  finding() {
+  notice() {
     const { next, keep, T } = this;
     const was = next.reduce((best, word) => (word.trained > best.trained ? word : best));
     let empty = -1;

@@ -10,7 +10,7 @@ import { storyNextPosition, storyNextRow, storySequence } from "./rules.js";
 /** @import { StoryView } from "./storylab.js" */
 
 const TOLD = 24; // new tokens at most
-const SLICE = 8; // ms after which the page may answer to something else
+export const SLICE = 8; // ms after which the page may answer to something else
 const BEFORE = 4; // tokens of the text that are shown before the new ones
 
 /**
@@ -140,29 +140,33 @@ export class Stories {
     this.another.hidden = !model.get("sample");
   }
 
-  /** Tells both stories, once the maps are on the screen; each anew only if it is another one. */
+  /**
+   * Tells both stories, once the maps are on the screen, each anew only if it is another one; false if another turn has
+   * begun.
+   */
   async tell() {
     const turn = ++this.turn;
     this.node.setAttribute("aria-busy", "true");
     const { state, model } = this.view;
     await nextFrame();
-    if (turn !== this.turn || !state.pass || !state.trained) return;
+    if (turn !== this.turn || !state.pass || !state.trained) return false;
     const seed = model.get("sample") ? /** @type {number} */ (model.get("seed")) : null;
     const trainedKey = `${seed} ${state.trainedText}`;
     if (trainedKey !== this.trainedKey) {
       this.trainedKey = "";
-      if (!(await this.stream("trained", trainedBeginning(state), seed, turn))) return;
+      if (!(await this.stream("trained", trainedBeginning(state), seed, turn))) return false;
       this.trainedKey = trainedKey;
     }
     const now = [seed, state.preset, JSON.stringify(state.parameters), state.row, state.trainedText].join(";");
     if (state.pass === state.trained) this.told.now = this.told.trained;
     else if (now !== this.nowKey || state.pass !== this.pass) {
       this.nowKey = "";
-      if (!(await this.stream("now", beginningOf(state), seed, turn))) return;
+      if (!(await this.stream("now", beginningOf(state), seed, turn))) return false;
     }
     [this.nowKey, this.pass] = [now, state.pass];
     this.show(true);
     this.node.removeAttribute("aria-busy");
+    return true;
   }
 
   /**
@@ -195,6 +199,9 @@ export class Stories {
     let common = 0;
     while (common < shorter && now.ids[common] === trained.ids[common]) common++;
     if (common === shorter && !done) common = TOLD;
+    const { words, state } = this.view;
+    const isSame = done && state.pass !== state.trained && now.ids.join() === trained.ids.join();
+    setText(this.trained.title, isSame ? words.same_story : words.trained);
     this.showOne(this.now, now, common);
     this.showOne(this.trained, trained, common);
   }
@@ -217,15 +224,17 @@ export class Stories {
   }
 }
 
-/** @param {string} title */
-function storyBox(title) {
+/** @param {string} name */
+function storyBox(name) {
+  const title = element("div", { class: "storylab-side" }, name);
   const before = element("span", { class: "storylab-before" });
   const same = element("span");
   const other = element("mark");
   const end = element("span", { class: "storylab-before" });
   const text = element("p", { dir: "auto" }, before, same, other, end);
   return {
-    node: element("div", {}, element("div", { class: "storylab-side" }, title), text),
+    node: element("div", {}, title, text),
+    title,
     before,
     same,
     other,

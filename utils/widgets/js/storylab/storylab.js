@@ -8,6 +8,7 @@ import { toStoryCode } from "./as_code.js";
 import { StoryControls } from "./controls.js";
 import { StoryMaps } from "./maps.js";
 import { NextTable, storyPercent, storyWord } from "./next.js";
+import { Reasons } from "./reasons.js";
 import {
   hiddenAfterEdit,
   recogniseStory,
@@ -48,6 +49,7 @@ export class StoryView extends WidgetView {
     this.stale = { all: true, thumbs: true };
     this.text = new StoryText(this);
     this.controls = new StoryControls(this);
+    this.reasons = new Reasons(this);
     this.notice = element("p", { class: "storylab-notice" });
     this.caution = element("p", { class: "masks-help storylab-caution" });
     this.table = new NextTable(this);
@@ -65,6 +67,7 @@ export class StoryView extends WidgetView {
       () => this.tell(),
       () => (this.stories.turn = -1),
       () => (this.ended = true),
+      () => this.reasons.turn++,
     );
     this.showWaiting(this.words.waiting);
   }
@@ -73,7 +76,8 @@ export class StoryView extends WidgetView {
   build() {
     if (matchMedia("(pointer: coarse)").matches) setText(this.help, this.words.help_touch);
     this.status.setAttribute("role", "status");
-    const top = element("div", { class: "storylab-top" }, this.text.node, this.controls.node);
+    const top = element("div", { class: "storylab-top" }, this.text.node, this.reasons.node, this.controls.node);
+    this.controls.buttons.append(this.reasons.button);
     const foot = element("div", { class: "storylab-foot" }, this.help, this.code.node);
     this.root.append(top, this.status, this.maps.body, foot, this.live);
   }
@@ -85,8 +89,12 @@ export class StoryView extends WidgetView {
     const show = () => {
       if (node.open && this.state.engine) setText(text, toStoryCode(this.state));
     };
+    const ontoggle = () => {
+      show();
+      if (node.open) node.scrollIntoView({ block: "nearest" }); // it opens below what was clicked
+    };
     const bar = element("div", {}, copyButton(text, words, this.live));
-    const attributes = { class: "storylab-code masks-code", ontoggle: show };
+    const attributes = { class: "storylab-code masks-code", ontoggle };
     const node = element("details", attributes, element("summary", {}, words.code), bar, text);
     return { node, show };
   }
@@ -188,24 +196,43 @@ export class StoryView extends WidgetView {
 
   showState() {
     const { state, words } = this;
+    this.reasons.clear();
     this.text.show();
     this.controls.show();
     this.table.show(state.next);
-    setText(this.notice, words.notice(this.finding()));
-    setText(this.caution, state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal);
-    const unsaid = state.isTrained || state.finding().same; // pads that are hidden and not counted change nothing
+    const finding = this.finding();
+    setText(this.notice, words.notice(finding));
+    setText(this.caution, this.reason());
+    const unsaid = finding.trained || finding.same; // pads that are hidden and not counted change nothing
     this.caution.classList.toggle("storylab-unsaid", unsaid); // its room stays: nothing moves at the first click
     this.code.show();
     this.tellStories();
   }
 
+  /** Why the next word can differ: what is wrong with pads if they are, else that the mask is new to the model. */
+  reason() {
+    const { state, words } = this;
+    const { left, right } = state.sequence;
+    const { attention_mask, position_ids } = state.parameters;
+    const pads = [
+      right && state.readAt === "end" ? words.read_at_pad : "",
+      left + right && state.preset !== "drawn" && !attention_mask ? words.pads_seen : "",
+      left && !position_ids ? words.pads_counted(left) : "",
+    ].filter(Boolean);
+    if (pads.length) return pads.join(" ");
+    return state.isBlind ? `${words.blind} ${words.only_causal}` : words.only_causal;
+  }
+
   /** What is to be noticed, in words. */
   finding() {
-    const { trained, now, was, empty, same, nan } = this.state.finding();
+    const { trained, now, was, empty, same, nan } = /** @type {NonNullable<StoryState["finding"]>} */ (
+      this.state.finding
+    );
     const { labels } = this.maps.right;
     const word = (/** @type {{ label: string }} */ { label }) => `“${storyWord(label)}”`;
     return {
       trained,
+      infinite: this.state.fill === "-inf",
       same,
       nan,
       now: word(now),
@@ -217,9 +244,9 @@ export class StoryView extends WidgetView {
     };
   }
 
-  tellStories() {
+  async tellStories() {
     this.stories.showControls();
-    if (this.state.pass) this.stories.tell();
+    if (this.state.pass && (await this.stories.tell())) await this.reasons.tell();
   }
 
   /** @param {Head} head */
@@ -359,9 +386,8 @@ export class StoryView extends WidgetView {
     state.shareNext();
     model.save_changes();
     const finding = this.finding();
-    const [now, was] = [state.finding().now, state.finding().was].map(({ label }) => storyWord(label));
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
-    const { nan, nowShare, wasShare } = finding;
+    const { nan, now, nowShare, was, wasShare } = finding;
     this.live.textContent = cell + (nan ? words.notice(finding) : words.heard(now, nowShare, was, wasShare));
   }
 }
