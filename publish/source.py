@@ -18,6 +18,8 @@ from .normalise import name_cells
 
 SOLUTION = re.compile(r"^( *)# solution\n.*?^ *# end of solution\n?", re.MULTILINE | re.DOTALL)
 MARKERS = re.compile(r"^ *# (end of )?solution\n?", re.MULTILINE)
+#: The space of "25 %", which no line may break; sources have a plain one, which can be typed and searched for.
+PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
 def files() -> list[Path]:
@@ -45,6 +47,9 @@ def generate(source: Path) -> Iterator[tuple[Path, nbformat.NotebookNode]]:
     lesson = jupytext.read(source, fmt="md:myst")
     lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
     name_cells(lesson)
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown":
+            cell.source = PERCENT.sub("\N{NO-BREAK SPACE}", cell.source)
     solved = copy.deepcopy(lesson)
     exercises = [number for number, cell in enumerate(lesson.cells) if "exercise" in paths.tags(cell)]
     for number in exercises:
