@@ -135,8 +135,9 @@
   };
 
   /**
-   * The maps of widgets get lower until the slide holds them; what a lecture can do without goes first. A widget
-   * measures itself anew when its width changes, and is drawn before the next frame but one.
+   * Words get smaller until the slide holds a widget, then its maps get lower: their numbers need large cells. What a
+   * lecture can do without goes first. A widget measures itself anew when its width changes, and is drawn before the
+   * next frame but one.
    * @param {HTMLElement} box
    */
   const fitWidgets = async (box) => {
@@ -150,9 +151,9 @@
     const isMeasured = () => box.checkVisibility() && !box.querySelector(".masks-waiting"); // whose picture is smaller
     for (let turn = 0; turn < 16 && !fits(box, zoom) && isMeasured(); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
+      else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
       else if (tallest > lowest && mapsReachDown(box))
         tallest = Math.max(lowest, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET / mapsAboveEachOther(box));
-      else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
       else if (lowest > LOWEST_OF_ALL && mapsReachDown(box)) lowest = LOWEST_OF_ALL;
       else widget -= 0.05; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
