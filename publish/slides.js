@@ -3,8 +3,15 @@
 
 {
   const upright = matchMedia("(orientation: portrait) and (max-width: 600px)"); // a phone, held as phones are
-  const size = () => (upright.matches ? { width: 640, height: 1180 } : { width: 1280, height: 720 });
-  const FOOT = 30; // the number and the arrows
+  const MARGIN = 0.05; // of the window's height, on all sides together
+  /** A phone's slide is as high as its screen, so that maps have room for numbers. */
+  const size = () => {
+    if (!upright.matches) return { width: 1280, height: 720 };
+    const around = MARGIN * innerHeight;
+    const height = (640 * (innerHeight - around)) / (innerWidth - around);
+    return { width: 640, height: Math.round(Math.min(1500, Math.max(1000, height))) };
+  };
+  const foot = () => (upright.matches ? 90 : 30); // the number and the arrows
   const SMALLEST = 18; // px of code, prints and labels, 2.5 % of the height; a longer line of code is broken
   const SMALLEST_WORDS = 0.7; // of their size
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
@@ -64,7 +71,7 @@
     fitPrints(box, zoom);
     fitFormulas(box);
     if (excess(box) > 1) return false;
-    const right = box.getBoundingClientRect().left + (size().width + 1) * Reveal.getScale();
+    const right = box.getBoundingClientRect().left + (Reveal.getConfig().width + 1) * Reveal.getScale();
     const parts = box.querySelectorAll("table:not(.masks-widget *), math, .masks-alive > *, img");
     return [...parts].every((part) => part.getBoundingClientRect().right <= right);
   };
@@ -101,7 +108,7 @@
 
   /** By how many pixels of the slide its content is too tall. */
   const excess = (/** @type {Element} */ box) =>
-    box.getBoundingClientRect().height / Reveal.getScale() - (size().height - FOOT);
+    box.getBoundingClientRect().height / Reveal.getScale() - (Reveal.getConfig().height - foot());
 
   /**
    * Figures as large as there is room for, below the words or beside them; words get smaller before figures do.
@@ -128,8 +135,9 @@
   };
 
   /**
-   * The maps of widgets get lower until the slide holds them; what a lecture can do without goes first. A widget
-   * measures itself anew when its width changes, and is drawn before the next frame but one.
+   * Words get smaller until the slide holds a widget, then its maps get lower: their numbers need large cells. What a
+   * lecture can do without goes first. A widget measures itself anew when its width changes, and is drawn before the
+   * next frame but one.
    * @param {HTMLElement} box
    */
   const fitWidgets = async (box) => {
@@ -143,9 +151,9 @@
     const isMeasured = () => box.checkVisibility() && !box.querySelector(".masks-waiting"); // whose picture is smaller
     for (let turn = 0; turn < 16 && !fits(box, zoom) && isMeasured(); turn++) {
       if (!box.classList.contains("maps-only")) box.classList.add("maps-only");
-      else if (tallest > lowest && mapsReachDown(box))
-        tallest = Math.max(lowest, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET);
       else if (zoom > SMALLEST_WORDS) zoom = Math.max(SMALLEST_WORDS, zoom - 0.1);
+      else if (tallest > lowest && mapsReachDown(box))
+        tallest = Math.max(lowest, Math.min(tallest, tallestOf(box)) - excess(box) / WIDGET / mapsAboveEachOther(box));
       else if (lowest > LOWEST_OF_ALL && mapsReachDown(box)) lowest = LOWEST_OF_ALL;
       else widget -= 0.05; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
@@ -156,8 +164,12 @@
     delete box.dataset.fitting;
   };
 
+  const mapsAboveEachOther = (/** @type {Element} */ box) =>
+    box.querySelector(".masklab-stacked") || (upright.matches && box.querySelector(".headgrid")) ? 2 : 1;
+
   /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
   const mapsReachDown = (/** @type {Element} */ box) => {
+    if (upright.matches) return true; // nothing is beside them
     const bottom = (/** @type {string} */ what) =>
       Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
     const beside = box.querySelector(".storylab-next") ? bottom(".storylab-next tr") : bottom(".masks-widget");
@@ -191,7 +203,7 @@
   Reveal.initialize({
     ...size(),
     scrollActivationWidth: 0, // the same slides on a phone, in another shape
-    margin: 0.05,
+    margin: MARGIN,
     center: false,
     hash: true,
     slideNumber: "c/t",

@@ -5,9 +5,7 @@ the slide before; of a code cell that is its output, and with ``show-code`` its 
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
 stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Where one holds the comment
 ``<!-- slide: few words -->``, the slide has these in place of its text, which goes to the notes; its heading and what
-it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide is
-alone on one, so that its labels can be read.
-"""
+it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide XX"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -23,8 +21,11 @@ SLIDES = paths.ROOT / "dist" / "slides"
 STYLE = paths.HERE / "slides.css"
 START = paths.HERE / "slides.js"
 SHOWN = {"slide", "on-slide"}
-#: Width and height of a figure, in pixels, beyond which nothing else has room on its slide.
+#: Width and height of a figure, in pixels, beyond which only a few words have room beside it, and nothing below.
 LARGE = 640, 300
+FEW = 260  # characters
+#: What is more than words of a sentence: lists, headings, tables, formulas, code and HTML.
+STRUCTURE = re.compile(r"^ *(?:[-*+] |[#|<>]|\d+\. |```)|\$|<math", re.MULTILINE)
 #: The speaker's window shows the deck in frames.
 FRAMES = "; frame-src file: http: https:"
 TITLE = """\
@@ -119,14 +120,13 @@ def outline(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
         if section:
             heading, waiting = section[1], []
             notes = waiting
-        shown = slides[-1].cells
-        if "slide" in tags or (tags & SHOWN and len(slides) > 1 and _is_alone(cell, shown)):
+        shown, (few, spoken) = slides[-1].cells, _few_words(cell)
+        if "slide" in tags or (tags & SHOWN and len(slides) > 1 and _is_alone(few, shown)):
             slides.append(Slide([] if section else [_markdown(f"{cell.id}-heading", f"## {heading}")], list(waiting)))
             waiting, notes = [], slides[-1].notes
         elif tags & SHOWN and len(slides) == 1:
             raise paths.LessonError(f"{name}, cell {cell.id}: tagged on-slide, but no slide comes before it")
         if tags & SHOWN:
-            few, spoken = _few_words(cell)
             slides[-1].cells.extend(map(_for_slide, _split(few, section and section[0])))
             notes.extend([spoken] if spoken else [])
             if name_asked := questions.asked(cell):
@@ -179,8 +179,18 @@ def _split(cell: nbformat.NotebookNode, heading: str | None) -> list[nbformat.No
 
 
 def _is_alone(cell: nbformat.NotebookNode, shown: list[nbformat.NotebookNode]) -> bool:
-    """Whether a cell or the last one shown is a large figure; below a heading, which has no output, it may be."""
-    return _is_large_figure(shown[-1]) or (_is_large_figure(cell) and len(shown) > 1)
+    """Whether a cell has no room beside those shown: one is a large figure, and the others are not a few words."""
+    others = [*shown[1:], cell]  # below the title
+    figures = [other for other in others if _is_large_figure(other)]
+    words = [other for other in others if other not in figures]
+    return bool(figures and others[1:]) and not (len(figures) == 1 and _are_few_words(words))
+
+
+def _are_few_words(cells: list[nbformat.NotebookNode]) -> bool:
+    """Whether cells are sentences, and so few that they can stand in a narrow column."""
+    texts = [re.sub(r"^## .+\n*", "", cell.source) for cell in cells]
+    plain = all(cell.cell_type == "markdown" for cell in cells) and not any(map(STRUCTURE.search, texts))
+    return plain and sum(map(len, texts)) <= FEW
 
 
 def _is_large_figure(cell: nbformat.NotebookNode) -> bool:

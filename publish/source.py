@@ -19,6 +19,8 @@ from .normalise import name_cells
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.MULTILINE | re.DOTALL)
 MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
+#: The space of "25 %", which no line may break; sources have a plain one, which can be typed and searched for.
+PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
 def files() -> list[Path]:
@@ -67,6 +69,9 @@ def marked(source: Path) -> tuple[nbformat.NotebookNode, list[int]]:
     lesson.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
     questions.expand(lesson, source.stem)
     name_cells(lesson)
+    for cell in lesson.cells:
+        if cell.cell_type == "markdown":
+            cell.source = PERCENT.sub("\N{NO-BREAK SPACE}", cell.source)
     tags = [paths.tags(cell) for cell in lesson.cells]
     answers = [number for number, names in enumerate(tags) if "exercise" in names]
     for number in answers:

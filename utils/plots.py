@@ -413,7 +413,7 @@ def cost(
         raise ValueError("measured: wanted at least one line, and at least one measurement at each of its lengths.")
     if min(numbers) <= 0:
         raise ValueError(f"measured, theory: got {min(numbers)}, wanted positive numbers; log axes show no others.")
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(4.6, 3.6), layout="constrained")  # so wide that a phone need not shrink its words much
     axes = figure.subplots()
     ends: dict[str, tuple[float, float, str]] = {}
     for n, (name, line) in enumerate(measured.items()):

@@ -267,6 +267,15 @@ def test_an_exercise_that_could_not_be_graded_is_named(cells, says, tmp_path, mo
         list(source.generate(*source.files()))
 
 
+def test_no_line_breaks_a_percentage_and_code_keeps_its_spaces(tmp_path, monkeypatch):
+    small_lesson.write(tmp_path, monkeypatch, "print(25 % 7)")
+    path = tmp_path / "src" / "42_test.md"
+    path.write_text(path.read_text().replace("# 42 · Test", "# 42 · Test\n\nIt is 25 %, more than 2.5 % of `n % 2`."))
+    ((_, lesson),) = source.generate(path)
+    assert lesson.cells[0].source.endswith("It is 25\xa0%, more than 2.5\xa0% of `n % 2`.")
+    assert lesson.cells[1].source == "print(25 % 7)"
+
+
 def a_widget(model_id, saved):
     """An output that shows a widget, in a notebook that holds these states."""
     data = {paths.VIEW: {"model_id": model_id}, "text/plain": "a picture"}

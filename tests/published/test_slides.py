@@ -226,6 +226,11 @@ def test_printing_gives_a_page_a_slide_with_pictures_for_widgets(deck_file, page
     assert set(sheets) == {"rgb(255, 255, 255)"}, "white paper, whatever the screen is"
 
 
+#: How wide the maps of the shown slide's widgets are, in pixels of the screen.
+MAPS = """[...Reveal.getCurrentSlide().querySelectorAll(".masks-alive canvas")].filter((map) => map.checkVisibility())
+  .map((map) => map.getBoundingClientRect().width)"""
+
+
 @every_lesson
 def test_on_a_phone_slides_are_upright_and_large_enough_to_read(name, opened):
     """Nothing is cut or scrolled sideways; words are as large as a page's, and turned over the deck is a wide one."""
@@ -239,6 +244,7 @@ def test_on_a_phone_slides_are_upright_and_large_enough_to_read(name, opened):
         assert slide["cut"] == 0, f"slide {number + 1}: {slide}"
         assert shown.evaluate("document.documentElement.scrollWidth") == 390
         assert slide["labels"]["text"] * shown.evaluate("Reveal.getScale()") > 9, f"slide {number + 1}: {slide}"
+        assert min(shown.evaluate(MAPS), default=99) > 80, f"slide {number + 1}: a map is squeezed"
     shown.set_viewport_size({"width": 760, "height": 390})
     settle(shown)
     assert shown.evaluate("Reveal.getConfig().width") == 1280
@@ -266,17 +272,37 @@ def shown_of(notebook):
     return [([cell.source for cell in slide.cells], slide.notes) for slide in slides._shown(notebook, "42_test")]
 
 
-def test_a_large_figure_is_alone_on_its_slide():
+MUCH = "Words. " * 40
+
+
+@pytest.mark.parametrize("words", ["Before.", MUCH])
+def test_a_large_figure_shares_its_slide_with_a_few_words_at_most(words):
     picture = nbformat.v4.new_output("display_data", {"image/png": ""}, metadata={"image/png": {"width": 700}})
-    for before in ([("## One\n\nBefore.", "slide")], [("## One", "slide"), ("Before.", "on-slide")]):
+    together, apart = [["## One", words, "plot()", "After."]], [["## One", words], ["## One", "plot()", "After."]]
+    for before in ([(f"## One\n\n{words}", "slide")], [("## One", "slide"), (words, "on-slide")]):
         notebook = tagged(*before, ("plot()", "", "on-slide"), ("After.", "on-slide"))
         notebook.cells[-2].outputs = [picture]
-        for height, wanted in (
-            (200, [["## One", "Before.", "plot()", "After."]]),
-            (400, [["## One", "Before."], ["## One", "plot()"], ["## One", "After."]]),
-        ):
+        for height, wanted in ((200, together), (400, together if words == "Before." else apart)):
             picture.metadata["image/png"]["height"] = height
-            assert [cells for cells, _ in shown_of(notebook)[1:-1]] == wanted
+            assert [[text.strip() for text in cells] for cells, _ in shown_of(notebook)[1:-1]] == [
+                [text.strip() for text in cells] for cells in wanted
+            ]
+
+
+@pytest.mark.parametrize(
+    "more", ["- a list", "| a | table |", "### A heading", "A formula, $e^0$", "1. a number", MUCH]
+)
+def test_beside_a_large_figure_there_is_no_room_for_more_than_sentences(more):
+    picture = nbformat.v4.new_output(
+        "display_data", {"image/png": ""}, metadata={"image/png": {"width": 700, "height": 400}}
+    )
+    notebook = tagged(
+        ("## One", "slide"), ("plot()", "", "on-slide"), (more, "on-slide"), ("print(1)", "1\n", "on-slide")
+    )
+    notebook.cells[-3].outputs = [picture]
+    assert [cells for cells, _ in shown_of(notebook)[1:-1]] == [["## One", "plot()"], ["## One", more, "print(1)"]]
+    notebook.cells[-2].metadata.tags = []
+    assert [cells for cells, _ in shown_of(notebook)[1:-1]] == [["## One", "plot()"], ["## One", "print(1)"]]
 
 
 def test_tags_say_what_is_shown_and_the_rest_is_notes():

@@ -354,6 +354,8 @@ def test_cost_joins_medians_and_names_lines_at_their_ends():
     assert sorted(text.get_text() for text in axes.texts) == ["T", "fast", "slow"]
     band = axes.collections[0].get_paths()[0].vertices
     assert {tuple(point) for point in band} >= {(10, 1), (10, 3), (20, 4), (20, 5)}
+    _, metadata = shown._repr_mimebundle_()
+    assert metadata["image/png"]["width"] < 480, "in the 358 px of a phone its words of 13.9 px are larger than 10"
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ ZERO, ONE, RED, GREY = (
 )
 
 
+FAINT = tuple((int(grey) + line) // 2 for grey, line in zip(GREY, map(int, _colours.rgb(_colours.HATCH)), strict=True))
+
+
 def weights(*shape):
     return torch.randn(*(shape or (LAYERS, HEADS, Q_LEN, K_LEN))).softmax(-1)
 
@@ -157,6 +160,8 @@ def test_hidden_zero_nan_and_small_have_their_own_looks(open_widget):
     colours = {seen.zoom(1, q, k) for q in (0, 1, 3) for k in (5, 5.1, 5.2, 5.3)}
     assert GREY in colours
     assert len(colours) > 1, "hatched"
+    small = {seen.thumb(0, 1, q / 20, 5) for q in range(28)}
+    assert small == {GREY, FAINT}, "hatched in thumbnails too: in the dark the page is as grey"
     expect(page.locator(".headgrid-legend")).to_contain_text("hidden")
     expect(page.locator(".headgrid-legend")).to_contain_text("NaN")
 

@@ -90,3 +90,26 @@ def test_without_a_kernel_it_says_so_in_words_and_only_in_a_notebook(open_widget
       return getComputedStyle(node, "::before").content;
     }"""
     assert page.evaluate(other) == '"broken"', "the icon of other people's widgets stays"
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+def test_jupyterlab_on_a_phone_hides_no_column_of_a_lessons_table(open_widget, columns):
+    """A table of JupyterLab's is as wide as its longest words; beside a widget one with many columns fits."""
+    page = open_widget(widget("MaskLab"), width=390)
+    page.evaluate(
+        """(columns) => {
+          const text = document.body.appendChild(document.createElement("div"));
+          text.className = "jp-RenderedHTMLCommon jp-RenderedMarkdown";
+          text.style = "width: 272px; overflow-x: auto; font: 14px monospace";
+          const cell = (tag) => `<${tag}><code>scaled_dot_product_attention</code></${tag}>`;
+          const row = (tag) => `<tr>${cell(tag).repeat(columns)}</tr>`;
+          text.innerHTML = `<table style="table-layout: fixed">${row("th")}${row("td")}</table>`;
+        }""",
+        columns,
+    )
+    room = (
+        "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.jp-RenderedMarkdown'))"
+    )
+    assert (page.evaluate(room) > 0) == (columns == 2), "two columns are JupyterLab's own, and scroll"
+    widths = page.locator(".jp-RenderedMarkdown td").evaluate_all("all => all.map((cell) => cell.offsetWidth)")
+    assert columns == 2 or max(widths) - min(widths) <= 1, "none is squeezed"

@@ -24,6 +24,7 @@ export class Palette {
     this.changes = table(changes);
     this.hidden = pixel(hidden);
     this.hatch = `rgb(${hatch})`;
+    this.faintHatch = pixel(hidden.map((part, n) => Math.round((part + hatch[n]) / 2))); // where cells are tiny
     this.nan = pixel(nan);
   }
 

@@ -43,6 +43,7 @@ const GAP = 3; // between two thumbnails
 const LAYER_GAP = 8; // between two layers that take several lines each
 const SMALLEST = 20; // pixels of a thumbnail; with more heads a layer takes several lines
 const LARGEST = 80;
+const HATCH = 5; // pixels between two lines over what is hidden: its colour alone may be that of the page
 const TALL = 440; // pixels of all layers, if their thumbnails can be smaller than LARGEST without being small
 export const ROOMY = 44; // pixels of a thumbnail that shows its pattern
 
@@ -110,7 +111,10 @@ export class Thumbs {
     const context = contextOf(this.canvas, { willReadFrequently: true });
     const ratio = context.getTransform().a;
     const size = Math.max(1, Math.round(this.size * ratio));
+    const { hidden, faintHatch } = this.view.palette;
     const { colour, pick } = state.look(state.side, this.view.palette);
+    const spacing = Math.round(HATCH * ratio);
+    const line = Math.max(1, Math.round(ratio / 2)); // its width
     this.image = context.createImageData(this.canvas.width, this.canvas.height);
     const { width, data } = this.image;
     const pixels = new Uint32Array(data.buffer);
@@ -122,7 +126,9 @@ export class Thumbs {
         columns.forEach(([k0, k1], x) => {
           let best = from + q0 * K + k0;
           for (let q = q0; q < q1; q++) for (let k = k0; k < k1; k++) best = pick(best, from + q * K + k);
-          pixels[(top + y) * width + left + x] = colour(best, best - from);
+          const shown = colour(best, best - from);
+          const hatched = shown === hidden && (x + y) % spacing < line;
+          pixels[(top + y) * width + left + x] = hatched ? faintHatch : shown;
         });
       });
     }
