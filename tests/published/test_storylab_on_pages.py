@@ -1,8 +1,10 @@
 """StoryLab without a kernel: the model inside a page or a deck, or beside the site's pages; its picture without it."""
 
+import base64
 import copy
 import itertools
 import re
+import shutil
 
 import pytest
 from playwright.sync_api import expect
@@ -137,6 +139,57 @@ def test_without_the_model_the_picture_stays_and_a_sentence_says_why(files, open
     expect(place.locator("> img").first).to_be_visible()
     assert "after “…dog and a cat. The dog chased the cat." in place.locator("> img").first.get_attribute("alt")
     assert story_page.table(shown)["dog"][1] == pytest.approx(56, abs=1), "the saved numbers are there"
+
+
+def damaged(way):
+    """The file of the model as text, as a disk, a mail or an editor may leave it."""
+    whole = bytearray(story_file())
+    if way == "a byte flipped":
+        whole[len(whole) // 2] ^= 1  # raw, it would be unpacked without an error, and give other words
+    text = base64.b64encode(whole).decode()
+    return {"cut": text[: len(text) // 2], "no base64": "?" + text[1:], "more": text[:-4] + "AAAA" * 9}.get(way, text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("page", "a byte flipped"),
+        ("page", "more"),
+        ("deck", "no base64"),
+        ("site", "a byte flipped"),
+        ("site", "cut"),
+        ("page", "an old browser"),
+    ],
+)
+def test_a_model_that_cannot_be_read_leaves_the_picture_and_says_so_in_english(kind, way, files, tmp_path, page):
+    problems = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    shutil.copytree(files / "_static", tmp_path / "_static")
+    for source_ in (files / f"{kind}.html", files / "_static" / static_widgets.STORY):
+        text = text_of(source_).replace(static_widgets._story(), damaged(way))
+        (tmp_path / source_.relative_to(files)).write_text(text)
+    if way == "an old browser":
+        page.add_init_script("delete globalThis.DecompressionStream")
+    page.goto((tmp_path / f"{kind}.html").as_uri() + ("#/1" if kind == "deck" else ""))
+    lab = page.locator(".storylab").first
+    lab.scroll_into_view_if_needed()
+    page.locator(".storylab[data-failed]").first.wait_for()
+    says = "is too old to unpack the model." if way == "an old browser" else "The file of the model is damaged."
+    expect(lab.locator(".masks-status")).to_have_text(re.compile(re.escape(says) + " So nothing can be changed here"))
+    expect(page.locator(".masks-place").first.locator("> img").first).to_be_visible()
+    assert problems == []
+
+
+def test_where_a_policy_refuses_web_assembly_plain_code_computes_and_nothing_is_said(files, open_offline):
+    text = text_of(files / "page.html")
+    assert " 'wasm-unsafe-eval'" in text
+    (files / "refused.html").write_text(text.replace(" 'wasm-unsafe-eval'", ""))
+    shown = open_offline(files / "refused.html", as_alone=True)
+    story_page.ready(shown, views=2)
+    assert shown.locator(".storylab[data-kernel=plain]").count() == 2
+    hide_both_cats(shown)
+    assert story_page.table(shown)["cat"][0] < 2
 
 
 def test_in_print_the_picture_takes_its_place(files, open_offline):

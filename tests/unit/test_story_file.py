@@ -14,7 +14,7 @@ from utils.widgets._story_file import as_int8, rounded, story_file
 @pytest.fixture(scope="module")
 def arrays():
     """The configuration, and each array by name, as a page reads them."""
-    data = zlib.decompress(story_file(), wbits=-15)
+    data = zlib.decompress(story_file())
     start = 4 + int.from_bytes(data[:4], "little")
     assert start % 8 == 0
     header = json.loads(data[4:start])

@@ -317,6 +317,9 @@ def test_a_long_text_is_cut_and_none_is_the_start_of_a_story():
         ({"only_head": 5}, ValueError, "only_head: got 5, wanted 0 to 4"),
         ({"only_head": True}, TypeError, "only_head: got True, wanted an int from 0 to 4"),
         ({"layer": 8}, ValueError, "layer: got 8, wanted 0 to 7"),
+        ({"seed": True}, TypeError, "seed: got True, wanted an int of at least 0"),
+        ({"seed": 2**32}, ValueError, "seed: got 4294967296, wanted 0 to 4294967295"),
+        ({"alt": 3}, TypeError, "alt: got 3, wanted a string"),
         ({"head": -1}, ValueError, "head: got -1, wanted 0 to 4"),
     ],
 )
@@ -332,6 +335,50 @@ def test_what_is_refused_later_changes_nothing(name, value):
     with pytest.raises(ValueError, match=name):
         setattr(lab, name, value)
     assert lab.get_state() == state
+
+
+def test_bytes_that_are_no_mask_of_this_text_are_refused_by_name():
+    lab = StoryLab("One day, a big bear")
+    state = lab.get_state()
+    for wrong in (b"", b"123", bytes(25)):
+        with pytest.raises(ValueError, match=rf"keep_bytes: got {len(wrong)} bytes, wanted 36, .* 6 × 6 cells"):
+            lab.keep_bytes = wrong
+    assert lab.get_state() == state
+    lab.keep_bytes = bytes([0, 9] * 18)
+    assert lab.keep_bytes == bytes([0, 1] * 18)
+
+
+def test_the_masks_of_two_labs_can_be_linked():
+    """By their bytes: traitlets.link asks whether values differ, which a tensor answers for each cell."""
+    one, other = StoryLab("One day, a big bear"), StoryLab("One day, a big bear")
+    traitlets.link((one, "keep_bytes"), (other, "keep_bytes"))
+    one.keep = masks.full(6)
+    assert (other.preset, other.next_tokens) == ("none", one.next_tokens)
+    other.keep = scribble(6, 0.3)
+    assert torch.equal(one.keep, scribble(6, 0.3))
+    copied = StoryLab(one.text)
+    traitlets.dlink((one, "keep"), (copied, "keep"))
+    one.preset = "window"
+    assert copied.preset == "window"
+
+
+@pytest.mark.parametrize("second", [{"hidden": [1, 3]}, {"keep": masks.full(4)}, {"keep": scribble(4, 0.4)}])
+def test_what_is_set_together_with_a_text_belongs_to_that_text(second):
+    lab = StoryLab("Lily")
+    with lab.hold_trait_notifications():
+        lab.text = "Once upon a time"
+        for name, value in second.items():
+            setattr(lab, name, value)
+    made = StoryLab(lab.text, **second)
+    assert torch.equal(lab.keep, made.keep)
+    assert (lab.preset, lab.hidden, lab.next_tokens) == (made.preset, made.hidden, made.next_tokens)
+
+
+def test_whoever_sets_parameters_when_they_change_is_answered_once():
+    lab = StoryLab(preset="left_padding")
+    lab.observe(lambda change: lab.set_trait("parameters", {"pads": 2}), "parameters")
+    lab.parameters = {"pads": 7}
+    assert (lab.parameters["pads"], lab.parameters["side"], lab.tokens.count("pad")) == (2, "left", 2)
 
 
 def test_next_tokens_cannot_be_set():
@@ -353,6 +400,25 @@ def test_what_a_page_says_is_taken_as_it_is():
     assert told["hidden"] == [4]
     assert lab.next_tokens[0] == NextToken(" dog", 0.25, 0.56)
     assert math.isnan(told["next_tokens"][1].probability)
+
+
+@pytest.mark.parametrize("said", [{"text": "Once upon a time"}, {"preset": "none"}, {"fill": "-inf"}, {"hidden": [5]}])
+def test_what_a_page_says_without_what_follows_is_followed_here(said):
+    """As jslink does, which sets one trait and knows nothing of the others."""
+    lab = StoryLab("One day, a big bear", preset="upside_down")
+    lab.set_state(said)
+    made = StoryLab(**{"text": lab.text, "preset": "upside_down", **said})
+    assert torch.equal(lab.keep, made.keep)
+    assert close(lab.next_tokens, made.next_tokens)
+
+
+def test_a_page_may_hide_a_word_beside_one_that_pads_have_pushed_out():
+    lab = StoryLab("a cat " * 70, hidden=[127])
+    lab.preset = "left_padding"
+    made = StoryLab(lab.text, preset="left_padding", hidden=[5])
+    rows = lab.get_state()["next_tokens"]
+    lab.set_state({"hidden": [5, 127], "keep_bytes": memoryview(made.keep_bytes), "next_tokens": rows})
+    assert (lab.hidden, lab.keep_bytes) == ([5, 127], made.keep_bytes)
 
 
 def test_the_last_digits_of_a_page_are_no_news():

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import masks, models
+from .._validation import text_of
 from ..text import labels
 
 MODEL = "story-gpt2"
@@ -93,7 +94,7 @@ def read(text: str, preset: str = "causal", side: str = "", pads: int = 0) -> Pr
     side = side if preset == "drawn" else SIDES.get(preset, "")
     pads = pads if side else 0
     _, tokenizer = loaded()
-    ids = tokenizer(text, truncation=True, max_length=LONGEST).input_ids or [tokenizer.eos_token_id]
+    ids = tokenizer(text_of(text), truncation=True, max_length=LONGEST).input_ids or [tokenizer.eos_token_id]
     words, padding = tuple(ids[: LONGEST - pads]), (tokenizer.eos_token_id,) * pads
     real, none = (True,) * len(words), (False,) * pads
     if side == "left":

@@ -63,7 +63,7 @@ def _is_embedding(name: str) -> bool:
 
 @functools.cache
 def story_file() -> bytes:
-    """The file, deflated without a header, as DecompressionStream("deflate-raw") takes it.
+    """The file as DecompressionStream("deflate") takes it, which finds by its checksum whether it was damaged.
 
     Inflated it is four bytes, little-endian, that say how long the JSON after them is; this JSON, padded with spaces,
     which says what lies where; and the values, each array at a multiple of 8 bytes.
@@ -96,7 +96,7 @@ def story_file() -> bytes:
             tensors[name] = _entry(str(array.dtype).removeprefix("torch."), array, append(array))
     header = json.dumps({"config": {name: config[name] for name in wanted}, "tensors": tensors}).encode()
     header += b" " * (-(len(header) + 4) % 8)
-    packer = zlib.compressobj(9, wbits=-15)
+    packer = zlib.compressobj(9)
     return packer.compress(len(header).to_bytes(4, "little") + header + data) + packer.flush()
 
 

@@ -34,6 +34,8 @@ MASKS = {
 }
 #: Traits from which the mask and the next tokens follow.
 SETTINGS = ("text", "preset", "parameters", "hidden", "keep_bytes", "fill", "only_head", "read_at")
+ZERO_ONE = b"\0" + b"\1" * 255  # what each byte of a mask becomes
+MOST_SEED = 2**32 - 1
 CLOSE = 1e-4  # probabilities of a page and of Python
 SHOWN = 60  # characters of a text in the words of a picture
 
@@ -110,7 +112,7 @@ class StoryLab(anywidget.AnyWidget):
     parameters = traitlets.Dict(default_value=PARAMETERS).tag(sync=True)
     # uint8, 1 = may attend. From the browser it arrives as a memoryview, which Bytes refuses.
     keep_bytes = traitlets.Bytes().tag(sync=True, from_json=lambda value, widget: bytes(value))
-    keep = Keep(help="bool (T, T), True = may attend: the mask as it is now.")
+    keep = Keep(help="bool (T, T), True = may attend: the mask as it is now. traitlets.link takes keep_bytes instead.")
     hidden = traitlets.List(traitlets.Int()).tag(sync=True)
     fill = traitlets.Enum(FILLS, "min").tag(sync=True)
     only_head = traitlets.Int(None, allow_none=True).tag(sync=True)
@@ -144,11 +146,12 @@ class StoryLab(anywidget.AnyWidget):
         alt: str = "",
         words: dict | None = None,
     ):
-        if not isinstance(text, str):
-            raise TypeError(mismatch("text", text, "a string"))
+        for name, value in (("text", text), ("alt", alt)):
+            if not isinstance(value, str):
+                raise TypeError(mismatch(name, value, "a string"))
         for name, value, known in (("preset", preset, PRESETS), ("fill", fill, FILLS), ("read_at", read_at, PLACES)):
             require_known(value, name, known)
-        self._alt = alt
+        self._alt = text_of(alt)
         super().__init__(
             text=text,
             **_mask_traits(text_of(text), preset, _parameters(parameters or {}), keep, hidden),
@@ -177,7 +180,23 @@ class StoryLab(anywidget.AnyWidget):
 
     @traitlets.validate("parameters")
     def _complete(self, proposal):
-        return _parameters(proposal["value"])
+        parameters = _parameters(proposal["value"])
+        # Else whoever answers a change of it with values of their own would go on for ever.
+        return parameters if self.preset == "drawn" else parameters | {"side": SIDES.get(self.preset, "")}
+
+    @traitlets.validate("keep_bytes")
+    def _has_a_byte_for_each_cell(self, proposal):
+        value, length = proposal["value"], len(self._prompt().ids)
+        if len(value) != length**2:
+            wanted = f"{length**2}, one for each of {length} × {length} cells"
+            raise ValueError(f"keep_bytes: got {len(value)} bytes, wanted {wanted}. To set a bool tensor, set keep.")
+        return value.translate(ZERO_ONE)
+
+    @traitlets.validate("seed")
+    def _repeats(self, proposal):
+        if require_count(proposal["value"], "seed", 0) > MOST_SEED:
+            raise ValueError(f"seed: got {proposal['value']}, wanted 0 to {MOST_SEED}.")
+        return proposal["value"]
 
     @traitlets.validate("layer", "head", "only_head")
     def _exists(self, proposal):
@@ -193,8 +212,8 @@ class StoryLab(anywidget.AnyWidget):
 
     @traitlets.validate("hidden")
     def _among_the_words(self, proposal):
-        value = proposal["value"]
-        return _hidden(value, self._prompt()) if self._settled else sorted(set(value))
+        value = proposal["value"]  # pads may push words out of what is read, which are of the text all the same
+        return _hidden(value, _story.read(self.text)) if self._settled else sorted(set(value))
 
     # -- what follows from what --
 
@@ -207,23 +226,30 @@ class StoryLab(anywidget.AnyWidget):
 
     @traitlets.observe(*SETTINGS)
     def _follow(self, change):
-        if not self._settled or self._settings() == self._followed:
+        if not self._settled:
             return
-        with self._following():
-            if change.name == "text":
-                self.hidden = []
-                self.preset = "causal" if self.preset == "drawn" else self.preset
-            elif change.name == "keep_bytes":
-                self._name_mask()
-            if self.preset != "drawn":  # there the pads stay where they were
-                self.parameters = self.parameters | {"side": SIDES.get(self.preset, "")}
-            elif change.name == "hidden":
-                self._hide(set(change.old), set(change.new))
-            elif len(self.keep) != len(self._prompt().ids):  # other pads
-                self.preset = {side: name for name, side in SIDES.items()}.get(self.parameters["side"], "causal")
-            if self.preset != "drawn":
-                keep = _story.keep_of(self.preset, self.parameters, self._prompt(), self.hidden)
-                self.keep_bytes = _keep_bytes(keep)
+        before = dict(zip(SETTINGS, self._followed, strict=True))
+        changed = {name for name in SETTINGS if getattr(self, name) != before[name]}
+        if changed:
+            with self._following():
+                self._follow_all(changed, before)
+
+    def _follow_all(self, changed: set[str], before: dict[str, Any]) -> None:
+        """What follows from these settings, which somebody may have set together, as ``before`` they were."""
+        if "keep_bytes" in changed:
+            return self._name_mask()
+        if "text" in changed:
+            self.hidden = self.hidden if "hidden" in changed else []
+            self.preset = "causal" if self.preset == "drawn" else self.preset
+        if self.preset != "drawn":  # there the pads stay where they were
+            self.parameters = self.parameters | {"side": SIDES.get(self.preset, "")}
+        elif len(self.keep) != len(self._prompt().ids):  # other pads
+            self.preset = {side: name for name, side in SIDES.items()}.get(self.parameters["side"], "causal")
+        elif "hidden" in changed:
+            self._hide(set(before["hidden"]), set(self.hidden))
+        if self.preset != "drawn":
+            keep = _story.keep_of(self.preset, self.parameters, self._prompt(), self.hidden)
+            self.keep_bytes = _keep_bytes(keep)
 
     def _name_mask(self) -> None:
         """What makes the mask that was drawn: a preset and hidden words, or neither. Its pads stay."""
@@ -236,7 +262,7 @@ class StoryLab(anywidget.AnyWidget):
         """Hides words from every query of a drawn mask, and shows others as a causal mask does."""
         keep, prompt = self.keep, self._prompt()
         causal = _story.keep_of("causal", self.parameters, prompt)
-        for n in before ^ now:
+        for n in (before ^ now) & set(range(len(prompt.words))):  # pads may have cut the text before one
             word = prompt.words[n]
             keep[:, word] = False if n in now else causal[:, word]
         self.keep_bytes = _keep_bytes(keep)
@@ -260,14 +286,20 @@ class StoryLab(anywidget.AnyWidget):
     # -- a page --
 
     def set_state(self, sync_data):
-        """Takes what a page says, which has computed what follows.
+        """Takes what a page says. A StoryLab there has computed what follows, but jslink, for one, has not.
 
         Args:
             sync_data: names of traits, with values as they arrive.
         """
         said = {name: bytes(value) if name == "keep_bytes" else value for name, value in sync_data.items()}
-        self._followed = tuple(said.get(name, getattr(self, name)) for name in SETTINGS)
-        super().set_state(sync_data)
+        before = self._followed
+        if "next_tokens" in said:
+            self._followed = tuple(said.get(name, getattr(self, name)) for name in SETTINGS)
+        try:
+            super().set_state(sync_data)
+        except Exception:
+            self._followed = before  # all is as it was
+            raise
 
     def _answer(self, widget, content, buffers):
         """Sends a page the model, which it asks for once."""

@@ -72,12 +72,21 @@ export class ModelFile {
   }
 }
 
+/** What a reader is told in place of what a browser calls it, such as "Failed to fetch". */
+export const DAMAGED_FILE = "The file of the model is damaged.";
+const OLD_BROWSER = "This browser is too old to unpack the model.";
+
 /**
  * Inflates a packed file.
  * @param {Uint8Array} file
  */
 export async function openFile(file) {
+  if (!globalThis.DecompressionStream) throw new Error(OLD_BROWSER);
   const packed = new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (file)]).stream();
-  const inflated = new Response(packed.pipeThrough(new DecompressionStream("deflate-raw")));
-  return new ModelFile(await inflated.arrayBuffer());
+  try {
+    const inflated = new Response(packed.pipeThrough(new DecompressionStream("deflate")));
+    return new ModelFile(await inflated.arrayBuffer());
+  } catch {
+    throw new Error(DAMAGED_FILE);
+  }
 }

@@ -1,5 +1,7 @@
 // How the model's file reaches a StoryLab: it is in the page, beside the page, or Python has it.
 
+import { DAMAGED_FILE } from "../gpt2/file.js";
+
 /** @import { Model } from "../widget.js" */
 
 /**
@@ -26,11 +28,24 @@ const DECODED_AT_ONCE = 1 << 19; // characters
  */
 export function storyFile(model, root) {
   const inside = document.getElementById(`masks-${STORY_MODEL}`)?.textContent;
-  if (inside) return { bytes: decodeBase64(inside), size: Math.floor(inside.length * 0.75) };
+  if (inside) return { bytes: bytesOfText(inside), size: Math.floor(inside.length * 0.75) };
   const { masksStoryBeside: beside } = /** @type {StoryPage} */ (globalThis);
   if (beside) return { bytes: readBeside(beside.address), size: beside.size };
   const asking = /** @type {Asking} */ (/** @type {unknown} */ (model));
   return { bytes: askPython(asking, root), size: 0 };
+}
+
+/**
+ * The file from its text.
+ * @param {string} text
+ * @returns {Promise<Uint8Array>}
+ */
+async function bytesOfText(text) {
+  try {
+    return await decodeBase64(text);
+  } catch {
+    throw new Error(DAMAGED_FILE);
+  }
 }
 
 /**
@@ -61,7 +76,7 @@ function readBeside(address) {
   const script = document.createElement("script");
   return new Promise((resolve, reject) => {
     script.addEventListener("load", () => {
-      resolve(decodeBase64(page.masksStoryText ?? ""));
+      resolve(bytesOfText(page.masksStoryText ?? ""));
       delete page.masksStoryText;
       script.remove();
     });
