@@ -5,7 +5,9 @@ the slide before; of a code cell that is its output, and with ``show-code`` its 
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
 stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Where one holds the comment
 ``<!-- slide: few words -->``, the slide has these in place of its text, which goes to the notes; its heading and what
-it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide XX"""
+it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide
+shares it with a few words at most, so that its labels can be read.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
