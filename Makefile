@@ -35,7 +35,7 @@ VENV_NEW   := $(VENV)-newest
 OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py observe.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides assignment site \
+.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides questions guide assignment site \
         publish lint models which-masks browser clean
 .DEFAULT_GOAL := help
 
@@ -141,7 +141,7 @@ lint: $(VENV)/installed-dev node_modules/.package-lock.json
 
 # How much is installed follows from what was asked for: lab, publish and dev each hold the one before.
 EXTRA := $(if $(filter quick test gate check fuzz bench lint,$(MAKECMDGOALS)),dev,$(if \
-              $(filter notebooks page slides assignment site publish which-masks,$(MAKECMDGOALS)),publish,lab))
+              $(filter notebooks page slides questions guide assignment site publish which-masks,$(MAKECMDGOALS)),publish,lab))
 
 models: $(VENV)/installed-$(EXTRA)
 	@$(BIN)/python -m utils.models
