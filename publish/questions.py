@@ -45,6 +45,8 @@ ENTRY = re.compile(
 MARKUP = re.compile(r"\]\(|\$|\*\*|(?<![\w*])\*(?=\S)")
 LETTERS = "ABCDE"
 MOST_OPTIONS = len(LETTERS)
+#: The code of a cell that asks.
+OF = re.compile(r'widgets\.Question\.of\("([^"]+)"\)')
 ASKS, SETTLES = "question-", "settles-"
 LABEL = "**Predict.** "
 FOLDED = "<details><summary>What it shows</summary>\n\n{}\n\n</details>"
