@@ -695,9 +695,16 @@ def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab,
 
 def test_a_copy_that_was_only_looked_at_closes_without_asking(lab, page, outside):
     """And what saving it writes is what is there, so that nobody takes it for something that was worked in."""
-    open_lesson(page, lab.address(), EVERYDAY)
-    path = lab.copies / EVERYDAY
+
+    def lay() -> str:  # not where other tests work
+        command = [sys.executable, "-m", "utils.lessons", "looked_at"]
+        return subprocess.run(command, cwd=lab.root, capture_output=True, text=True, check=True).stdout
+
+    address = lab.address().replace("my_lessons", "looked_at")
+    assert "put there" in lay()
+    path = lab.root / "looked_at" / EVERYDAY
     before = path.read_bytes()
+    open_lesson(page, address, EVERYDAY)
     page.wait_for_timeout(1000)  # for whatever it may tell the notebook of the kernel, which is ready
     assert page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty") is False
     page.evaluate("jupyterapp.commands.execute('application:close')")
@@ -705,15 +712,12 @@ def test_a_copy_that_was_only_looked_at_closes_without_asking(lab, page, outside
     assert page.locator(".jp-Dialog").count() == 0
     assert path.read_bytes() == before
 
-    open_lesson(page, lab.address(), EVERYDAY)
+    open_lesson(page, address, EVERYDAY)
     saved(page, path)
     again = json.loads(path.read_bytes())
     again["metadata"].pop("widgets", None)  # JupyterLab notes that there are none
     assert again == json.loads(before)
-    said = subprocess.run(
-        [sys.executable, "-m", "utils.lessons"], cwd=lab.root, capture_output=True, text=True, check=True
-    )
-    assert " kept" not in said.stdout
+    assert " kept" not in lay()
     assert path.read_bytes() == before
     assert outside == []
 
