@@ -26,7 +26,11 @@
       this.widget = widget;
       /** @type {boolean | null} */
       this.isRight = null;
-      const held = [`.masks-settles-${name}`, `.celltag_settles-${name} > .output_wrapper`, `.tag_settles-${name} > .cell_output`];
+      const held = [
+        `.masks-settles-${name}`,
+        `.celltag_settles-${name} > .output_wrapper`,
+        `.tag_settles-${name} > .cell_output`,
+      ];
       this.held = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(held.join())]);
       this.wait = document.createElement("p");
       this.wait.className = "masks-wait";
@@ -76,7 +80,11 @@
       score.hidden = !answered.length;
       score.textContent = WORDS.score(answered.length - wrong.length, answered.length, questions.length);
       wrong.forEach((question, n) => {
-        score.append(n ? ", " : WORDS.look, question.link(questions.indexOf(question)), n === wrong.length - 1 ? "." : "");
+        score.append(
+          n ? ", " : WORDS.look,
+          question.link(questions.indexOf(question)),
+          n === wrong.length - 1 ? "." : "",
+        );
       });
     };
     for (const cell of document.querySelectorAll('[class*="tag_question-"]')) {
