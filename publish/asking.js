@@ -19,6 +19,9 @@
     look: " Look again at ",
   };
 
+  /** What was not there had no width: whoever looks at widths looks again. */
+  const measureAgain = () => dispatchEvent(new Event("resize"));
+
   /** One question: what settles it, what stands there until then, and whether the answer was right. */
   class Asked {
     /** @param {string} name @param {HTMLElement} widget @param {() => void} tell */
@@ -58,6 +61,7 @@
     open() {
       for (const part of this.held) part.classList.add("masks-open");
       this.wait.hidden = true;
+      measureAgain();
     }
 
     /** A link to it, in the words that ask. @param {number} number */
@@ -114,6 +118,7 @@
     button.addEventListener("click", () => {
       const asks = page.classList.toggle("masks-asks");
       button.textContent = asks ? WORDS.all : WORDS.again;
+      measureAgain();
     });
     document.querySelector("main h1")?.after(button);
   };

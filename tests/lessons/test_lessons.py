@@ -80,7 +80,7 @@ def test_committed_outputs_are_those_of_a_fresh_run(name, executed):
 def test_notebooks_are_normalised_and_small(name):
     path = paths.FOLDER / name
     assert not normalise.normalise_file(path), f"{name} was not normalised; now it is"
-    assert path.stat().st_size < 1_200_000  # a widget brings its program and a picture
+    assert path.stat().st_size < 1_100_000  # a widget brings its program and a picture
     notebook = committed(name)
     nbformat.validate(notebook)
     assert {"kernelspec", "language_info"} <= set(notebook.metadata) <= {"kernelspec", "language_info", "widgets"}
