@@ -14,7 +14,7 @@ PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments
 
 
 def try_widgets(page, within: str = "body") -> None:
-    """Every widget within answers: questions to the keyboard, MaskLab to mouse and keyboard, HeadGrid to its choices."""
+    """Every widget within answers: questions to the keyboard, MaskLab to mouse and keys, HeadGrid to its choices."""
     for question in page.locator(f"{within} .question").all():
         try_question(page, question)
     for lab in page.locator(f"{within} .masklab").all():
