@@ -113,7 +113,9 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
             cells.append(_widget(lesson, name, question, cell))
         elif cell.cell_type == "markdown" and settled(cell):
             if HEADING.search(cell.source):
-                raise paths.LessonError(f"{lesson}: what settles {settled(cell)} holds a heading, and would fold a section")
+                raise paths.LessonError(
+                    f"{lesson}: what settles {settled(cell)} holds a heading, and would fold a section"
+                )
             cell.source = FOLDED.format(cell.source)
     unknown = {name for cell in cells if (name := settled(cell))} ^ set(asked)
     if unknown:
