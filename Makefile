@@ -16,7 +16,7 @@ ARGS   ?=
 
 # Threads of torch that have nothing to do sleep, they do not spin: beside a browser or a second run on two cores,
 # lessons and tests take down to a third of the time. Alone it costs about a tenth, so benchmarks go without.
-lab quick test gate test-matrix test-newest fuzz notebooks page slides site which-masks: export OMP_WAIT_POLICY ?= passive
+lab quick test gate test-matrix test-newest fuzz notebooks page slides questions guide site which-masks: export OMP_WAIT_POLICY ?= passive
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb --KernelManager.transport_encryption=auto
@@ -35,7 +35,7 @@ VENV_NEW   := $(VENV)-newest
 OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py influence.py observe.py story_gpt2.py bert_table.py) \
               tests/unit/test_properties.py::test_hf tests/unit/test_properties.py::test_hf_with_a_cache
 
-.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides assignment site \
+.PHONY: help lab quick test gate check test-matrix test-newest fuzz bench notebooks page slides questions guide assignment site \
         publish lint models which-masks browser clean
 .DEFAULT_GOAL := help
 
@@ -54,6 +54,7 @@ help:
 	@echo "make slides       write lessons as slides, a self-contained file each (LESSON=03 for one of them)"
 	@echo "                  (each without solutions: SOLUTIONS=no)"
 	@echo "make assignment   write lessons as assignments that nbgrader grades (LESSON=05 for one of them)"
+	@echo "make questions    write all questions for polling tools (CSV) and Moodle (GIFT); make guide, the lecturer's guide"
 	@echo "make which-masks  try every text model of transformers, and write data/which_masks.json"
 	@echo "make publish      build the site and push it to the branch gh-pages of origin"
 	@echo "make bench        measure what people wait for, as ratios"
@@ -104,8 +105,11 @@ bench: models
 notebooks: models
 	$(BIN)/python -m publish notebooks $(ARGS)
 
-page slides questions: models
+page slides: models
 	$(BIN)/python -m publish $@ $(LESSON)
+
+questions guide: models
+	$(BIN)/python -m publish $@
 
 # It runs nothing, and so needs no models.
 assignment: $(VENV)/installed-publish
@@ -137,7 +141,7 @@ lint: $(VENV)/installed-dev node_modules/.package-lock.json
 
 # How much is installed follows from what was asked for: lab, publish and dev each hold the one before.
 EXTRA := $(if $(filter quick test gate check fuzz bench lint,$(MAKECMDGOALS)),dev,$(if \
-              $(filter notebooks page slides assignment site publish which-masks,$(MAKECMDGOALS)),publish,lab))
+              $(filter notebooks page slides questions guide assignment site publish which-masks,$(MAKECMDGOALS)),publish,lab))
 
 models: $(VENV)/installed-$(EXTRA)
 	@$(BIN)/python -m utils.models

@@ -19,6 +19,9 @@
     look: " Look again at ",
   };
 
+  /** What was not there had no width: whoever looks at widths looks again. */
+  const measureAgain = () => dispatchEvent(new Event("resize"));
+
   /** One question: what settles it, what stands there until then, and whether the answer was right. */
   class Asked {
     /** @param {string} name @param {HTMLElement} widget @param {() => void} tell */
@@ -26,7 +29,11 @@
       this.widget = widget;
       /** @type {boolean | null} */
       this.isRight = null;
-      const held = [`.masks-settles-${name}`, `.celltag_settles-${name} > .output_wrapper`, `.tag_settles-${name} > .cell_output`];
+      const held = [
+        `.masks-settles-${name}`,
+        `.celltag_settles-${name} > .output_wrapper`,
+        `.tag_settles-${name} > .cell_output`,
+      ];
       this.held = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(held.join())]);
       this.wait = document.createElement("p");
       this.wait.className = "masks-wait";
@@ -54,6 +61,7 @@
     open() {
       for (const part of this.held) part.classList.add("masks-open");
       this.wait.hidden = true;
+      measureAgain();
     }
 
     /** A link to it, in the words that ask. @param {number} number */
@@ -76,7 +84,11 @@
       score.hidden = !answered.length;
       score.textContent = WORDS.score(answered.length - wrong.length, answered.length, questions.length);
       wrong.forEach((question, n) => {
-        score.append(n ? ", " : WORDS.look, question.link(questions.indexOf(question)), n === wrong.length - 1 ? "." : "");
+        score.append(
+          n ? ", " : WORDS.look,
+          question.link(questions.indexOf(question)),
+          n === wrong.length - 1 ? "." : "",
+        );
       });
     };
     for (const cell of document.querySelectorAll('[class*="tag_question-"]')) {
@@ -106,6 +118,7 @@
     button.addEventListener("click", () => {
       const asks = page.classList.toggle("masks-asks");
       button.textContent = asks ? WORDS.all : WORDS.again;
+      measureAgain();
     });
     document.querySelector("main h1")?.after(button);
   };

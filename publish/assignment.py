@@ -61,7 +61,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
 
 def _assignment(notebook: nbformat.NotebookNode, answers: list[int], folder: Path) -> nbformat.NotebookNode:
     """A lesson with the metadata of nbgrader; files that it reads are copied to the folder."""
-    notebook.metadata = nbformat.from_dict({"kernelspec": paths.KERNEL, "language_info": {"name": "python"}})
+    normalise.normalise(notebook)  # with its metadata go the answers to its questions
     setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
     setup.metadata.nbgrader = _graded("setup", locked=True)  # without its imports, no check would run
     for number in answers:

@@ -85,7 +85,8 @@ def _widgets(notebook: nbformat.NotebookNode) -> dict:
     """The saved state of the widgets that are on show, under ids that stay when a lesson is built again.
 
     A view whose state was not saved, or that is dead without Python, is taken out of its output, which then shows
-    its picture instead.
+    its picture instead. So is that of a question: its options are there as text, and its program, many times over,
+    would be half of a notebook. Pages make it anew.
     """
     saved = notebook.metadata.get("widgets", {}).get(paths.STATE, {}).get("state", {})
     names: dict[str, str] = {}
@@ -94,7 +95,7 @@ def _widgets(notebook: nbformat.NotebookNode) -> dict:
             view = output.get("data", {}).get(paths.VIEW)
             if view is None:
                 continue
-            if view["model_id"] not in saved or "needs-kernel" in paths.tags(cell):
+            if view["model_id"] not in saved or "needs-kernel" in paths.tags(cell) or questions.asked(cell):
                 del output.data[paths.VIEW]
                 continue
             for member in _family(view["model_id"], saved):

@@ -45,6 +45,9 @@ ENTRY = re.compile(
 MARKUP = re.compile(r"\]\(|\$|\*\*|(?<![\w*])\*(?=\S)")
 LETTERS = "ABCDE"
 MOST_OPTIONS = len(LETTERS)
+HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
+#: The code of a cell that asks.
+OF = re.compile(r'widgets\.Question\.of\("([^"]+)"\)')
 ASKS, SETTLES = "question-", "settles-"
 LABEL = "**Predict.** "
 FOLDED = "<details><summary>What it shows</summary>\n\n{}\n\n</details>"
@@ -109,6 +112,10 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
             cell.source = cell.source[: cell.source.index("```{question}")] + LABEL + question.text
             cells.append(_widget(lesson, name, question, cell))
         elif cell.cell_type == "markdown" and settled(cell):
+            if HEADING.search(cell.source):
+                raise paths.LessonError(
+                    f"{lesson}: what settles {settled(cell)} holds a heading, and would fold a section"
+                )
             cell.source = FOLDED.format(cell.source)
     unknown = {name for cell in cells if (name := settled(cell))} ^ set(asked)
     if unknown:
@@ -209,6 +216,7 @@ def _widget(lesson: str, name: str, question: Question, below: nbformat.Notebook
 
 
 def _tagged(cell: nbformat.NotebookNode, prefix: str) -> str:
+    """What follows the prefix in a cell's first tag that has it; empty if none does."""
     return next((tag.removeprefix(prefix) for tag in sorted(paths.tags(cell)) if tag.startswith(prefix)), "")
 
 

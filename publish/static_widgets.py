@@ -12,9 +12,10 @@ from functools import cache
 
 import nbformat
 
+from utils.widgets import Question
 from utils.widgets._story_file import story_file
 
-from . import paths
+from . import paths, questions
 
 LOADER = paths.HERE / "static_widgets.js"
 #: Pictures bring their own style. That of a widget which is not ready, or never will be, stays.
@@ -38,8 +39,11 @@ def replace_views(notebook: nbformat.NotebookNode) -> dict[str, dict]:
         LessonError: a view whose state or picture the notebook lacks.
     """
     saved = notebook.metadata.get("widgets", {}).get(paths.STATE, {}).get("state", {})
-    states = {}
+    states: dict[str, dict] = {}
     for cell in notebook.cells:
+        if questions.asked(cell):
+            states |= _question(cell)
+            continue
         for output in cell.get("outputs", ()):
             view = output.get("data", {}).pop(paths.VIEW, None)
             if view is None:
@@ -50,6 +54,22 @@ def replace_views(notebook: nbformat.NotebookNode) -> dict[str, dict]:
             states[model_id] = saved[model_id]
             output.data = nbformat.from_dict({"text/html": mount(model_id, output.data["text/html"])})
     return states
+
+
+def _question(cell: nbformat.NotebookNode) -> dict[str, dict]:
+    """Puts HTML where a cell asks a question, and returns the state of its widget, by model id.
+
+    Raises:
+        LessonError: the cell has no output, or its code asks nothing.
+    """
+    name = questions.OF.search(cell.source)
+    if name is None or not cell.outputs:
+        raise paths.LessonError(f"cell {cell.id}: wanted one call of widgets.Question.of, executed")
+    widget = Question.of(name[1])
+    output, state = cell.outputs[0], widget.get_state()
+    widget.close()
+    output.data = nbformat.from_dict({"text/html": mount(cell.id, output.data["text/html"])})
+    return {cell.id: {"state": state}}
 
 
 def mount(model_id: str, picture: str) -> str:

@@ -313,7 +313,7 @@ def links(folder: Path) -> Callable[[str], str]:
         is_lesson = file.parent == LESSONS and file.suffix == ".ipynb"
         if not address or is_lesson or re.match(r"[a-z]+:|/", address) or not os.path.lexists(file):
             return target
-        return f"{quote(_way(file, folder.absolute()))}{''.join(anchor)}"
+        return f"{quote(_way(file, folder.absolute()), safe='/:')}{''.join(anchor)}"
 
     return moved
 

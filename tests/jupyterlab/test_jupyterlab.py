@@ -636,6 +636,50 @@ def test_a_question_tells_python_and_a_saved_notebook_keeps_what_was_committed(n
     notebook.run_cell(1)
     expect(view.get_by_role("button")).to_have_text("Commit")
     expect(said).to_have_text("")
+
+
+@pytest.mark.gate
+def test_two_storylabs_share_one_transfer_and_live_through_another_run_and_another_kernel(notebook):
+    """The page has the model once it has come: a cell that is run again, or a new kernel, sends nothing more."""
+    notebook.begin()
+    made = (
+        "from utils import widgets; from utils.widgets import storylab; file = storylab.story_file\n"
+        "storylab.story_file = lambda: [print('sent', file=open('sent.txt', 'a')), file()][1]\n"
+        "from IPython.display import display\n"
+        "two = [widgets.StoryLab('One day, a big bear'), widgets.StoryLab('Once upon a time', preset='window')]\n"
+        "display(*two)"
+    )
+    page, sent = notebook.page, notebook.path.with_name("sent.txt")
+    views, problems = page.locator(".storylab"), []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+
+    def both_live():
+        expect(views).to_have_count(2, timeout=PATIENCE)
+        for n in range(2):
+            views.nth(n).scroll_into_view_if_needed()
+            expect(views.nth(n)).to_have_attribute("data-kernel", "wasm", timeout=PATIENCE)
+        expect(views.nth(1).locator(".storylab-next tbody tr").first).to_contain_text("97 %")
+
+    page.evaluate("delete globalThis.masksStory")  # that another test may have left
+    notebook.python(made)
+    both_live()
+    assert sent.read_text() == "sent\n"
+    notebook.run_cell(1)
+    both_live()
+    notebook.menu("Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(page.locator(".jp-Dialog")).to_have_count(0)
+    notebook.run_cell(1)
+    both_live()
+    views.first.locator(".storylab-chip[aria-pressed]").nth(5).click()
+    notebook.type(0, "print(two[0].hidden, two[0].next_tokens[0].token, file=open('sent.txt', 'a'))")
+    notebook.run_cell(0)
+    token = StoryLab("One day, a big bear", hidden=[5]).next_tokens[0].token
+    until(page, lambda: sent.read_text() == f"sent\n[5] {token}\n", f"Python says {sent.read_text()!r}")
+    assert problems == []
+    notebook.type(0, LAB_CELLS[0])
+    for _ in range(2):
+        notebook.begin()
     notebook.python("0")
 
 
@@ -695,9 +739,16 @@ def test_a_taken_port_is_no_error_and_the_address_leads_to_the_first_lesson(lab,
 
 def test_a_copy_that_was_only_looked_at_closes_without_asking(lab, page, outside):
     """And what saving it writes is what is there, so that nobody takes it for something that was worked in."""
-    open_lesson(page, lab.address(), EVERYDAY)
-    path = lab.copies / EVERYDAY
+
+    def lay() -> str:  # not where other tests work
+        command = [sys.executable, "-m", "utils.lessons", "looked_at"]
+        return subprocess.run(command, cwd=lab.root, capture_output=True, text=True, check=True).stdout
+
+    address = lab.address().replace("my_lessons", "looked_at")
+    assert "put there" in lay()
+    path = lab.root / "looked_at" / EVERYDAY
     before = path.read_bytes()
+    open_lesson(page, address, EVERYDAY)
     page.wait_for_timeout(1000)  # for whatever it may tell the notebook of the kernel, which is ready
     assert page.evaluate("jupyterapp.shell.currentWidget.context.model.dirty") is False
     page.evaluate("jupyterapp.commands.execute('application:close')")
@@ -705,15 +756,12 @@ def test_a_copy_that_was_only_looked_at_closes_without_asking(lab, page, outside
     assert page.locator(".jp-Dialog").count() == 0
     assert path.read_bytes() == before
 
-    open_lesson(page, lab.address(), EVERYDAY)
+    open_lesson(page, address, EVERYDAY)
     saved(page, path)
     again = json.loads(path.read_bytes())
     again["metadata"].pop("widgets", None)  # JupyterLab notes that there are none
     assert again == json.loads(before)
-    said = subprocess.run(
-        [sys.executable, "-m", "utils.lessons"], cwd=lab.root, capture_output=True, text=True, check=True
-    )
-    assert " kept" not in said.stdout
+    assert " kept" not in lay()
     assert path.read_bytes() == before
     assert outside == []
 

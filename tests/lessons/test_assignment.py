@@ -70,6 +70,7 @@ def test_nothing_leads_to_a_solution_or_out_of_the_assignment(name, course):
     notebook = read(course, "source", name)
     for cell in notebook.cells:
         assert not cell.get("outputs")
+        assert set(cell.metadata) <= {"tags", "jupyter", "nbgrader"}, "which answer is right is in no metadata"
         assert cell.source
         assert "solutions" not in cell.source
         assert ".ipynb" not in cell.source

@@ -29,7 +29,8 @@ const { style } = gBrowser.selectedBrowser;
 WIDGETS = """
 const slides = document.querySelector(".slides");
 const scale = slides ? slides.getBoundingClientRect().width / slides.offsetWidth : 1;
-return [...document.querySelectorAll(".masks-widget")].filter((widget) => widget.checkVisibility()).map((widget) => {
+const widgets = [...document.querySelectorAll(".masks-widget:has(canvas)")];
+return widgets.filter((widget) => widget.checkVisibility()).map((widget) => {
   const canvases = [...widget.querySelectorAll("[role=grid] canvas, .masklab-maps canvas")];
   const [before, after] = canvases.map((canvas) => canvas.getBoundingClientRect());
   const beside = !widget.matches(".masklab") || (before.top === after.top && before.right <= after.left);

@@ -62,7 +62,7 @@ def test_widgets_live_by_mouse_and_keyboard(name, opened):
 
 
 #: Widths of all living widgets, and of all paragraphs of a lesson.
-WIDTHS = """() => ["main .masks-widget", ":is(#content, .bd-article) p:not(.masks-widget *, table *)"].map((what) =>
+WIDTHS = """() => ["main .masks-widget:has(canvas)", ":is(#content, .bd-article) p:not(.masks-widget *, table *)"].map((what) =>
   [...document.querySelectorAll(what)].map((part) => part.getBoundingClientRect().width))"""
 
 BOXES = "(parts) => parts.map((part) => part.getBoundingClientRect().toJSON())"
@@ -124,6 +124,7 @@ def shades(png: bytes) -> list[int]:
 def test_sentences_that_a_cell_prints_are_broken_and_columns_are_not(page, opened):
     page.set_viewport_size({"width": 390, "height": 800})
     shown = opened("01_ragged_tensors")
+    shown.get_by_role("button", name="Show all answers").click()
     error = shown.locator("pre", has_text="Unable to create tensor, you should probably").last
     assert error.evaluate("pre => pre.scrollWidth <= pre.clientWidth && pre.scrollHeight === pre.clientHeight")
     matrix = shown.locator(".output_subarea pre", has_text="[3, 4]])").first
@@ -156,7 +157,7 @@ def test_axe_finds_nothing(name, scheme, page, opened):
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
     shown = opened("04_minus_infinity")
-    pictures, living = shown.locator(".masks-place > img"), shown.locator(".masks-alive")
+    pictures, living = shown.locator(".masks-place > img"), shown.locator(".masks-alive:has(canvas)")
     assert pictures.count() == 2, "before and after"
     expect(pictures.filter(visible=True)).to_have_count(0)
     expect(living).to_be_visible()

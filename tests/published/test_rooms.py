@@ -11,23 +11,27 @@ EDGES = {
     "__init__": set(),
     "paths": set(),
     "document": {"paths"},
-    "normalise": {"paths"},
-    "source": {"normalise", "paths"},
-    "execute": {"normalise", "paths"},
-    "notebooks": {"execute", "normalise", "paths", "source"},
-    "ledger": {"normalise", "paths"},
     "sheet": {"document", "paths"},
-    "static_widgets": {"paths"},
-    "picture": {"paths", "static_widgets"},
-    "for_readers": {"normalise", "notebooks", "paths", "sheet"},
-    "page": {"document", "for_readers", "ledger", "paths", "sheet", "source", "static_widgets"},
-    "slides": {"document", "for_readers", "paths", "source", "static_widgets"},
     "hosting": {"paths"},
     "zoo": set(),
     "which_masks": {"paths", "zoo"},
+    "questions": {"paths"},
+    "normalise": {"paths", "questions"},
+    "source": {"normalise", "paths", "questions"},
+    "execute": {"normalise", "paths", "questions"},
+    "notebooks": {"execute", "normalise", "paths", "questions", "source"},
+    "ledger": {"normalise", "paths"},
+    "static_widgets": {"paths", "questions"},
+    "picture": {"paths", "static_widgets"},
+    "for_readers": {"document", "ledger", "normalise", "notebooks", "paths", "questions", "sheet"},
+    "page": {"document", "for_readers", "ledger", "paths", "questions", "sheet", "source", "static_widgets"},
+    "slides": {"document", "for_readers", "paths", "questions", "source", "static_widgets"},
+    "assignment": {"document", "execute", "normalise", "paths", "source"},
+    "guide": {"for_readers", "normalise", "paths", "questions", "slides", "static_widgets"},
     "sphinx_source": {
         "document",
         "for_readers",
+        "guide",
         "hosting",
         "ledger",
         "paths",
@@ -49,15 +53,20 @@ EDGES = {
         "sphinx_source",
     },
     "__main__": {
+        "assignment",
+        "for_readers",
+        "guide",
         "hosting",
         "ledger",
         "normalise",
         "notebooks",
         "page",
         "paths",
+        "questions",
         "sheet",
         "site",
         "slides",
+        "source",
         "which_masks",
         "zoo",
     },
@@ -92,7 +101,7 @@ def test_imports_inside_are_relative_and_helpers_are_not_needed(path):
             libraries.add(node.module.split(".")[0])
     needed = (
         {"utils"}
-        if path.stem in ("which_masks", "document", "picture", "static_widgets", "for_readers", "site")
+        if path.stem in ("which_masks", "document", "picture", "static_widgets", "for_readers", "site", "assignment")
         else set()
     )
     assert libraries & {"publish", "utils", "tests"} == needed

@@ -35,7 +35,17 @@ from tests.support.widget_page import settle
 from utils import masks
 
 LESSONS = [lesson.stem for lesson in source.files()]
-OTHERS = ["index", "lessons", "what_tutorials_get_wrong", "which_masks", "reference", "404", "search", "genindex"]
+OTHERS = [
+    "index",
+    "lessons",
+    "what_tutorials_get_wrong",
+    "for_lecturers",
+    "which_masks",
+    "reference",
+    "404",
+    "search",
+    "genindex",
+]
 REFERENCE = [f"reference/{module}" for module in sphinx_source.MODULES]
 PAGES = LESSONS + OTHERS + REFERENCE
 #: One of each kind.

@@ -269,7 +269,7 @@ def tagged(*cells):
 
 
 def shown_of(notebook):
-    return [([cell.source for cell in slide.cells], slide.notes) for slide in slides._shown(notebook, "42_test")]
+    return [([cell.source for cell in slide.cells], slide.notes) for slide in slides.outline(notebook, "42_test")]
 
 
 MUCH = "Words. " * 40

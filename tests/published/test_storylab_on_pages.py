@@ -243,7 +243,7 @@ def test_a_slide_with_a_storylab_and_its_task_fits_and_can_be_read(files, open_o
 def test_a_picture_that_was_large_does_not_part_a_widget_from_its_task(lesson):
     notebook = copy.deepcopy(lesson)
     static_widgets.replace_views(notebook)
-    first = slides._shown(notebook, "42_test")[1]
+    first = slides.outline(notebook, "42_test")[1]
     assert [cell.cell_type for cell in first.cells] == ["markdown", "markdown", "code"]
 
 

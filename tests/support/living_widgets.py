@@ -14,7 +14,9 @@ PAINTED = "requestAnimationFrame(() => requestAnimationFrame(arguments[arguments
 
 
 def try_widgets(page, within: str = "body") -> None:
-    """Every widget within answers: MaskLab to mouse and keyboard, HeadGrid to its choices."""
+    """Every widget within answers: questions to the keyboard, MaskLab to mouse and keys, HeadGrid to its choices."""
+    for question in page.locator(f"{within} .question").all():
+        try_question(page, question)
     for lab in page.locator(f"{within} .masklab").all():
         status, before = lab.locator(".masks-status"), lab.locator(".masks-status").inner_text()
         flip = lab.get_by_role("button", name="Flip polarity")
@@ -35,6 +37,23 @@ def try_widgets(page, within: str = "body") -> None:
             expect(choice).to_be_checked()
 
 
+def try_question(page, question) -> None:
+    """A question is answered by keyboard, says something to that, and asks again."""
+    first = question.locator("input").first
+    first.focus()
+    if first.get_attribute("type") == "text":
+        page.keyboard.type("1")
+    else:
+        page.keyboard.press("Space")
+    page.keyboard.press("Enter")
+    expect(question.get_by_role("status")).to_contain_text("ight")  # Right., Not right.
+    button = question.get_by_role("button", name="Try again")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(question.get_by_role("button", name="Commit")).to_be_visible()
+    expect(question.get_by_role("status")).to_have_text("")
+
+
 def try_in_firefox(fox, within: str = "body") -> int:
     """Every widget within answers to Firefox's own mouse and keyboard; returns how many there are."""
     labs = fox.find_elements("css selector", f"{within} .masklab")
@@ -46,7 +65,25 @@ def try_in_firefox(fox, within: str = "body") -> int:
     stories = fox.find_elements("css selector", f"{within} .storylab")
     for story in stories:
         _try_story_in_firefox(fox, story)
-    return len(labs) + len(grids) + len(stories)
+    questions = fox.find_elements("css selector", f"{within} .question")
+    for question in questions:
+        _try_question_in_firefox(fox, question)
+    return len(labs) + len(grids) + len(stories) + len(questions)
+
+
+def _try_question_in_firefox(fox, question) -> None:
+    from marionette_driver.keys import Keys
+
+    def said():
+        fox.execute_async_script(PAINTED)
+        return question.find_element("css selector", "[role=status]").text
+
+    first = question.find_element("css selector", "input")
+    first.send_keys("1" if first.get_attribute("type") == "text" else " ")
+    first.send_keys(Keys.ENTER)
+    assert "ight" in said()  # Right., Not right.
+    question.find_element("css selector", "button").send_keys(Keys.ENTER)
+    assert said() == ""
 
 
 def _try_lab_in_firefox(fox, lab) -> None:

@@ -154,6 +154,20 @@ def test_data_are_found_from_a_folder_that_a_link_leads_to(collection, run, tmp_
     assert opened.returncode == 0
 
 
+def test_from_another_drive_whole_paths_lead_to_data_and_solutions(collection, run, monkeypatch):
+    """On Windows there is no relative path from one drive to another."""
+
+    def relpath(*_):
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    monkeypatch.setattr(lessons.os.path, "relpath", relpath)
+    run()
+    first, code, *_, last = sources(collection / "my_lessons" / ONE)
+    assert f"(01_two.ipynb#cell-id=x) and [print]({collection}/notebooks/sheet.html)" in first
+    assert code == f'open("{collection}/data/x.txt")'
+    assert f"({collection}/notebooks/solutions/{ONE})" in last
+
+
 def test_without_solutions_nothing_leads_to_them(collection, run, monkeypatch):
     monkeypatch.setenv("SOLUTIONS", "no")
     assert run() == "3 lessons put there"

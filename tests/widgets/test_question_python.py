@@ -208,7 +208,7 @@ def test_without_a_widget_the_options_are_a_list_without_marks_or_feedback():
 def test_the_words_of_python_are_those_of_the_page():
     words = node.evaluate(Question, "() => module.WORDS")
     assert (words["several"], words["answer"]) == (question.SEVERAL, question.ANSWER)
-    assert shown(asked(right=[1], words={"several": "Alle richtigen."}))[2].split("\n")[1] == "Alle richtigen."
+    assert shown(asked(right=[1], words={"several": "Kreuze an."}))[2].split("\n")[1] == "Kreuze an."
     assert node.evaluate(
         "question/answer.js", "() => module.isRight(1 + 0.9e-9, 1, 0) && !module.isRight(1 + 1.1e-9, 1, 0)"
     )

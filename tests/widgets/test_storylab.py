@@ -1084,7 +1084,7 @@ def test_firefox_hides_draws_chooses_and_tells(lab, tmp_path):
 
         box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")
         press(box, " dog and a")
-        assert text(".storylab-stories p").startswith("… dog and a")
+        assert text(".storylab-stories p").startswith("… the dog and a")
         fox.find_element(By.XPATH, "//button[text()='Undo']").click()
         settled()
         box = fox.find_element(By.CSS_SELECTOR, ".storylab textarea")

@@ -4,12 +4,13 @@ import math
 import re
 import subprocess
 import sys
+from random import Random
 
 import pytest
 import torch
 import traitlets
 
-from tests.support import node
+from tests.support import node, story_page, widget_page
 from tests.support.widget_page import settle
 from utils import masks, models
 from utils.widgets import NextToken, StoryLab, _story, storylab
@@ -599,6 +600,91 @@ def test_the_page_computes_the_same_next_words(open_widget):
         for (_, now, trained), (_, probability, as_trained) in zip(rows, lab.next_tokens, strict=True):
             assert percent(now) == pytest.approx(probability, abs=0.006, nan_ok=True), name
             assert percent(trained) == pytest.approx(as_trained, abs=0.006), name
+
+
+SETTINGS = ("text", "preset", "parameters", "hidden", "fill", "only_head", "read_at")
+#: What a person does, with the page's own controls.
+DO = """([what, value]) => {
+  const lab = document.querySelector(".storylab");
+  const change = (control, name, value) => {
+    control[name] = value;
+    control.dispatchEvent(new Event(control.tagName === "TEXTAREA" ? "input" : "change", { bubbles: true }));
+  };
+  const labelled = (label) => [...lab.querySelectorAll("label")].find((each) => each.textContent.startsWith(label));
+  const control = (label) => labelled(label).querySelector("input, select, textarea");
+  if (what === "Word") lab.querySelectorAll(".storylab-chip[aria-pressed]")[value].click();
+  else change(control(what), typeof value === "boolean" ? "checked" : "value", value);
+}"""
+#: The same in Python: the label of a control → what it sets.
+SAID = {
+    "Text": lambda lab, value: {"text": value},
+    "Mask": lambda lab, value: {"read_at": "end", "preset": value},
+    "Word": lambda lab, value: {"hidden": sorted({*lab.hidden} ^ {value})},
+    "Heads": lambda lab, value: {"only_head": int(value) if value else None},
+    "Hidden scores": lambda lab, value: {"fill": value},
+    "Read at": lambda lab, value: {"read_at": value},
+    **{
+        name: lambda lab, value, name=name: {"parameters": lab.parameters | {name: value}}
+        for name in ("window", "pads", "attention_mask", "position_ids")
+    },
+}
+SEQUENCES = 12
+TEXTS = (TEXT, "", "Once upon", "a\n\nb <|endoftext|> 👩‍👩‍👧 שלום", "Tom found a red ball. " * 30)
+
+
+def something_to_do(random, lab):
+    """A control that is there, and what it may be set to."""
+    do = {
+        "Text": TEXTS,
+        "Mask": _story.PRESETS[:-1],
+        "Word": range(len(lab._prompt().words)),
+        "Heads": ("", "0", "4"),
+        "Hidden scores": _story.FILLS,
+    }
+    if lab.preset == "window":
+        do["window"] = (1, 2, 9, 128)
+    elif lab.preset in _story.SIDES:
+        do |= {"pads": (1, 5, 16), "attention_mask": (True, False), "position_ids": (True, False)}
+        if lab.preset == "right_padding":
+            do["Read at"] = ("end", "word")
+    what = random.choice(list(do))
+    return what, random.choice(do[what])
+
+
+@pytest.mark.gate
+@pytest.mark.transformers_5
+def test_whatever_is_done_in_a_page_and_in_python_ends_alike(page, tmp_path, story):
+    """Three of them: the page, a lab that is set as the page is, and a lab that hears what the page says."""
+    random, (_, tokenizer) = Random(20), story
+    hears = StoryLab(TEXT)
+    page.goto(story_page.write(tmp_path / "page.html", hears))
+    story_page.ready(page)
+    for _ in range(SEQUENCES):
+        lab, done = StoryLab(TEXT), []
+        story_page.begin(page, parameters=lab.parameters)
+        for _ in range(random.randint(1, 8)):
+            what, value = something_to_do(random, lab)
+            done.append((what, value))
+            page.evaluate(DO, [what, value])
+            for name, new in SAID[what](lab, value).items():
+                setattr(lab, name, new)
+            settle(page)
+            said = page.evaluate(
+                "(names) => Object.fromEntries(names.map((name) => [name, model.get(name)]))", SETTINGS
+            )
+            if what == "Text":  # words that stay in it stay hidden in a page, which sees how a text is typed
+                lab.hidden = said["hidden"]
+        widget_page.until(page, "() => !document.querySelector('[data-untold]')")
+        keep, rows = page.evaluate("bytes('keep_bytes')"), story_page.next_tokens(page)
+        hears.set_state({**said, "keep_bytes": memoryview(bytes(keep)), "next_tokens": rows})
+        assert said == {name: getattr(lab, name) for name in SETTINGS}, done
+        assert keep == list(lab.keep_bytes) == list(hears.keep_bytes), done
+        assert close(hears.next_tokens, hears._next_tokens()), done
+        assert close(hears.next_tokens, lab.next_tokens), done
+        ids = tokenizer(lab.text, verbose=False).input_ids
+        asked = {**said, "ids": ids, "eos": tokenizer.eos_token_id, "keep": keep}
+        (meant,) = page.evaluate(f"(cases) => ({MEANING})(cases)", [asked])
+        assert meant["positions"] == _story.positions_of(lab._prompt(), lab.parameters["position_ids"]), done
 
 
 # --- as code -----------------------------------------------------------------------------------------

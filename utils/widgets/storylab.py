@@ -290,6 +290,10 @@ class StoryLab(anywidget.AnyWidget):
 
         Args:
             sync_data: names of traits, with values as they arrive.
+
+        Raises:
+            TypeError: a value of a wrong type.
+            ValueError: one that a StoryLab cannot have. All is as it was before, then.
         """
         said = {name: bytes(value) if name == "keep_bytes" else value for name, value in sync_data.items()}
         before = self._followed

@@ -387,7 +387,8 @@ export class StoryView extends WidgetView {
     model.save_changes();
     const finding = this.finding();
     const cell = this.maps.grid.focused ? `${this.maps.grid.cell.textContent}. ` : "";
-    const { nan, now, nowShare, was, wasShare } = finding;
+    const { nan, nowShare, wasShare } = finding;
+    const [now, was] = [state.finding?.now, state.finding?.was].map((word) => storyWord(word?.label ?? ""));
     this.live.textContent = cell + (nan ? words.notice(finding) : words.heard(now, nowShare, was, wasShare));
   }
 }
