@@ -144,7 +144,8 @@ def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A cell that proves something as one line to click, with its code behind it."""
     claims = ", ".join(sorted(ledger.claimed(cell)))
     summary = f"Proved: {claims}" if claims else "Proved"
-    text = f'<details class="proof"><summary>{summary}</summary>\n\n```python\n{cell.source}\n```\n\n</details>'
+    code = f"```python\n{normalise.proof(cell)}\n```"
+    text = f'<details class="proof"><summary>{summary}</summary>\n\n{code}\n\n</details>'
     return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=cell.metadata)
 
 
