@@ -20,6 +20,8 @@ MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\
 LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
+#: A comment with what a slide says in place of a paragraph.
+FEW_WORDS = re.compile(r"<!-- slide: ?(.*?) ?-->\n*", re.DOTALL)
 #: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
 SETTLES = f"masks-{questions.SETTLES}"
 #: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
@@ -71,9 +73,9 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
 
 
 def held_back(markdown: nbformat.NotebookNode) -> str:
-    """The words of a cell, for a page that shows what settles a question when somebody has answered."""
-    name = questions.settled(markdown)
-    return f'<div class="{SETTLES}{name}">\n\n{markdown.source}\n\n</div>' if name else markdown.source
+    """The words of a cell without those of its slide; a page shows what settles a question when it is answered."""
+    name, text = questions.settled(markdown), FEW_WORDS.sub("", markdown.source)
+    return f'<div class="{SETTLES}{name}">\n\n{text}\n\n</div>' if name else text
 
 
 def without_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -142,7 +144,8 @@ def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """A cell that proves something as one line to click, with its code behind it."""
     claims = ", ".join(sorted(ledger.claimed(cell)))
     summary = f"Proved: {claims}" if claims else "Proved"
-    text = f'<details class="proof"><summary>{summary}</summary>\n\n```python\n{cell.source}\n```\n\n</details>'
+    code = f"```python\n{normalise.proof(cell)}\n```"
+    text = f'<details class="proof"><summary>{summary}</summary>\n\n{code}\n\n</details>'
     return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=cell.metadata)
 
 

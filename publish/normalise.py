@@ -11,6 +11,8 @@ from . import paths, questions
 
 #: Tag of a cell that asserts what the cells before it show.
 PROOF = "proof"
+#: The line that a proof is folded to: without it, an assertion would stand there, and tell what a question asks.
+TITLE = "# Proof of what is shown above"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")  # as prints have them, not within a word
 
 
@@ -26,6 +28,20 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         cell.metadata = nbformat.from_dict({**folded, "tags": tags} if tags else {})
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
+            if PROOF in paths.tags(cell):
+                cell.source = f"{_title(cell)}\n{proof(cell)}"
+
+
+def proof(cell: nbformat.NotebookNode) -> str:
+    """The code of a cell that proves something, without the line that notebooks fold it to."""
+    first, _, rest = cell.source.partition("\n")
+    return rest if first.startswith(TITLE) else cell.source
+
+
+def _title(cell: nbformat.NotebookNode) -> str:
+    """The line that a cell which proves something is folded to, with the claims that it proves."""
+    claims = ", ".join(sorted(tag.removeprefix("claim-") for tag in paths.tags(cell) if tag.startswith("claim-")))
+    return f"{TITLE}: {claims}" if claims else TITLE
 
 
 def is_folded(cell: nbformat.NotebookNode) -> bool:

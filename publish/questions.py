@@ -45,12 +45,14 @@ ENTRY = re.compile(
 MARKUP = re.compile(r"\]\(|\$|\*\*|(?<![\w*])\*(?=\S)")
 LETTERS = "ABCDE"
 MOST_OPTIONS = len(LETTERS)
-HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 #: The code of a cell that asks.
 OF = re.compile(r'widgets\.Question\.of\("([^"]+)"\)')
 ASKS, SETTLES = "question-", "settles-"
 LABEL = "**Predict.** "
 FOLDED = "<details><summary>What it shows</summary>\n\n{}\n\n</details>"
+#: Nothing may be folded with a heading in it: what comes after would go with it, and a page's sections would break.
+HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
+BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 UNFOLDED = re.compile(r"\A<details><summary>What it shows</summary>\n\n(.*)\n\n</details>\Z", re.DOTALL)
 
 
@@ -98,7 +100,7 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
     """Puts a widget where a source asks, and folds the words that settle a question.
 
     Raises:
-        LessonError: a question that is not in the form above, or that no cell settles.
+        LessonError: a question that is not in the form above, or that no cell settles; a heading in what settles one.
     """
     cells: list[nbformat.NotebookNode] = []
     asked: dict[str, Question] = {}
@@ -112,10 +114,8 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
             cell.source = cell.source[: cell.source.index("```{question}")] + LABEL + question.text
             cells.append(_widget(lesson, name, question, cell))
         elif cell.cell_type == "markdown" and settled(cell):
-            if HEADING.search(cell.source):
-                raise paths.LessonError(
-                    f"{lesson}: what settles {settled(cell)} holds a heading, and would fold a section"
-                )
+            if HEADING.search(BLOCK.sub("", cell.source)):
+                raise paths.LessonError(f"{lesson}: what settles {settled(cell)} has a heading: end the cell before it")
             cell.source = FOLDED.format(cell.source)
     unknown = {name for cell in cells if (name := settled(cell))} ^ set(asked)
     if unknown:

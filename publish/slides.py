@@ -42,7 +42,6 @@ CLOSING = "## What you can do now\n\n{goals}\n\n" + LESSON
 CLOSING_WITHOUT_GOALS = "## To go on\n\n" + LESSON
 GOALS = re.compile(r"^\*\*After this you can\*\*\s+((?:[-*] .+\n?(?: +.+\n?)*)+)", re.MULTILINE)
 
-FEW_WORDS = re.compile(r"<!-- slide: ?(.*?) ?-->\n*", re.DOTALL)
 HEADING = re.compile(r"\A(?:#+ .+\n*)+")
 #: What the speaker reads below a question, and below its answer.
 EXPECTED = "Three minutes: read, vote, talk to a neighbour, vote again. **Most will say {letter}.** {feedback}"
@@ -149,10 +148,10 @@ def outline(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
 
 def _few_words(cell: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, str]:
     """A cell with what it says on a slide, and what of its Markdown is for the speaker then."""
-    few = FEW_WORDS.search(cell.source) if cell.cell_type == "markdown" else None
+    few = for_readers.FEW_WORDS.search(cell.source) if cell.cell_type == "markdown" else None
     if few is None:
         return cell, ""
-    whole = FEW_WORDS.sub("", cell.source)
+    whole = for_readers.FEW_WORDS.sub("", cell.source)
     heading = "".join(HEADING.findall(whole)[:1])
     spoken, label, question = whole.removeprefix(heading).partition(questions.LABEL)
     shown = nbformat.from_dict(cell)

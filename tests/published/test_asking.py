@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from publish import ledger, paths, questions, source
+from publish import ledger, normalise, paths, questions, source
 from tests.support.widget_page import settle
 
 LESSON = "02_padding"
@@ -123,7 +123,7 @@ def test_a_link_leads_to_what_is_held_back(shown):
 def test_pages_that_ask_have_nothing_that_axe_finds(shown, scheme):
     shown.emulate_media(color_scheme=scheme)
     answer(shown, FIRST, 0)
-    results = Axe().run(shown, context="main")
+    results = Axe().run(shown, context="main", options={"preload": False})  # it would fetch style sheets
     assert results.response["violations"] == [], results.generate_report()
 
 
@@ -143,11 +143,14 @@ def test_no_visible_text_of_a_lesson_gives_an_answer_away(lesson):
         if "proof" not in paths.tags(cell) and not (cell.cell_type == "markdown" and questions.settled(cell))
     )
     assert LETTER.search(visible) is None
-    words = " ".join(visible.split())
+    for cell in notebook.cells:  # JupyterLab folds a cell to its first line, which stays to be read
+        if "proof" in paths.tags(cell):
+            assert cell.source.startswith(normalise.TITLE), cell.id
+    words = " ".join(visible.replace("`", "").split())
     for name, question in said.items():
         if name.startswith(lesson[:2]):
-            assert not [text for text in question["feedback"] if " ".join(text.split()) in words], name
-            told = [len(option.split()) > 3 and " ".join(option.split()) in words for option in question["options"]]
+            assert not [text for text in question["feedback"] if text.replace("`", "") in words], name
+            told = [len(option.split()) > 1 and option.replace("`", "") in words for option in question["options"]]
             assert not any(told) or all(told), f"{name}: {question['options']}, told {told}"
 
 

@@ -63,7 +63,8 @@ def test_widgets_live_by_mouse_and_keyboard(name, opened):
 
 
 #: Widths of all living widgets, and of all paragraphs of a lesson.
-WIDTHS = """() => ["main .masks-widget:has(canvas)", ":is(#content, .bd-article) p:not(.masks-widget *, table *)"].map((what) =>
+WIDTHS = """() => ["main .masks-widget:has(canvas)", ":is(#content, .bd-article) p:not(.masks-widget *, table *)"].map(
+  (what) =>
   [...document.querySelectorAll(what)].map((part) => part.getBoundingClientRect().width))"""
 
 BOXES = "(parts) => parts.map((part) => part.getBoundingClientRect().toJSON())"

@@ -284,7 +284,7 @@ def test_a_large_figure_shares_its_slide_with_a_few_words_at_most(words):
         notebook.cells[-2].outputs = [picture]
         for height, wanted in ((200, together), (400, together if words == "Before." else apart)):
             picture.metadata["image/png"]["height"] = height
-            assert [[text.strip() for text in cells] for cells, _ in shown_of(notebook)[1:-1]] == [
+            assert [[text.strip() for text in cells] for cells, _ in shown_of(notebook)[2:-1]] == [
                 [text.strip() for text in cells] for cells in wanted
             ]
 
@@ -300,9 +300,9 @@ def test_beside_a_large_figure_there_is_no_room_for_more_than_sentences(more):
         ("## One", "slide"), ("plot()", "", "on-slide"), (more, "on-slide"), ("print(1)", "1\n", "on-slide")
     )
     notebook.cells[-3].outputs = [picture]
-    assert [cells for cells, _ in shown_of(notebook)[1:-1]] == [["## One", "plot()"], ["## One", more, "print(1)"]]
+    assert [cells for cells, _ in shown_of(notebook)[2:-1]] == [["## One", "plot()"], ["## One", more, "print(1)"]]
     notebook.cells[-2].metadata.tags = []
-    assert [cells for cells, _ in shown_of(notebook)[1:-1]] == [["## One", "plot()"], ["## One", "print(1)"]]
+    assert [cells for cells, _ in shown_of(notebook)[2:-1]] == [["## One", "plot()"], ["## One", "print(1)"]]
 
 
 def test_tags_say_what_is_shown_and_the_rest_is_notes():
@@ -316,10 +316,26 @@ def test_tags_say_what_is_shown_and_the_rest_is_notes():
         ("## Skipped\n\nNobody hears this.", ""),
     )
     assert shown_of(notebook)[1:] == [
+        (["## After this you can\n\n- test;\n- and\n  more."], []),
         (["## One", "print(1)", "Shown here."], ["Before.", "Said there."]),
         (["## Two"], []),
         ([slides.CLOSING.format(goals="- test;\n- and\n  more.", title="42 · Test?")], []),
     ]
+
+
+def test_a_slide_may_have_few_words_of_its_own_and_the_speaker_has_the_rest():
+    few = "<!-- slide: Few words,\nin *two* lines. -->\n\n"
+    notebook = tagged(
+        (f"## One\n\n{few}A whole paragraph.\n\n**Predict.** What now?", "slide"),
+        (f"{few}Another [one](03_left_or_right.ipynb).", "on-slide"),
+    )
+    ((cells, notes),) = shown_of(notebook)[2:-1]
+    assert [cell.strip() for cell in cells] == [
+        "## One",
+        "Few words,\nin *two* lines.\n\n**Predict.** What now?",
+        "Few words,\nin *two* lines.",
+    ]
+    assert notes == ["A whole paragraph.", "Another one."]
 
 
 @pytest.mark.parametrize(

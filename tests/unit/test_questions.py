@@ -61,6 +61,28 @@ def test_a_question_becomes_words_and_a_widget_and_its_explanation_is_folded():
     assert why.source == "Pads *pull*."
 
 
+def test_an_explanation_ends_before_the_next_heading():
+    why = "It is 1.\n\n```text\n# no heading\n```"
+    cells = [("markdown", ONE, []), ("markdown", why, ["settles-pads-visible"])]
+    questions.expand(lesson(*cells), "42_test")
+    cells[1] = ("markdown", f"{why}\n\n## Exercises", ["settles-pads-visible"])
+    with pytest.raises(paths.LessonError, match="42_test: what settles pads-visible has a heading"):
+        questions.expand(lesson(*cells), "42_test")
+
+
+def test_a_proof_is_folded_to_a_line_that_says_nothing_of_what_it_proves():
+    tags = ["proof", "claim-S2.3", "claim-F1"]
+    notebook = lesson(("code", "assert 1 < 2\nassert 2 < 3", tags), ("code", "assert 1", ["proof"]), ("code", "1", []))
+    for _ in range(2):  # nothing changes the second time
+        normalise.normalise(notebook)
+        proof, unnamed, other = notebook.cells
+        assert proof.source == "# Proof of what is shown above: F1, S2.3\nassert 1 < 2\nassert 2 < 3"
+        assert unnamed.source == "# Proof of what is shown above\nassert 1"
+        assert other.source == "1"
+    assert normalise.proof(proof) == "assert 1 < 2\nassert 2 < 3"
+    assert normalise.proof(nbformat.v4.new_code_cell("assert 1 < 2\nassert 2")) == "assert 1 < 2\nassert 2"
+
+
 def test_several_options_may_be_right_and_a_number_may_be_asked_for():
     several = "```{question} two\nWhich?\n\n- [x] one\n  > Yes.\n- [ ] two\n  > No.\n- [x] three\n  > Yes.\n```"
     assert questions._parsed(several, "42")[1].right == [0, 2]
