@@ -11,6 +11,8 @@ from . import paths, questions
 
 #: Tag of a cell that asserts what the cells before it show.
 PROOF = "proof"
+#: Behind what asks, since JupyterLab folds it to this line, and nothing is asked before it runs.
+RUN = "  # run this cell, and answer"
 #: The line that a proof is folded to: without it, an assertion would stand there, and tell what a question asks.
 TITLE = "# Proof of what is shown above"
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")  # as prints have them, not within a word
@@ -28,6 +30,8 @@ def normalise(notebook: nbformat.NotebookNode) -> None:
         cell.metadata = nbformat.from_dict({**folded, "tags": tags} if tags else {})
         if cell.cell_type == "code":
             cell.outputs = _joined(cell.outputs)
+            if questions.asked(cell):
+                cell.source = cell.source.removesuffix(RUN) + RUN
             if PROOF in paths.tags(cell):
                 cell.source = f"{_title(cell)}\n{proof(cell)}"
 

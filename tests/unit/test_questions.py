@@ -56,6 +56,8 @@ def test_a_question_becomes_words_and_a_widget_and_its_explanation_is_folded():
     assert [questions.settled(cell) for cell in notebook.cells] == ["", "", "pads-visible", "pads-visible"]
     normalise.normalise(notebook)
     assert [cell.id for cell in notebook.cells] == ["cell-00", "question-pads-visible", "cell-02", "cell-03"]
+    normalise.normalise(notebook)  # again, and nothing changes
+    assert widget.source == 'widgets.Question.of("42/pads-visible")  # run this cell, and answer'
     assert widget.metadata == {"jupyter": {"source_hidden": True}, "tags": ["question-pads-visible", "on-slide"]}
     questions.unfold(notebook)
     assert why.source == "Pads *pull*."
