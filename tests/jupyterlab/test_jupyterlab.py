@@ -794,6 +794,6 @@ def test_a_proof_is_one_click_away(lab, page, outside):
     expect(shown.get_by_role("heading", name="05 · How does a model not see the future?")).to_be_attached(
         timeout=PATIENCE
     )
-    proof = shown.locator(".jp-CodeCell", has_text="later = torch.ones(8, 8).triu(1).bool()")
+    proof = shown.locator(".jp-CodeCell", has_text="# Proof of what is shown above: S3.6")
     expect(proof).to_be_in_viewport(timeout=PATIENCE)
     assert outside == []
