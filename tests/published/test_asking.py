@@ -168,6 +168,28 @@ def test_no_letter_is_right_too_often():
         assert 0.15 <= single.count(letter) / len(single) <= 0.35, "ABCD"[letter]
 
 
+def test_the_form_of_an_option_does_not_tell_that_it_is_right():
+    """Who knows nothing and chooses by length, or by a reason behind a colon, is right as often as by chance."""
+    said = json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8"))
+    asked = [(question["options"], question["right"]) for question in said.values()]
+    single = [(options, right) for options, right in asked if options and isinstance(right, int)]
+    chance = sum(1 / len(options) for options, _ in single)
+
+    def score(choice):
+        return sum(right == choice(options) for options, right in single)
+
+    def without_reason(options):
+        return [option for option in options if ":" not in option] or options
+
+    for choice in (
+        lambda options: options.index(min(options, key=len)),
+        lambda options: options.index(max(options, key=len)),
+        lambda options: options.index(min(without_reason(options), key=len)),
+        lambda options: options.index(max(without_reason(options), key=len)),
+    ):
+        assert score(choice) < 1.35 * chance
+
+
 @pytest.mark.parametrize("lesson", [path.stem for path in source.files()])
 def test_cells_that_teach_assert_nothing(lesson):
     for cell in nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
