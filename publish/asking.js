@@ -11,6 +11,7 @@
     again: "Hide the answers again",
     wait: "Answer first, then see what a run shows.",
     show: "Show it",
+    later: "This waits for ",
     /** @param {number} right @param {number} answered @param {number} asked */
     score: (right, answered, asked) =>
       answered < asked
@@ -24,8 +25,8 @@
 
   /** One question: what settles it, what stands there until then, and whether the answer was right. */
   class Asked {
-    /** @param {string} name @param {HTMLElement} widget @param {() => void} tell */
-    constructor(name, widget, tell) {
+    /** @param {string} name @param {number} number @param {HTMLElement} widget @param {() => void} tell */
+    constructor(name, number, widget, tell) {
       this.widget = widget;
       /** @type {boolean | null} */
       this.isRight = null;
@@ -47,6 +48,15 @@
       });
       this.wait.append(WORDS.wait, " ", show);
       this.held[0]?.before(this.wait);
+      /** What stands where a later cell puts out what settles it, too. */
+      this.later = this.held.slice(1).flatMap((part) => {
+        if (part.matches('[class*="masks-settles-"]')) return []; // words, which nobody misses
+        const line = document.createElement("p");
+        line.className = "masks-later";
+        line.append(WORDS.later, this.link(number), ".");
+        part.before(line);
+        return [line];
+      });
       widget.addEventListener("masks-committed", (event) => {
         this.isRight = /** @type {CustomEvent} */ (event).detail.isRight;
         this.open();
@@ -60,7 +70,7 @@
 
     open() {
       for (const part of this.held) part.classList.add("masks-open");
-      this.wait.hidden = true;
+      for (const line of [this.wait, ...this.later]) line.hidden = true;
       measureAgain();
     }
 
@@ -93,7 +103,7 @@
     };
     for (const cell of document.querySelectorAll('[class*="tag_question-"]')) {
       const name = /tag_question-([\w-]+)/.exec(cell.className)?.[1] ?? "";
-      questions.push(new Asked(name, /** @type {HTMLElement} */ (cell), tell));
+      questions.push(new Asked(name, questions.length, /** @type {HTMLElement} */ (cell), tell));
     }
     if (!questions.length) return;
     score.className = "masks-score";

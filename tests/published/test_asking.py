@@ -57,6 +57,8 @@ def test_nothing_that_settles_a_question_is_seen_until_somebody_answers(shown):
             assert option.replace("`", "") in text
             assert feedback.replace("`", "") not in text
     expect(shown.locator(".masks-wait")).to_have_count(len(asked()))
+    later = held(shown, "pads-visible").and_(shown.locator(".output_wrapper, .cell_output")).count() - 1
+    expect(shown.locator(".masks-later", has_text="This waits for question 1.")).to_have_count(later)
     expect(shown.locator(".masks-score")).to_be_hidden()
 
 
@@ -64,6 +66,7 @@ def test_committing_shows_what_settles_this_question_and_no_other(shown):
     names, right = list(asked()), asked()[FIRST]["right"]
     answer(shown, FIRST, right)
     assert all(held(shown).evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
+    expect(shown.locator(".masks-later:visible", has_text="question 1.")).to_have_count(0)
     others = shown.locator(f':is({HELD}):not([class*="settles-{FIRST}"], [class*="settles-{FIRST}"] > *)')
     assert not any(others.evaluate_all("parts => parts.map((part) => part.checkVisibility())"))
     expect(question(shown)).to_contain_text(asked()[FIRST]["feedback"][right])
