@@ -106,6 +106,7 @@ def test_what_is_wider_than_the_screen_says_so(scheme, page, opened):
     page.set_viewport_size({"width": 390, "height": 800})
     page.emulate_media(color_scheme=scheme)
     shown = opened("07_bert_2d_masks")
+    shown.get_by_role("button", name="Show all answers").click()
     for what in ("table", ".output_subarea pre:not(.sentences)"):
         wide = shown.locator(f"{what}:not(.masks-widget *)").filter(visible=True)
         wide = next(box for box in wide.all() if box.evaluate("box => box.scrollWidth > box.clientWidth + 40"))
@@ -160,6 +161,7 @@ def test_axe_finds_nothing(name, scheme, page, opened):
 
 def test_print_shows_pictures_in_place_of_widgets(opened):
     shown = opened("04_minus_infinity")
+    shown.get_by_role("button", name="Show all answers").click()
     pictures, living = shown.locator(".masks-place > img"), shown.locator(".masks-alive:has(canvas)")
     assert pictures.count() == 2, "before and after"
     expect(pictures.filter(visible=True)).to_have_count(0)

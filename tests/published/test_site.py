@@ -167,6 +167,7 @@ def test_axe_finds_nothing(name, scheme, page, opened):
 def test_what_is_too_wide_says_so_and_words_are_never_cut(opened):
     """On a phone, messages wrap; tables and columns of numbers scroll, with a shadow where they go on."""
     shown = opened("02_padding")
+    shown.get_by_role("button", name="Show all answers").click()
     shown.set_viewport_size({"width": 390, "height": 844})
     settle(shown)
     cut = "pre => pre.scrollWidth > pre.clientWidth"
@@ -176,6 +177,7 @@ def test_what_is_too_wide_says_so_and_words_are_never_cut(opened):
     assert [pre.inner_text() for pre in sentences.all() if pre.evaluate(cut)] == []
     shadow_changes_sides(next(pre for pre in lined_up.all() if pre.evaluate(cut)))
     opened("07_bert_2d_masks")
+    shown.get_by_role("button", name="Show all answers").click()
     tables = shown.locator(".pst-scrollable-table-container").all()
     shadow_changes_sides(next(table for table in tables if table.evaluate(cut)))
 
