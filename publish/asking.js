@@ -135,7 +135,8 @@
 
   /** A link may lead to what is held back. */
   const openTarget = () => {
-    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const name = decodeURIComponent(location.hash.slice(1));
+    const target = name ? document.getElementById(name) : null;
     const held = target?.closest('[class*="masks-settles-"], [class*="tag_settles-"]');
     if (!held) return;
     for (const part of [held, ...held.querySelectorAll(":scope > :is(.output_wrapper, .cell_output)")])
