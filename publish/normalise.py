@@ -50,7 +50,7 @@ def _title(cell: nbformat.NotebookNode) -> str:
 
 def is_folded(cell: nbformat.NotebookNode) -> bool:
     """Whether a code cell is folded to its first line: one that proves or asks, and teaches nothing by its code."""
-    return any(tag == PROOF or tag.startswith(questions.ASKS) for tag in paths.tags(cell))
+    return PROOF in paths.tags(cell) or bool(questions.asked(cell))
 
 
 def name_cells(notebook: nbformat.NotebookNode) -> None:
