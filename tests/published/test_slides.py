@@ -159,7 +159,7 @@ def test_large_maps_of_headgrid_have_numbers_and_are_sharp(opened):
     maps = shown.locator(".present .headgrid canvas").evaluate_all(
         "all => all.map((map) => [map.width / map.getBoundingClientRect().width, map.words])"
     )
-    for enlarged, words in maps:
+    for enlarged, _ in maps:
         assert enlarged == pytest.approx(1, abs=0.01), "as many pixels as the screen has"
     for _, words in maps[1:]:
         assert ".04" in words
