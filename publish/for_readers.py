@@ -118,7 +118,8 @@ def formulas(markdown: str) -> str:
             return match[0]  # code
         formula = " ".join((match["block"] or match["inline"]).split())
         mathml = convert(formula, display="block" if match["block"] else "inline")
-        return mathml.replace("negativethinmathspace", "-0.1667em")  # a name that Firefox calls deprecated
+        mathml = mathml.replace("negativethinmathspace", "-0.1667em")  # a name that Firefox calls deprecated
+        return mathml.replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>")  # no sign between numbers, with space around
 
     return MATH.sub(drawn, markdown)
 

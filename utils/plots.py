@@ -110,18 +110,19 @@ class Picture:
         return data, {"image/png": {"alt": self.alt, "width": width, "height": height}}
 
     def _cut(self, png: bytes) -> list[bytes]:
-        """One PNG file for each panel, all of one height."""
+        """One PNG file for each panel, which ends where it ends: below each other they leave no gap."""
         from PIL import Image
 
         if len(self._panels) < 2:
             return [png]
         whole = Image.open(io.BytesIO(png))
         with _no_word_of_fonts():
-            left = self.figure.get_tightbbox().x0 - PAD
-        rights = [_box(axes).x1 for axes in self._panels[:-1]]
-        middles = [right + PANEL_GAP / 2 - left for right in rights]
-        edges = [0, *(round(middle * DPI) for middle in middles), whole.width]
-        return [_saved(whole.crop((a, 0, b, whole.height))) for a, b in itertools.pairwise(edges)]
+            around = self.figure.get_tightbbox()
+            left, bottom = around.x0 - PAD, around.y0  # the padding stays below each panel
+            boxes = [_box(axes) for axes in self._panels]
+        edges = [0, *(round((box.x1 + PANEL_GAP / 2 - left) * DPI) for box in boxes[:-1]), whole.width]
+        ends = [*(whole.height - round((box.y0 - bottom) * DPI) for box in boxes[:-1]), whole.height]
+        return [_saved(whole.crop((a, 0, b, end))) for (a, b), end in zip(itertools.pairwise(edges), ends, strict=True)]
 
     def __repr__(self) -> str:
         return f"<Picture: {self.alt}>"
@@ -279,7 +280,7 @@ def head_grid(
     before: Tensor,
     after: Tensor | None = None,
     *,
-    keep: Tensor | None = None,
+    keep: Tensor | tuple[Tensor, Tensor] | None = None,
     alt: str,
     titles: tuple[str, str] = ("before", "after"),
 ) -> Picture:
@@ -290,7 +291,8 @@ def head_grid(
     Args:
         before: (layers, heads, q_len, k_len) float, attention weights from 0 to 1; NaN is drawn red.
         after: the same shape.
-        keep: bool, True = may attend, broadcastable to (q_len, k_len); what ``after`` hides is grey.
+        keep: bool, True = may attend, broadcastable to (q_len, k_len); what ``after`` hides is grey. Or two, of
+            ``before`` and ``after``.
         alt: required: what the figure shows, as a sentence that states the finding.
         titles: of the left and the right side.
 
@@ -313,7 +315,8 @@ def head_grid(
     tile = min(wide / heads, 5.2 / layers, 1.6)
     size = max(0.8, tile * heads), max(0.6, tile * layers)
     figure, panels = _canvas(len(sides))
-    for axes, weights, hiding, title in zip(panels, sides, (None, keep), titles, strict=False):
+    keeps = keep if isinstance(keep, tuple) else (None, keep)
+    for axes, weights, hiding, title in zip(panels, sides, keeps, titles, strict=False):
         mosaic = _mosaic(weights, hiding, scale)
         axes.imshow(mosaic, extent=(-0.5, heads - 0.5, layers - 0.5, -0.5), aspect="auto", interpolation="antialiased")
         axes.set_xticks(range(0, heads, math.ceil(heads * 0.24 / size[0])))
@@ -568,7 +571,7 @@ def _draw(
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = {"annot": np.vectorize(_number)(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few else {}
+    numbers = {"annot": _numbers(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few else {}
     lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
@@ -668,14 +671,23 @@ def _cell(query: int, key: int, **style: Any) -> Any:
     return Rectangle((key, query), 1, 1, **style)
 
 
-def _number(value: float) -> str:
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """What is written into cells, as widgets write it (cellNumber in js/grid.js): .25, and <.01 for what is not 0."""
+    tiny = not (np.abs(values[np.isfinite(values)]) >= 0.1).any()  # two digits would say nothing
+    return np.vectorize(lambda value: _number(value, tiny), otypes=[str])(values)
+
+
+def _number(value: float, tiny: bool) -> str:
     if math.isnan(value):
         return "NaN"
     if value == 0:
         return "0"
-    if abs(value) < 0.005:  # "0.00" would say that nothing is there
-        return f"{value:.0e}".replace("e-0", "e-")
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+    if tiny:
+        return f"{value:.0e}".replace("e-0", "e-").replace("-", "−")
+    if abs(value) < 0.005:  # ".00" would say that nothing is there
+        return "<.01"
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:.3g}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 def _label(token: str) -> str:

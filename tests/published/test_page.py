@@ -232,6 +232,7 @@ def test_a_formula_becomes_mathml():
     drawn = for_readers.formulas(r"so $e^{-\infty} = 0$ and $$\sqrt{d}$$")
     assert drawn.count("<math") == 2
     assert "<msup>" in drawn
+    assert "<mi>&#x0221E;</mi>" in drawn, "a sign would have space around it"
     assert 'display="block"' in drawn
     assert "$" not in drawn
 

@@ -25,6 +25,7 @@ const fillText = CanvasRenderingContext2D.prototype.fillText;
 CanvasRenderingContext2D.prototype.fillText = function (...words) {
   const size = parseFloat(this.font.match(/[\\d.]+px/)[0]);
   this.canvas.type = Math.min(this.canvas.type ?? Infinity, size);
+  this.canvas.words = [...(this.canvas.words ?? []), words[0]];
   fillText.apply(this, words);
 };
 """
@@ -149,6 +150,19 @@ def on_the_widget(shown, kind=".masklab"):
     shown.evaluate("number => Reveal.slide(number)", number)
     settle(shown)
     return number
+
+
+def test_large_maps_of_headgrid_have_numbers_and_are_sharp(opened):
+    shown = opened("00_start_here")
+    on_the_widget(shown, ".headgrid")
+    settled(shown)
+    maps = shown.locator(".present .headgrid canvas").evaluate_all(
+        "all => all.map((map) => [map.width / map.getBoundingClientRect().width, map.words])"
+    )
+    for enlarged, _ in maps:
+        assert enlarged == pytest.approx(1, abs=0.01), "as many pixels as the screen has"
+    for _, words in maps[1:]:
+        assert ".04" in words
 
 
 def test_keys_inside_a_widget_are_its_own(opened):

@@ -41,7 +41,7 @@ def test_rows_are_queries_from_the_top_and_values_are_the_ones_given():
     assert axes.get_xlabel() == "keys (who is looked at)"
     assert axes.get_ylabel() == "queries (who looks)"
     assert axes.collections[0].get_clim() == (0, 1)
-    assert {t.get_text() for t in axes.texts} == {f"{w:.2f}" for w in WEIGHTS.flatten().tolist()}
+    assert {t.get_text() for t in axes.texts} == {f"{w:.2f}".removeprefix("0") for w in WEIGHTS.flatten().tolist()}
 
 
 def test_hidden_zero_and_nan_are_three_different_looks():
@@ -126,7 +126,7 @@ def test_the_palette_changes_no_colour_to_speak_of():
 
 
 def test_panels_are_pictures_of_their_own_where_html_is_shown():
-    """Together they are the whole picture, of which GitHub shows one with its alt text."""
+    """Together they are the whole picture, of which GitHub shows one with its alt text; below no panel is nothing."""
     picture = plots.before_after(torch.randn(3, 5), masks.lengths([3], 5)[0, 0], Q_TOKENS, K_TOKENS, alt=ALT)
     data, _ = picture._repr_mimebundle_()
     page = BeautifulSoup(data["text/html"], "html.parser")
@@ -134,7 +134,13 @@ def test_panels_are_pictures_of_their_own_where_html_is_shown():
     assert (left["alt"], right["alt"]) == (ALT, "after the mask")
     parts = [Image.open(io.BytesIO(base64.b64decode(part["src"].partition(",")[2]))) for part in (left, right)]
     whole = np.asarray(Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB"))
-    assert np.array_equal(np.hstack([np.asarray(part.convert("RGB")) for part in parts]), whole)
+    high = np.full_like(whole, 255)
+    for part, start in zip(parts, (0, parts[0].width), strict=True):
+        high[: part.height, start : start + part.width] = np.asarray(part.convert("RGB"))
+    assert np.array_equal(high, whole)
+    for part in parts:
+        (inked,) = np.nonzero((np.asarray(part.convert("RGB")) != 255).any(axis=(1, 2)))
+        assert abs(part.height - 1 - inked[-1] - plots.PAD * plots.DPI) <= 4, "the padding, and no more"
     edge = np.asarray(parts[0].convert("RGB"))[:, -2:]
     assert (edge == 255).all(), "cut between the panels, through nothing"
     assert all(part.width / 96 * 64 < 390 for part in parts), "each fits on a phone"
@@ -253,7 +259,9 @@ def test_hostile_tokens_are_drawn_as_text():
 def test_08_a_small_leak_is_not_written_as_zero():
     values = torch.tensor([[0.0, 0.0041, 2.4e-12], [0.5, -0.0004, 12.345]])
     axes = plots.heatmap(values, Q_TOKENS[:2], K_TOKENS[:3], alt=ALT, limits=None).figure.axes[0]
-    assert [text.get_text() for text in axes.texts] == ["0", "4e-3", "2e-12", "0.50", "-4e-4", "12.3"]
+    assert [text.get_text() for text in axes.texts] == ["0", "<.01", "<.01", ".50", "<.01", "12.3"]
+    axes = plots.heatmap(values[:, :2] / 10, Q_TOKENS[:2], K_TOKENS[:2], alt=ALT, limits=None).figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["0", "4e−4", "5e−2", "−4e−5"], "where all are small"
 
 
 def test_large_figures_have_no_numbers_and_inputs_stay_as_they_are():

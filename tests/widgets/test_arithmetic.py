@@ -425,6 +425,15 @@ def test_a_map_leaves_a_margin_for_its_labels(room, cell):
     assert (layout["outerWidth"], layout["outerHeight"]) == pytest.approx((36 + 4 * cell + 2, 39 + 2 * cell + 2))
 
 
+def test_in_cells_only_nothing_is_zero():
+    written = node.evaluate(
+        "grid.js",
+        "(values) => [...values, NaN].map(module.cellNumber)",
+        [0, 0.0049, 1e-30, -0.004, 0.005, 0.5, -0.25, 0.999, 1],
+    )
+    assert written == ["0", "<.01", "<.01", "<.01", ".01", ".50", "−.25", "1.00", "1.00", "NaN"]
+
+
 def test_numbers_are_short_and_have_a_real_minus():
     values = [0, 0.5, -0.25, 123.456, 1e-9, -2e7, 1]
     written = node.evaluate(

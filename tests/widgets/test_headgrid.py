@@ -392,6 +392,31 @@ def test_a_low_page_has_low_maps_beside_each_other(open_widget):
     assert zoom["height"] < 34 + 200 + 80
 
 
+def test_two_masks_hide_each_on_its_side(open_widget):
+    """Where before has a mask too, what it hides is no zero."""
+    zeros = torch.zeros(LAYERS, HEADS, Q_LEN, K_LEN)
+    keeps = [masks.full(Q_LEN, K_LEN).clone() for _ in range(2)]
+    keeps[0][1, 2] = keeps[1][2, 5] = False
+    grid = grid_of(zeros, zeros, keep=tuple(keeps))
+    assert list(zlib.decompress(grid.keep_bytes)) == torch.stack(keeps).flatten().int().tolist()
+    page = open_widget(grid)
+    seen = Shot(page)
+    assert (seen.thumb(1, 2, 2, 5), seen.thumb(1, 2, 1, 2)) == (GREY, ZERO)
+    line = page.locator(".headgrid-line")
+    page.mouse.move(*zoom_point(page, 0, 1, 2))
+    expect(line).to_have_text("query b, key v: before 0.00, hidden → after 0.00")
+    page.mouse.move(*zoom_point(page, 0, 2, 5))
+    expect(line).to_have_text("query c, key y: before 0.00 → after 0.00, hidden")
+    page.get_by_label("before").check()
+    settle(page)
+    seen = Shot(page)
+    assert (seen.thumb(1, 2, 2, 5), seen.thumb(1, 2, 1, 2)) == (ZERO, GREY)
+    expect(page.locator(".headgrid-legend")).to_contain_text("hidden")
+    left, right = (axes.images[0].get_array() for axes in grid.picture().figure.axes[:2])
+    at = [(1 + int((q + 0.5) * 24 / Q_LEN), 1 + int((k + 0.5) * 24 / K_LEN)) for q, k in ((1, 2), (2, 5))]
+    assert [tuple(side[place]) == GREY for side in (left, right) for place in at] == [True, False, False, True]
+
+
 def test_numbers_follow_the_pointer_and_the_focus_in_a_line_that_stays(open_widget):
     before, after = weights(), weights()
     keep = masks.full(Q_LEN, K_LEN).clone()
@@ -872,6 +897,7 @@ def test_bad_input_is_named(arguments, error, message):
     [
         ({"keep": torch.ones(3, 6, dtype=torch.bool)}, ValueError, "keep"),
         ({"keep": torch.ones(4, 6)}, TypeError, "keep"),
+        ({"keep": (masks.full(4, 6), torch.ones(4, 6))}, TypeError, "keep[1]"),
         ({"names": "ab"}, ValueError, "names"),
         ({"names": ("a",)}, ValueError, "names"),
         ({"names": None}, ValueError, "names"),

@@ -45,6 +45,7 @@ class HeadGrid(MapWidget):
         tokens: q_len labels; numbers if not given. Text is shown as it is, never read as markup.
         key_tokens: k_len labels; tokens if not given and q_len == k_len.
         keep: bool, True = may attend, broadcastable to (q_len, k_len): what the mask of ``after`` hides is hatched.
+            Or two, of ``before`` and ``after``.
         names: what the two sides are called.
         layer: the layer whose map is large at first, counted from 0.
         head: the head whose map is large at first, counted from 0.
@@ -66,7 +67,7 @@ class HeadGrid(MapWidget):
 
     before_bytes = traitlets.Bytes().tag(sync=True)  # zlib, one index into levels_bytes for each weight
     after_bytes = traitlets.Bytes().tag(sync=True)  # empty without after
-    keep_bytes = traitlets.Bytes().tag(sync=True)  # zlib, uint8 (q_len, k_len), 1 = may attend; empty without keep
+    keep_bytes = traitlets.Bytes().tag(sync=True)  # zlib, uint8, 1 = may attend; of after, or of both
     levels_bytes = traitlets.Bytes(LEVELS.numpy().tobytes()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode(), ["before", "after"]).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
@@ -80,7 +81,7 @@ class HeadGrid(MapWidget):
         tokens: Sequence[str] | None = None,
         key_tokens: Sequence[str] | None = None,
         *,
-        keep: Tensor | None = None,
+        keep: Tensor | tuple[Tensor, Tensor] | None = None,
         names: tuple[str, str] = ("before", "after"),
         layer: int = 0,
         head: int = 0,
@@ -101,7 +102,7 @@ class HeadGrid(MapWidget):
         tokens: Sequence[str] | None = None,
         key_tokens: Sequence[str] | None = None,
         *,
-        keep: Tensor | None = None,
+        keep: Tensor | tuple[Tensor, Tensor] | None = None,
         alt: str = "",
     ) -> None:
         """Shows other weights, of any shape.
@@ -111,7 +112,7 @@ class HeadGrid(MapWidget):
             after: float (layers, heads, q_len, k_len), or None for one side.
             tokens: q_len labels.
             key_tokens: k_len labels.
-            keep: bool, True = may attend, broadcastable to (q_len, k_len).
+            keep: bool, True = may attend, broadcastable to (q_len, k_len); or two.
             alt: what the picture shows.
 
         Raises:
@@ -134,7 +135,8 @@ class HeadGrid(MapWidget):
         if keep is not None:
             if after is None:
                 raise ValueError("keep: given without after; it says what the mask of after hides. Leave it out.")
-            keep = require_keep_for(keep, (q_len, k_len)).cpu().expand(q_len, k_len)
+            keep = _keeps(keep, (q_len, k_len))
+        rows = keep if isinstance(keep, tuple) else () if keep is None else (keep,)
         # Packing takes most of the time, and often only the other side is new. The bytes say if this is the first time.
         packed = bool(self.before_bytes) and torch.equal(before, self.before)  # type: ignore[has-type]
         self.before, self.after, self.keep = before, after, keep
@@ -146,7 +148,7 @@ class HeadGrid(MapWidget):
             if not packed:
                 self.before_bytes = _packed(_codes(before))
             self.after_bytes = b"" if after is None else _packed(_codes(after))
-            self.keep_bytes = b"" if keep is None else _packed(keep.to(torch.uint8))
+            self.keep_bytes = b"" if keep is None else _packed(torch.cat(rows).to(torch.uint8))
             self.version += 1
 
     def picture(self) -> plots.Picture:
@@ -154,6 +156,14 @@ class HeadGrid(MapWidget):
         return plots.head_grid(
             self.before, self.after, titles=(self.names[0], self.names[1]), keep=self.keep, alt=self._alt
         )
+
+
+def _keeps(keep, shape: tuple[int, int]) -> Tensor | tuple[Tensor, Tensor]:
+    """bool (q_len, k_len): what ``after`` shows, or in a tuple ``before`` and ``after``."""
+    if not isinstance(keep, tuple) or len(keep) != 2:
+        return require_keep_for(keep, shape).cpu().expand(shape)
+    before, after = (require_keep_for(each, shape, f"keep[{n}]").cpu().expand(shape) for n, each in enumerate(keep))
+    return before, after
 
 
 def _weights(weights, name: str) -> Tensor:

@@ -5,8 +5,31 @@ import { contextOf, element, short } from "./dom.js";
 const OPAQUE = 0xff000000;
 export const FONT = "12px system-ui, sans-serif";
 
-/** From this size on a cell shows its number. */
+/** Cells are made as large as this if they can be, so that their numbers have room. */
 export const NUMBERED = 26;
+/** From this size on a cell shows its number. */
+export const NUMBER_FITS = 22;
+
+/**
+ * A number as a cell has room for it: .25, 0 for nothing at all, and <.01 for almost nothing.
+ * @param {number} value
+ */
+export function cellNumber(value) {
+  if (value === 0 || Number.isNaN(value)) return String(value);
+  if (Math.abs(value) < 0.005) return "<.01";
+  return value
+    .toFixed(2)
+    .replace(/^(-?)0/, "$1")
+    .replace("-", "−");
+}
+
+/**
+ * Whether cells show numbers if they are large enough.
+ * @param {number} rows
+ * @param {number} columns
+ */
+const isFew = (rows, columns) => rows <= 8 && columns <= 8;
+
 const READABLE = 12; // px of a row that shows its name
 const BARE = 6; // px left of cells without names, for the half of the first key's name
 /** Pixels above the names of the keys, for that of their axis, and below them. */
@@ -62,6 +85,18 @@ export function pairLayouts(context, room, gap, labels, most, tallest) {
 }
 
 /**
+ * How wide two maps beside each other must be to show numbers; no width is enough for many tokens.
+ * @param {Ruler} context
+ * @param {number} gap
+ * @param {Labels} labels
+ */
+export function numberedWidth(context, gap, labels) {
+  if (!isFew(labels.queryTokens.length, labels.keyTokens.length)) return Infinity;
+  const pair = layoutsOf(context, Infinity, labels, NUMBER_FITS, Infinity, 2, gap);
+  return pair.reduce((sum, { outerWidth }) => sum + outerWidth, gap);
+}
+
+/**
  * Layouts of maps beside each other, of which only the first has names of rows.
  * @param {Ruler} context
  * @param {number} room
@@ -98,14 +133,16 @@ function layoutsOf(context, room, labels, most, tallest, maps, gap) {
 }
 
 /**
- * Gives a canvas its size in CSS pixels, at the screen's own resolution. It is empty then.
+ * Gives a canvas its size in CSS pixels, at the screen's own resolution, on slides too, which are enlarged. It is empty
+ * then.
  * @param {HTMLCanvasElement} canvas
  * @param {number} width
  * @param {number} height
  */
 export function sizeCanvas(canvas, width, height) {
-  const ratio = Math.min(3, window.devicePixelRatio || 1);
   Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
+  const enlarged = canvas.getBoundingClientRect().width / width || 1; // 0 where it is not shown
+  const ratio = Math.min(3, (window.devicePixelRatio || 1) * Math.max(1, enlarged));
   Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
   canvas.getContext("2d")?.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
@@ -218,7 +255,7 @@ export class LabelledMap {
     context.drawImage(this.image.small, left, top, width, height);
     if (look.hatch) this.drawHatch(context, look.hatch, from, to);
     drawLabels(context, this.layout, this.labels, style.color);
-    if (cell >= NUMBERED && this.rows <= 8 && this.columns <= 8) this.drawNumbers(context, look);
+    if (cell >= NUMBER_FITS && isFew(this.rows, this.columns)) this.drawNumbers(context, look);
     const y = top + active.q * cell;
     outline(context, style.color, style.backgroundColor, 2, [left - 1, y, width + 2, cell]);
     if (look.focused) {
@@ -254,6 +291,7 @@ export class LabelledMap {
   }
 
   /**
+   * A number that is wider than its cell is drawn narrower.
    * @param {CanvasRenderingContext2D} context
    * @param {Look} look
    */
@@ -265,7 +303,7 @@ export class LabelledMap {
         const shown = number(q, k);
         if (!shown) continue;
         context.fillStyle = shown.light ? "#ffffff" : "#000000";
-        context.fillText(shown.text, left + (k + 0.5) * cell, top + (q + 0.5) * cell);
+        context.fillText(shown.text, left + (k + 0.5) * cell, top + (q + 0.5) * cell, cell - 2);
       }
     }
   }

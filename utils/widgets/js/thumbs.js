@@ -40,6 +40,7 @@ import { setAndSave } from "./widget.js";
 
 const MARGIN = 34; // pixels on the left and on top, for numbers and names
 const GAP = 3; // between two thumbnails
+const FRAME = 0.4; // how dark its hairline is
 const LAYER_GAP = 8; // between two layers that take several lines each
 const SMALLEST = 20; // pixels of a thumbnail; with more heads a layer takes several lines
 const LARGEST = 80;
@@ -139,12 +140,30 @@ export class Thumbs {
     const context = contextOf(this.canvas);
     const style = widgetStyle(this.canvas);
     context.putImageData(this.image, 0, 0);
+    this.drawFrames(context, style.color);
     Object.assign(context, { fillStyle: style.color, font: FONT, textBaseline: "middle", textAlign: "center" });
     this.drawNumbers(context);
     axisNames(context, words.heads, MARGIN, 9, words.layers, MARGIN);
     Object.assign(context, { strokeStyle: style.borderTopColor, lineWidth: this.grid.focused ? 4 : 3 });
     const [x, y] = this.corner(state.layer, state.head);
     context.strokeRect(x - 2, y - 2, this.size + 4, this.size + 4);
+  }
+
+  /**
+   * A hairline in the middle of each gap: weights of 0 and hidden cells are as light, or as dark, as the page.
+   * @param {CanvasRenderingContext2D} context
+   * @param {string} colour
+   */
+  drawFrames(context, colour) {
+    const { layers, heads } = this.view.state.weights;
+    const lines = new Path2D();
+    for (let map = 0; map < layers * heads; map++) {
+      const [x, y] = this.corner(Math.floor(map / heads), map % heads);
+      lines.rect(x - GAP / 2, y - GAP / 2, this.size + GAP, this.size + GAP);
+    }
+    Object.assign(context, { strokeStyle: colour, lineWidth: 1, globalAlpha: FRAME });
+    context.stroke(lines);
+    context.globalAlpha = 1;
   }
 
   /**

@@ -50,8 +50,7 @@ export class GridControls {
 export function legendParts(state, words, palette) {
   const change = state.side === "change";
   const parts = [scale(palette, change)];
-  if (state.weights.keep?.includes(0) && state.side === "after")
-    parts.push(swatch(palette.hidden, words.hidden, palette.hatch));
+  if (state.keepOf(state.side)?.includes(0)) parts.push(swatch(palette.hidden, words.hidden, palette.hatch));
   if (state.hasNaN()) parts.push(swatch(palette.nan, words.nan));
   return parts;
 }

@@ -14,6 +14,7 @@ import { Zoom } from "./zoom.js";
 
 const PADDING = 8; // of a widget, see shared.css
 const BODY_GAP = 24; // between the thumbnails and the large maps beside them, see headgrid.css
+const LOW = 22; // pixels of a thumbnail on a slide, at least
 const PAIR = 624; // pixels: what a widget of 640 has for two large maps; with less they are below the thumbnails
 
 /** @extends {WidgetView<typeof WORDS>} */
@@ -114,7 +115,7 @@ export class GridView extends WidgetView {
     if (!this.state.loaded || width <= 0) return; // what is not shown yet is measured when it is
     // How high a page lets maps be: slides are low, so that the large maps are beside the thumbnails at any size.
     const tallest = parseFloat(getComputedStyle(this.root).getPropertyValue("--masks-tallest")) || null;
-    const pair = tallest ? (width - BODY_GAP) / 2 : PAIR;
+    const pair = tallest ? this.lowPair(width - BODY_GAP) : PAIR;
     const rest = width - BODY_GAP - pair;
     const beside = tallest ? width >= PAIR : rest >= this.thumbs.width(ROOMY);
     this.body.style.gridTemplateColumns = beside ? `${rest}px minmax(0, 1fr)` : "minmax(0, 1fr)";
@@ -123,6 +124,15 @@ export class GridView extends WidgetView {
     this.stale.thumbs = true;
     this.measured = true;
     this.paintNow(); // at once: a canvas that is given its size is empty
+  }
+
+  /**
+   * How wide the large maps are on a slide: half of it, or as much as their numbers need, if the thumbnails can give it.
+   * @param {number} room
+   */
+  lowPair(room) {
+    const needed = this.zoom.numberedWidth();
+    return needed <= room - this.thumbs.width(LOW) ? Math.max(room / 2, needed) : room / 2;
   }
 
   /**

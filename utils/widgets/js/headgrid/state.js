@@ -104,13 +104,22 @@ export class GridState {
   }
 
   /**
-   * Does the mask hide this cell?
+   * The mask of a side, if there is one.
+   * @param {Side} side
+   */
+  keepOf(side) {
+    return side === "change" ? null : this.weights.keeps[side];
+  }
+
+  /**
+   * Does the mask of a side hide this cell?
+   * @param {Side} side
    * @param {number} q
    * @param {number} k
    */
-  hides(q, k) {
-    const { keep, K } = this.weights;
-    return keep !== null && !keep[q * K + k];
+  hides(side, q, k) {
+    const keep = this.keepOf(side);
+    return keep !== null && !keep[q * this.weights.K + k];
   }
 
   /**
@@ -144,7 +153,7 @@ export class GridState {
    * @returns {{ colour: (at: number, cell: number) => number, pick: (a: number, b: number) => number }}
    */
   look(side, palette) {
-    const { before, levels, keep } = this.weights;
+    const { before, levels } = this.weights;
     const after = /** @type {Uint8Array} */ (this.weights.after);
     if (side === "change") {
       const change = (/** @type {number} */ at) => levels[after[at]] - levels[before[at]];
@@ -153,7 +162,7 @@ export class GridState {
     }
     const bytes = side === "before" ? before : after;
     const colours = Uint32Array.from(levels, (value) => palette.weight(value));
-    const masked = side === "after" ? keep : null;
+    const masked = this.keepOf(side);
     const rank = (/** @type {number} */ at) => bytes[at] + (masked ? masked[at % masked.length] / 2 : 0);
     return {
       colour: (at, cell) => (masked && !masked[cell] && bytes[at] === 0 ? palette.hidden : colours[bytes[at]]),

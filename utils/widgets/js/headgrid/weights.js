@@ -24,13 +24,17 @@ export async function inflate(view) {
  */
 export async function unpack(model) {
   const names = ["before_bytes", "after_bytes", "keep_bytes"];
-  const [before, after, keep] = await Promise.all(names.map((name) => inflate(model.get(name))));
+  const [before, after, masks] = await Promise.all(names.map((name) => inflate(model.get(name))));
   if (!before) throw new Error("no weights");
   const [layers, heads, Q, K] = /** @type {number[]} */ (model.get("shape"));
   const levels = new Float32Array(bytesOf(model.get("levels_bytes")).buffer);
   const queryTokens = /** @type {string[]} */ (model.get("query_tokens"));
   const keyTokens = /** @type {string[]} */ (model.get("key_tokens"));
-  return { before, after, keep, levels, layers, heads, Q, K, queryTokens, keyTokens };
+  const keeps = {
+    before: masks && masks.length > Q * K ? masks.subarray(0, Q * K) : null,
+    after: masks?.subarray(-Q * K) ?? null,
+  };
+  return { before, after, keeps, levels, layers, heads, Q, K, queryTokens, keyTokens };
 }
 
 /**

@@ -3,7 +3,7 @@
 import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, setText, short } from "../dom.js";
-import { LabelledMap, mapLayout, pairLayouts } from "../grid.js";
+import { cellNumber, LabelledMap, mapLayout, numberedWidth, pairLayouts } from "../grid.js";
 import { RowTable } from "../row_table.js";
 import { twoDigits } from "./weights.js";
 
@@ -46,6 +46,11 @@ export class Zoom {
     this.maps = this.canvases.map((canvas) => new LabelledMap(canvas, { ...state.weights, words }));
   }
 
+  /** How wide two maps must be to show numbers. */
+  numberedWidth() {
+    return Math.ceil(numberedWidth(contextOf(this.canvases[0]), PAIR_GAP, this.maps[0].labels));
+  }
+
   /**
    * @param {number} room
    * @param {number | null} tallest how high all cells of a map may be at most
@@ -64,12 +69,14 @@ export class Zoom {
 
   paint() {
     const { state, palette } = this.view;
-    const { keep } = state.weights;
     const from = state.start;
-    const hidden = (/** @type {number} */ cell) => keep !== null && !keep[cell];
     state.zoomSides.forEach((side, n) => {
       const { colour } = state.look(side, palette);
-      this.maps[n].paint((cell) => colour(from + cell, cell), hidden);
+      const keep = state.keepOf(side);
+      this.maps[n].paint(
+        (cell) => colour(from + cell, cell),
+        (cell) => keep !== null && !keep[cell],
+      );
       this.titles[n].textContent = state.sideName(side);
     });
   }
@@ -80,7 +87,7 @@ export class Zoom {
       this.maps[n].draw({
         active: state.active,
         focused: this.grid.focused,
-        hatch: side === "after" && state.weights.keep !== null ? palette.hatch : null,
+        hatch: state.keepOf(side) && palette.hatch,
         smooth: this.maps[n].layout.cell < 1,
         number: (q, k) => this.number(side, q, k),
       });
@@ -96,12 +103,9 @@ export class Zoom {
   number(side, q, k) {
     const { state, palette } = this.view;
     const value = state.value(side, q, k);
-    if (side === "after" && value === 0 && state.hides(q, k)) return null;
+    if (value === 0 && state.hides(side, q, k)) return null;
     const light = isDeep(side === "change" ? palette.change(value) : palette.weight(value));
-    if (Number.isNaN(value)) return { text: "NaN", light };
-    const rounded = value.toFixed(2).replace(/^-?0\.00$/, "0"); // neither .00 nor −.00
-    const text = rounded.replace(/^(-?)0\./, "$1.").replace("-", "−");
-    return { text, light };
+    return { text: cellNumber(value), light };
   }
 
   /**
@@ -113,9 +117,11 @@ export class Zoom {
   cellWords({ q, k }, then, most) {
     const { state, words } = this.view;
     const { queryTokens, keyTokens } = state.weights;
-    const numbers = state.sides.map((side) => words.value(state.sideName(side), twoDigits(state.value(side, q, k))));
-    const hidden = state.hides(q, k) ? `, ${words.hidden}` : "";
-    return words.cell(short(queryTokens[q], most), short(keyTokens[k], most), numbers.join(then) + hidden);
+    const parts = state.sides.map((side) => {
+      const weight = words.value(state.sideName(side), twoDigits(state.value(side, q, k)));
+      return state.hides(side, q, k) ? `${weight}, ${words.hidden}` : weight;
+    });
+    return words.cell(short(queryTokens[q], most), short(keyTokens[k], most), parts.join(then));
   }
 
   /** Reads out the active cell, and shows the numbers of the one under the pointer. */
@@ -134,7 +140,7 @@ export class Zoom {
     const weights = (/** @type {number} */ k) => sides.map((side) => state.value(side, active.q, k));
     const largest = (/** @type {number} */ k) => Math.max(...weights(k).map((weight) => weight || 0));
     table.show(words.row(short(queryTokens[active.q]), active.q), keyTokens, SHOWN_KEYS, largest, (k) => ({
-      hidden: state.hides(active.q, k),
+      hidden: state.hides("after", active.q, k),
       numbers: [],
       weights: weights(k),
     }));

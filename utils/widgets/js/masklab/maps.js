@@ -3,7 +3,7 @@
 import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, short } from "../dom.js";
-import { ABOVE_NAMES, LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
+import { ABOVE_NAMES, cellNumber, LabelledMap, mapLayout, NUMBERED, pairLayouts } from "../grid.js";
 import { scale } from "../legend.js";
 
 /** @import { LabView } from "./masklab.js" */
@@ -131,8 +131,7 @@ export class LabMaps {
       number(q, k) {
         const weight = weights[q * state.K + k];
         if (masked && weight === 0 && state.hides(q * state.K + k)) return null;
-        const text = Number.isNaN(weight) ? "NaN" : weight.toFixed(2).replace(/^0/, "");
-        return { text, light: isDeep(palette.weight(weight)) };
+        return { text: cellNumber(weight), light: isDeep(palette.weight(weight)) };
       },
       // Between whole numbers, so that no pixel is drawn half; frames reach beyond their rows.
       from: rows ? Math.floor(top + Math.min(...rows) * cell) - 4 : 0,

@@ -3,7 +3,7 @@
 import { CellGrid } from "../cell_grid.js";
 import { isDeep } from "../colours.js";
 import { contextOf, element, formatNumber, setText, short } from "../dom.js";
-import { LabelledMap, mapLayout, pairLayouts } from "../grid.js";
+import { cellNumber, LabelledMap, mapLayout, pairLayouts } from "../grid.js";
 import { scale, swatch } from "../legend.js";
 import { Thumbs } from "../thumbs.js";
 
@@ -133,17 +133,18 @@ export class StoryMaps {
     const tallest = Math.max(low, low === LOW_MAP ? Math.min(16 * T, 420) : 0);
     const half = (/** @type {LabelledMap} */ map) =>
       mapLayout(context, (room - PAIR_GAP) / 2, map.labels, LARGEST_STORY_CELL, tallest);
+    // The map that is drawn on stands first, and the first of a pair has the names.
     /** @type {Layout[]} */
     const pair =
       T === sequence.words
         ? pairLayouts(context, room, PAIR_GAP, this.right.labels, LARGEST_STORY_CELL, tallest)
-        : [half(this.left), half(this.right)];
+        : [half(this.right), half(this.left)];
     const one = (/** @type {LabelledMap} */ map) => mapLayout(context, room, map.labels, LARGEST_STORY_CELL, tallest);
     const alone = one(this.right);
     // Two maps are for looking, one is for drawing: they must not cost it its size.
-    this.paired = pair[1].cell >= Math.min(READABLE_PAIR, alone.cell);
-    this.left.take(this.paired ? pair[0] : one(this.left));
-    this.right.take(this.paired ? pair[1] : alone);
+    this.paired = pair[0].cell >= Math.min(READABLE_PAIR, alone.cell);
+    this.left.take(this.paired ? pair[1] : one(this.left));
+    this.right.take(this.paired ? pair[0] : alone);
     this.switch.hidden = this.paired;
     const { state } = this.view;
     if (this.paired) state.side = "now"; // both are large: the thumbnails show the mask
@@ -197,8 +198,7 @@ export class StoryMaps {
           const cell = q * map.columns + k;
           const weight = weights[start + cell];
           if (weight === 0 && hides(cell)) return null;
-          const text = Number.isNaN(weight) ? "NaN" : weight.toFixed(2).replace(/^0/, "");
-          return { text, light: isDeep(palette.weight(weight)) };
+          return { text: cellNumber(weight), light: isDeep(palette.weight(weight)) };
         },
       });
     }
