@@ -1,14 +1,9 @@
 """`make lab`, in a real Chromium: open the lessons, Run All, and look at what appears. No network."""
 
 import json
-import os
 import re
-import shutil
-import signal
 import subprocess
 import sys
-import time
-from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -16,18 +11,13 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from publish import execute
-from tests.support import offline
+from tests.support.jupyterlab import PATIENCE, ROOT, Lab, open_lesson, requests_outside, saved, until
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from tests.support.tiers import sweep
 from utils import masks
 from utils.widgets import StoryLab
 
-ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-#: What passes passes at once; on a busy machine it may take minutes.
-MINUTE = 60_000
-PATIENCE = 5 * MINUTE
 #: Of the lessons that are run in JupyterLab, the one that `make test` runs; the gate runs all.
 EVERYDAY = "02_padding.ipynb"
 
@@ -47,17 +37,6 @@ APPEARS = {
 }
 
 
-#: Lets a test ask JupyterLab what it is doing, and select a cell that is not in the page yet.
-EXPOSE = "--LabApp.expose_app_in_browser=True"
-#: Whether the notebook of this name is open and its kernel has answered: Run All is lost before.
-READY = """async (name) => {
-  const panel = jupyterapp?.shell.currentWidget;
-  if (!panel?.sessionContext || !panel.context.path.endsWith(name)) return false;
-  await Promise.all([panel.context.ready, panel.revealed, panel.sessionContext.ready]);
-  const kernel = panel.sessionContext.session?.kernel;
-  await kernel?.info;
-  return kernel?.connectionStatus === "connected" && kernel.status === "idle";
-}"""
 #: Whether the kernel has done all that it was asked for.
 HAS_RUN = """() => {
   const { content, sessionContext } = jupyterapp.shell.currentWidget;
@@ -65,131 +44,18 @@ HAS_RUN = """() => {
   return sessionContext.session.kernel.status === "idle" && code.some((cell) => cell.executionCount !== null)
     && code.every((cell) => cell.executionState !== "running");
 }"""
+#: Whether every cell of the notebook is what it is to be, and none only keeps a place for it.
+ALL_RENDERED = "() => jupyterapp.shell.currentWidget.content.widgets.every((cell) => !cell.isPlaceholder())"
 #: Whether the first thing that a selector names is more than 100 pixels wide; a gallery's first panel has 171.
 IS_WIDE = """selector => {
   const shown = document.querySelector(selector);
   return (shown?.naturalWidth ?? shown?.clientWidth) > 100;
 }"""
-#: A promise, window.saved, of the next save that begins; one that has begun already may hold an older notebook.
-LISTEN = """limit => {
-  const { saveState } = jupyterapp.shell.currentWidget.context;
-  window.saved = new Promise((resolve, reject) => {
-    let begun = false;
-    function hear(context, state) {
-      if (state === "started") begun = true;
-      else if (begun) {
-        saveState.disconnect(hear);
-        if (state === "failed") reject(new Error("the save failed"));
-        else resolve();
-      }
-    }
-    saveState.connect(hear);
-    setTimeout(() => reject(new Error("nothing was saved")), limit);
-  });
-}"""
-
-
-class Lab:
-    """A running `make lab` on a copy of the repository, so that nothing changes here."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.root = folder / "lessons"
-        self.copies = self.root / "my_lessons"
-        for name in ("notebooks", "data", "utils"):
-            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "Makefile", self.root)
-        venv = ROOT / ".venv"
-        self.log = folder / "log.txt"
-        names = ("_CONFIG", "_DATA", "LAB_SETTINGS", "LAB_WORKSPACES")  # with the data, which notebooks are trusted
-        settings = {f"JUPYTER{name}_DIR": str(folder / name) for name in names}
-        alone = {"PYTHONPATH": offline.__path__[0], **execute.OFFLINE}
-        with open(self.log, "w") as log:
-            self.process = subprocess.Popen(
-                ["make", "lab", f"VENV={venv}", f"--old-file={venv / 'installed-lab'}", f"ARGS=--no-browser {EXPOSE}"],
-                cwd=self.root,
-                env={**os.environ, **settings, **alone},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-
-    def address(self) -> str:
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline and self.process.poll() is None:
-            if address := re.search(r"http://localhost:\S+token=\w+", self.log.read_text()):
-                return address[0]
-            time.sleep(0.2)
-        raise AssertionError(f"make lab printed no address:\n{self.log.read_text()}")
-
-    def stop(self):
-        with suppress(ProcessLookupError):  # it could not start
-            os.killpg(self.process.pid, signal.SIGTERM)
-        self.process.wait(timeout=120)
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    running = Lab(tmp_path_factory.mktemp("lab"))
-    yield running
-    running.stop()
-
-
-def requests_outside(page: Page) -> list[str]:
-    """Every request that leaves this machine, from now on; all of them are blocked."""
-    requests = []
-
-    def judge(route):
-        if re.match(r"(http|ws)://(localhost|127\.0\.0\.1)[:/]", route.request.url):
-            return route.continue_()
-        requests.append(route.request.url)
-        return route.abort()
-
-    page.route("**/*", judge)
-    return requests
-
-
-@pytest.fixture
-def outside(page: Page):
-    return requests_outside(page)
-
-
-def open_lesson(page: Page, address: str, name: str):
-    page.goto(address.replace("00_start_here.ipynb", f"{name}").replace("?", "?reset&"))
-    page.locator(".jp-Notebook").wait_for(timeout=PATIENCE)
-    page.wait_for_function(READY, arg=name, timeout=PATIENCE)
-
-
-def until(page: Page, holds, otherwise: str):
-    """Waits until a condition holds that Python can see."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while not holds():
-        assert time.monotonic() < deadline, otherwise
-        page.wait_for_timeout(50)
 
 
 def run_all(page: Page):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-
-
-def saved(page: Page, path: Path) -> nbformat.NotebookNode:
-    """Saves with Ctrl+S, from wherever the focus is, and returns what is on the disk once that is written."""
-    page.evaluate(LISTEN, PATIENCE)
-    page.keyboard.press("Control+s")
-    page.evaluate("window.saved")
-    text = ""
-
-    def complete() -> bool:  # JupyterLab may be writing it again by itself, and it writes in place
-        nonlocal text
-        text = path.read_text(encoding="utf-8")
-        with suppress(json.JSONDecodeError):
-            json.loads(text)
-            return True
-        return False
-
-    until(page, complete, f"{path.name} is never complete")
-    return nbformat.reads(text, as_version=4)
 
 
 def go_to(page: Page, notebook: nbformat.NotebookNode, wanted):
@@ -785,9 +651,10 @@ def test_links_of_a_copy_lead_to_other_copies_and_to_the_solutions(lab, page, ou
     assert outside == []
 
 
-def test_a_proof_is_one_click_away(lab, page, outside):
+@pytest.mark.parametrize("folder", sweep(["my_lessons", "notebooks"], daily=["my_lessons"]))
+def test_a_proof_is_one_click_away(folder, lab, page, outside):
     """A link of the page "What tutorials get wrong" opens the lesson at the cell that proves the claim."""
-    open_lesson(page, lab.address(), "what_tutorials_get_wrong.ipynb")
+    open_lesson(page, lab.address().replace("my_lessons", folder), "what_tutorials_get_wrong.ipynb")
     row = page.get_by_role("row", name="An upper triangle as attn_mask limits each position")
     row.get_by_role("link", name="05").click()
     shown = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
@@ -795,6 +662,7 @@ def test_a_proof_is_one_click_away(lab, page, outside):
         timeout=PATIENCE
     )
     proof = shown.locator(".jp-CodeCell", has_text="# Proof of what is shown above: S3.6")
-    # Selected, but not always in view: JupyterLab scrolls by the height that folded cells would have.
     expect(proof).to_have_class(re.compile("jp-mod-selected"), timeout=PATIENCE)
+    page.wait_for_function(ALL_RENDERED, timeout=PATIENCE)  # what is rendered late must not push it away
+    expect(proof).to_be_in_viewport(ratio=1)
     assert outside == []
