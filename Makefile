@@ -20,8 +20,6 @@ lab quick test gate test-matrix test-newest fuzz notebooks page slides questions
 
 # A container has no screen and often only root; JupyterLab then prints its address and may run.
 LAB_FLAGS := --LabApp.default_url=/lab/tree/my_lessons/00_start_here.ipynb --KernelManager.transport_encryption=auto
-# Cells as high as they are: by default JupyterLab guesses from lines, also of folded cells, and a link to a proof misses it.
-LAB_FLAGS += --LabApp.app_settings_dir=data/jupyterlab
 ifeq ($(shell id -u),0)
 LAB_FLAGS += --allow-root
 endif

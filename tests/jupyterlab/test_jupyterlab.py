@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from tests.support.jupyterlab import PATIENCE, ROOT, Lab, open_lesson, requests_outside, saved, until
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from tests.support.tiers import sweep
-from utils import masks
+from utils import lessons, masks
 from utils.widgets import StoryLab
 
 LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -139,6 +139,14 @@ class LabNotebook:
 
     def open(self):
         open_lesson(self.page, self.address, self.path.name)
+
+    def close(self):
+        """Closes it and shuts its kernel down."""
+        self.menu("File", "Close and Shut Down Notebook…")
+        self.page.get_by_role("button", name="Shut Down", exact=True).or_(
+            self.page.locator(".jp-mod-accept")
+        ).first.click()
+        expect(self.page.locator(".jp-Notebook")).to_have_count(0)
 
     def begin(self):
         """Two fresh views of a fresh model that hides nothing and of which Python has heard nothing."""
@@ -433,9 +441,7 @@ def test_a_storylab_gets_its_model_from_python_and_says_so_where_there_is_none(n
     saved(page, notebook.path)
     assert notebook.path.stat().st_size < 800_000
 
-    notebook.menu("File", "Close and Shut Down Notebook…")
-    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
-    expect(page.locator(".jp-Notebook")).to_have_count(0)
+    notebook.close()
     notebook.open()
     expect(view.locator(".masks-status")).to_contain_text("The model comes from Python", timeout=PATIENCE)
     expect(view.locator(".storylab-next tbody tr").first).to_contain_text("97 %")
@@ -486,9 +492,7 @@ def test_a_question_tells_python_and_a_saved_notebook_keeps_what_was_committed(n
     expect(options.first).to_be_checked()
     options.first.focus()
     saved(page, notebook.path)  # by Ctrl+S, from within
-    notebook.menu("File", "Close and Shut Down Notebook…")
-    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
-    expect(page.locator(".jp-Notebook")).to_have_count(0)
+    notebook.close()
     notebook.open()
     expect(said).to_have_text("✗ Not right. The right answer is B.", timeout=PATIENCE)
     expect(view.get_by_text("From the saved notebook. Run this cell, and it asks again.")).to_be_visible()
@@ -553,7 +557,10 @@ BROKEN = re.compile("Error|Loading widget|model not found|Traceback|Failed|Inval
 
 
 def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
-    """Saved, its tab closed, its kernel shut down, opened again: the widget is there, with no kernel behind it."""
+    """Saved, its tab closed, its kernel shut down, opened again: the widget is there, with no kernel behind it.
+
+    Also if it was opened and saved in between, with nothing run.
+    """
     notebook.begin()
     notebook.python("lab.keep = masks.causal(5, 6)")
     page, keep = notebook.page, masks.causal(Q_LEN, K_LEN).clone()
@@ -564,12 +571,15 @@ def test_a_saved_notebook_shows_the_mask_last_drawn(notebook):
     written = saved(page, notebook.path)
     nbformat.validate(written)
     assert [cell.source for cell in written.cells] == [LAB_CELLS[0], "lab.keep = masks.causal(5, 6)"]
-    notebook.menu("File", "Close and Shut Down Notebook…")
-    page.get_by_role("button", name="Shut Down", exact=True).or_(page.locator(".jp-mod-accept")).first.click()
-    expect(page.locator(".jp-Notebook")).to_have_count(0)
-
+    notebook.close()
     notebook.open()
     statuses = page.locator(".masklab .masks-status")
+    expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=PATIENCE)
+    states = [file.metadata.widgets[lessons.STATES].state for file in (written, saved(page, notebook.path))]
+    view = written.cells[0].outputs[0].data[lessons.VIEW].model_id
+    assert states[0][view] == states[1][view]
+    notebook.close()
+    notebook.open()
     expect(page.locator(".jp-OutputArea-output").first).not_to_have_text(BROKEN, timeout=PATIENCE)
     expect(statuses).to_have_text(["9 of 30 cells hidden."] * 2, timeout=PATIENCE)
     for saved_view in page.locator(".jupyter-widgets-disconnected:has(> .masks-widget)").all():
