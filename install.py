@@ -24,8 +24,15 @@ SECONDS = 3  # for an answer from there
 EXTRAS = ["lab", "publish", "dev"]
 #: Files of JupyterLab in the environment.
 JUPYTER = {
-    # A saved notebook keeps its widgets, so that they are there when it is opened again, before any cell has run.
-    "share/jupyter/lab/settings/overrides.json": {"@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True}},
+    "share/jupyter/lab/settings/overrides.d/attention-masks.json": {
+        # A saved notebook keeps its widgets, so that they are there when it is opened again, before any cell has run.
+        "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
+        # Cells are as high as they are. By default JupyterLab guesses that of most by their lines, of folded ones too,
+        # and what a link leads to is not where it scrolls to.
+        "@jupyterlab/notebook-extension:tracker": {"windowingMode": "defer"},
+    },
+    # JupyterLab forgets the states of widgets that were not run again, and saves a notebook without them.
+    "etc/jupyter/jupyter_server_config.json": {"ContentsManager": {"pre_save_hook": "utils.lessons.keep_states"}},
     # JupyterLab would ask everybody whether it may fetch news from the network.
     "etc/jupyter/labconfig/page_config.json": {
         "disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}

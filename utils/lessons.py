@@ -31,6 +31,9 @@ LESSONS = ROOT / "notebooks"
 #: Where a notebook's metadata say what it was when it was written.
 OURS = "attention_masks"
 STATES = "application/vnd.jupyter.widget-state+json"
+#: In an output: which widget is shown there. In a state: another widget that it consists of.
+VIEW = "application/vnd.jupyter.widget-view+json"
+PART = re.compile(r'"IPY_MODEL_([^"]+)"')
 #: In the folder: lesson → hash of the last version that was put beside it. Who deletes that version has seen it.
 OFFERED = ".offered.json"
 #: Seconds after which a file that was not finished belongs to a run that was killed, not to one that goes on.
@@ -130,14 +133,18 @@ def digest(notebook: Mapping[str, Any]) -> str:
         [cell["cell_type"], _text(cell), cell.get("attachments", {}), cell.get("outputs", [])]
         for cell in notebook["cells"]
     ]
-    states = notebook["metadata"].get("widgets", {}).get(STATES, {}).get("state", {})
-    return hashlib.sha256(json.dumps([cells, states], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([cells, _states(notebook)], sort_keys=True).encode()).hexdigest()
 
 
 def stamped(notebook: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A notebook that says under which name it was written, and the digest of what was in it then."""
     ours = {"lesson": name, "written": digest(notebook)}
     return {**notebook, "metadata": {**notebook["metadata"], OURS: ours}}
+
+
+def _states(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """The id of each widget that was saved with a notebook → its state."""
+    return notebook["metadata"].get("widgets", {}).get(STATES, {}).get("state", {})
 
 
 def _text(cell: Mapping[str, Any]) -> str:
@@ -324,6 +331,37 @@ def _way(target: Path, start: Path) -> str:
         return Path(os.path.relpath(target, start)).as_posix()
     except ValueError:
         return target.as_posix()
+
+
+# --- while a learner works ---------------------------------------------------------------------------
+
+
+def keep_states(model: dict[str, Any], path: str, contents_manager: Any) -> None:
+    """Puts states of widgets into a notebook that JupyterLab is about to save without them: a hook of its server.
+
+    JupyterLab saves the states of widgets that a kernel has made since the notebook was opened. Who opens a notebook,
+    runs nothing and saves would lose what was drawn and answered before. Whatever an output still shows is kept.
+
+    Args:
+        model: what is to be saved, as Jupyter's contents have it; a notebook is changed in place.
+        path: where, from the root of the server.
+        contents_manager: knows that root.
+    """
+    notebook, file = model.get("content"), Path(contents_manager.root_dir) / path.strip("/")
+    if model.get("type") != "notebook" or not notebook or not file.exists():
+        return
+    states = dict(_states(notebook))
+    outputs = (output for cell in notebook["cells"] for output in cell.get("outputs", ()))
+    missing = [output["data"][VIEW]["model_id"] for output in outputs if VIEW in output.get("data", {})]
+    if all(name in states for name in missing):
+        return
+    saved = _states(json.loads(file.read_bytes()))
+    while missing:
+        name = missing.pop()
+        if name in saved and name not in states:
+            states[name] = saved[name]
+            missing += PART.findall(json.dumps(saved[name]))
+    notebook["metadata"]["widgets"] = {STATES: {"version_major": 2, "version_minor": 0, "state": states}}
 
 
 # --- the command -------------------------------------------------------------------------------------

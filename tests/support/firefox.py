@@ -1,10 +1,11 @@
 """The Firefox that tests drive through Marionette, its own protocol: Playwright can drive only a build of its own."""
 
 import os
+import socket
 import warnings
 from contextlib import contextmanager
 
-from tests.support import programs, tiers
+from tests.support import programs
 
 NAMES = ("firefox-esr", "firefox", "/Applications/Firefox.app/Contents/MacOS/firefox")
 PREFERENCES = {
@@ -41,6 +42,13 @@ def is_drivable() -> bool:
         return False
 
 
+def free_port() -> int:
+    """A port that nobody listens at: two runs that share one would drive the same Firefox."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 @contextmanager
 def started():
     """A Firefox without a window and without a network."""
@@ -48,8 +56,7 @@ def started():
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # while it waits for the port it leaves sockets open
-        port = 2828 + tiers.worker()  # two that share one would drive the same Firefox
-        client = Marionette(bin=executable(), headless=True, prefs=PREFERENCES, gecko_log="-", port=port)
+        client = Marionette(bin=executable(), headless=True, prefs=PREFERENCES, gecko_log="-", port=free_port())
     try:
         client.start_session()
         client.set_window_rect(width=1280, height=900)

@@ -57,8 +57,9 @@ def marks(item) -> list:
 
 def _group(item, fixtures: set[str]) -> str | None:
     """The name of the tests that one worker runs one after the other, or None for a test that any may run."""
-    for name in SHARED.keys() & fixtures:
-        return SHARED[name]
+    for name in SHARED:  # in this order, for every worker must say the same
+        if name in fixtures:
+            return SHARED[name]
     if "executed" in fixtures and hasattr(item, "callspec"):
         for value in item.callspec.params.values():
             if isinstance(value, str) and (lesson := LESSON.fullmatch(value)):

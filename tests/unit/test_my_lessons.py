@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -588,3 +589,43 @@ def test_what_a_killed_run_leaves_goes_when_it_is_old(mine, run):
         os.utime(path, (0, 0))
     run()
     assert [path.exists() for path in (old, young, own)] == [False, True, True]
+
+
+# JupyterLab saves
+
+
+def shows(model: str) -> dict:
+    return {"output_type": "display_data", "metadata": {}, "data": {lessons.VIEW: {"model_id": model}}}
+
+
+def with_states(names: str, *outputs: dict) -> dict:
+    """A notebook that shows widgets, with the states of the named ones; a and b consist of c and d."""
+    parts = {"a": ["c", "d"], "b": ["d"]}
+    states = {name: {"state": {"parts": [f"IPY_MODEL_{part}" for part in parts.get(name, "")]}} for name in names}
+    widgets = {lessons.STATES: {"state": states, "version_major": 2, "version_minor": 0}}
+    return {"cells": [{"cell_type": "code", "outputs": list(outputs)}], "metadata": {"widgets": widgets}}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "kept"),
+    [
+        ("abcde", "", "acd"),  # opened, and saved with nothing run
+        ("abcde", "f", "acdf"),  # one cell was run again
+        ("abcde", "acd", "acd"),
+        ("", "", ""),
+    ],
+)
+def test_what_is_shown_keeps_its_state_when_jupyterlab_forgets_it(before, now, kept, tmp_path):
+    root = SimpleNamespace(root_dir=str(tmp_path))
+    views = [shows("a"), *map(shows, now[:1]), WIDGET]
+    (tmp_path / "mine.ipynb").write_text(json.dumps(with_states(before, *views)))
+    notebook = with_states(now, *views)
+    lessons.keep_states({"type": "notebook", "content": notebook}, "/mine.ipynb", root)
+    assert notebook == with_states(kept, *views)
+
+
+def test_what_is_no_notebook_or_new_is_saved_as_it_is(tmp_path):
+    root, notebook = SimpleNamespace(root_dir=str(tmp_path)), with_states("", shows("a"))
+    for model in ({"type": "file", "content": "text"}, {"type": "notebook", "content": notebook}):
+        lessons.keep_states(model, "/new.ipynb", root)
+    assert notebook == with_states("", shows("a"))

@@ -1,6 +1,7 @@
 """What happens on a machine that has nothing yet: which Python, which torch, which browsers, and what is said."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -176,7 +177,8 @@ def test_an_environment_gets_what_was_asked_for(monkeypatch, tmp_path, commands)
     ]
     # What publishing needs holds what the lessons need, and not what tests need.
     assert sorted(path.name for path in environment.glob("installed-*")) == ["installed-lab", "installed-publish"]
-    assert (environment / "share/jupyter/lab/settings/overrides.json").exists()
+    for name, settings in install.JUPYTER.items():
+        assert json.loads((environment / name).read_text()) == settings
 
 
 def test_an_install_that_fails_leaves_no_mark(monkeypatch, tmp_path):
