@@ -241,7 +241,7 @@ def test_what_was_committed_is_shown_again(open_widget):
         ("Right, for all eight: three answers.", "For all eight: three answers."),
         ("Yes: `exp` is.", "exp is."),
         ("Right of the diagonal is the future.", "Right of the diagonal is the future."),
-        ("Yes.", "Yes."),
+        ("Yes.", ""),
         ("Half. Not more.", "Half. Not more."),
         ("", ""),
     ],

@@ -22,8 +22,9 @@ const signed = (isGood, text) => [element("span", { "aria-hidden": "true" }, isG
  * @param {string} openings words
  */
 function withoutOpening(text, openings) {
-  const [, opening, rest] = /^([^\s.:,]+)[.:,]\s+(.+)$/s.exec(text) ?? [];
-  return openings.split(" ").includes(opening) ? rest[0].toUpperCase() + rest.slice(1) : text;
+  const [, opening, rest] = /^([^\s.:,]+)[.:,](?:\s+(.*))?$/s.exec(text) ?? [];
+  if (!openings.split(" ").includes(opening)) return text;
+  return rest ? rest[0].toUpperCase() + rest.slice(1) : "";
 }
 
 class QuestionView {
