@@ -329,6 +329,15 @@ def test_no_visible_text_of_a_lesson_gives_an_answer_away(lesson):
             assert not {*told} & {*right} or len(told) == len(question["options"]), f"{name}: {told}"
 
 
+def test_why_an_option_is_right_can_be_read_after_the_words_that_say_so():
+    """After "B is right." comes its feedback, without the first word."""
+    for name, question in json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8")).items():
+        right = question["right"] if isinstance(question["right"], list) else [question["right"]]
+        for n in right if question["options"] else [0]:
+            feedback = question["feedback"][n]
+            assert not re.match(r"(?:And|But|Or|So|Right|Yes|No)\b", plain(feedback)), f"{name}: {feedback}"
+
+
 def test_no_letter_is_right_too_often():
     """Of A to D each is right in 15 to 35 % of all questions that have one right option."""
     said = json.loads((paths.ROOT / "data" / questions.FILE).read_text(encoding="utf-8"))
