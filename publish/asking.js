@@ -11,7 +11,9 @@
     again: "Hide the answers again",
     wait: "Answer first, then see what a run shows.",
     show: "Show it",
-    later: "This waits for ",
+    /** What is before and after names of questions. */
+    shared: ["Answer ", " first, then see what a run shows."],
+    later: ["This waits for ", "."],
     /** @param {number} right @param {number} answered @param {number} asked */
     score: (right, answered, asked) =>
       answered < asked
@@ -23,104 +25,162 @@
   /** What was not there had no width: whoever looks at widths looks again. */
   const measureAgain = () => dispatchEvent(new Event("resize"));
 
-  /** One question: what settles it, what stands there until then, and whether the answer was right. */
+  /** Whether every answer is to be seen: somebody wants to, or prints. */
+  let isPrinting = false;
+  const isRevealed = () => isPrinting || !page.classList.contains("masks-asks");
+
+  /**
+   * "1", "1 and 2", "1, 2 and 3".
+   * @param {Node[]} nodes
+   */
+  const listed = (nodes) => nodes.flatMap((node, n) => (n ? [n === nodes.length - 1 ? " and " : ", ", node] : [node]));
+
+  /** One question, its widget, and whether the answer was right. */
   class Asked {
-    /** @param {string} name @param {number} number @param {HTMLElement} widget @param {() => void} tell */
-    constructor(name, number, widget, tell) {
+    /** @param {number} number @param {HTMLElement} widget @param {() => void} tell */
+    constructor(number, widget, tell) {
+      this.number = number;
       this.widget = widget;
       /** @type {boolean | null} */
       this.isRight = null;
-      const held = [
-        `.masks-settles-${name}`,
-        `.celltag_settles-${name} > .output_wrapper`,
-        `.tag_settles-${name} > .cell_output`,
-      ];
-      this.held = /** @type {HTMLElement[]} */ ([...document.querySelectorAll(held.join())]);
-      this.wait = document.createElement("p");
-      this.wait.className = "masks-wait";
-      const show = document.createElement("button");
-      show.type = "button";
-      show.textContent = WORDS.show;
-      show.addEventListener("click", () => {
-        this.open();
-        this.held[0].tabIndex = -1;
-        this.held[0].focus({ preventScroll: true }); // the button is gone
-      });
-      this.wait.append(WORDS.wait, " ", show);
-      this.held[0]?.before(this.wait);
-      /** What stands where a later cell puts out what settles it, too. */
-      this.later = this.held.slice(1).flatMap((part) => {
-        if (part.matches('[class*="masks-settles-"]')) return []; // words, which nobody misses
-        const line = document.createElement("p");
-        line.className = "masks-later";
-        line.append(WORDS.later, this.link(number), ".");
-        part.before(line);
-        return [line];
-      });
+      this.isOpen = false;
+      /** @type {Part[]} */
+      this.parts = [];
+      widget.addEventListener("masks-asked", () => this.reveal());
       widget.addEventListener("masks-committed", (event) => {
         this.isRight = /** @type {CustomEvent} */ (event).detail.isRight;
-        this.open();
+        this.open(true);
         tell();
       });
       widget.addEventListener("masks-asked-again", () => {
         this.isRight = null;
+        this.open(false);
         tell();
       });
     }
 
-    open() {
-      for (const part of this.held) part.classList.add("masks-open");
-      for (const line of [this.wait, ...this.later]) line.hidden = true;
+    /** @param {boolean} isOpen */
+    open(isOpen) {
+      this.isOpen = isOpen;
+      for (const part of this.parts) {
+        if (!isOpen) part.isReached = false;
+        part.update();
+      }
       measureAgain();
     }
 
-    /** A link to it, in the words that ask. @param {number} number */
-    link(number) {
+    /** Tells the widget, once it lives, whether its answer is to be seen. */
+    reveal() {
+      const widget = this.widget.querySelector(".masks-widget.question");
+      widget?.dispatchEvent(new CustomEvent("masks-reveal", { detail: isRevealed() }));
+    }
+
+    /** A link to it, in the words that ask. */
+    link() {
       const link = document.createElement("a");
-      this.widget.id ||= `question-${number + 1}`;
+      this.widget.id ||= `question-${this.number}`;
       link.href = `#${this.widget.id}`;
-      link.textContent = `question ${number + 1}`;
+      link.textContent = `question ${this.number}`;
       return link;
     }
   }
 
+  /** What settles a question, or several; it is there when each of them is answered. Until then a line is. */
+  class Part {
+    /** @param {HTMLElement} element @param {Asked[]} questions */
+    constructor(element, questions) {
+      this.element = element;
+      this.questions = questions;
+      this.isReached = false; // by a link
+      for (const question of questions) question.parts.push(this);
+      this.isFirst = questions.some(({ parts }) => parts[0] === this);
+      this.line = document.createElement("p");
+      this.line.className = this.isFirst ? "masks-wait" : "masks-later";
+      this.words = document.createElement("span");
+      this.line.append(this.words, ...(this.isFirst ? [" ", this.button()] : []));
+      element.before(this.line);
+      this.update();
+    }
+
+    button() {
+      const show = document.createElement("button");
+      show.type = "button";
+      show.textContent = WORDS.show;
+      show.addEventListener("click", () => {
+        for (const question of this.waiting()) question.open(true);
+        this.element.tabIndex = -1;
+        this.element.focus({ preventScroll: true }); // the button is gone
+      });
+      return show;
+    }
+
+    waiting() {
+      return this.questions.filter(({ isOpen }) => !isOpen);
+    }
+
+    update() {
+      const waiting = this.waiting();
+      const isOpen = this.isReached || !waiting.length;
+      const isShared = this.questions.length > 1;
+      this.element.classList.toggle("masks-open", isOpen);
+      // Nobody misses words that come after what a run puts out.
+      const isMissed = isShared || !this.element.matches('[class*="masks-settles-"]');
+      this.line.hidden = !waiting.length || (!this.isFirst && (isOpen || !isMissed));
+      const [before, after] = this.isFirst ? WORDS.shared : WORDS.later;
+      const links = listed(waiting.map((question) => question.link()));
+      this.words.replaceChildren(...(this.isFirst && !isShared ? [WORDS.wait] : [before, ...links, after]));
+    }
+  }
+
+  const HELD = '[class*="masks-settles-"], [class*="tag_settles-"] > :is(.output_wrapper, .cell_output)';
+  const NAMES = /(?:^|\s)(?:masks-|celltag_|tag_)settles-([\w-]+)/g;
+
+  /** What settles these questions, in the order of the page. @param {Map<string, Asked>} questions */
+  const partsOf = (questions) =>
+    /** @type {HTMLElement[]} */ ([...document.querySelectorAll(HELD)]).map((element) => {
+      const tags = `${element.className} ${element.parentElement?.className}`.matchAll(NAMES);
+      const names = [...new Set([...tags].map(([, name]) => name))];
+      const settled = names.flatMap((name) => questions.get(name) ?? []);
+      return new Part(element, settled);
+    });
+
   const start = () => {
-    /** @type {Asked[]} */
-    const questions = [];
+    /** @type {Map<string, Asked>} */
+    const byName = new Map();
     const score = document.createElement("p");
     const tell = () => {
+      const questions = [...byName.values()];
       const answered = questions.filter(({ isRight }) => isRight !== null);
       const wrong = answered.filter(({ isRight }) => !isRight);
       score.hidden = !answered.length;
       score.textContent = WORDS.score(answered.length - wrong.length, answered.length, questions.length);
-      wrong.forEach((question, n) => {
-        score.append(
-          n ? ", " : WORDS.look,
-          question.link(questions.indexOf(question)),
-          n === wrong.length - 1 ? "." : "",
-        );
-      });
+      if (wrong.length) score.append(WORDS.look, ...listed(wrong.map((question) => question.link())), ".");
     };
     for (const cell of document.querySelectorAll('[class*="tag_question-"]')) {
       const name = /tag_question-([\w-]+)/.exec(cell.className)?.[1] ?? "";
-      questions.push(new Asked(name, questions.length, /** @type {HTMLElement} */ (cell), tell));
+      byName.set(name, new Asked(byName.size + 1, /** @type {HTMLElement} */ (cell), tell));
     }
-    if (!questions.length) return;
+    if (!byName.size) return;
+    const parts = partsOf(byName);
     score.className = "masks-score";
     score.setAttribute("role", "status");
-    const parts = [...document.querySelectorAll("main h2")];
-    const last = parts.find((part) => part.textContent?.startsWith("Further reading")) ?? parts.at(-1);
+    const headings = [...document.querySelectorAll("main h2")];
+    const last = headings.find((each) => each.textContent?.startsWith("Further reading")) ?? headings.at(-1);
     // On the site a heading is in a section of its own.
     const before = last?.closest("section") ?? last?.closest(".cell") ?? last;
     before?.before(score);
     tell();
-    addSwitch();
-    openTarget();
-    addEventListener("hashchange", openTarget);
+    const reveal = () => {
+      for (const question of byName.values()) question.reveal();
+    };
+    addSwitch(reveal);
+    revealInPrint(reveal);
+    openTarget(parts);
+    addEventListener("hashchange", () => openTarget(parts));
   };
 
-  /** A button below the title that shows everything, or holds it back again. */
-  const addSwitch = () => {
+  /** A button below the title that shows everything, or holds it back again. @param {() => void} reveal */
+  const addSwitch = (reveal) => {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "masks-show-all";
@@ -128,19 +188,31 @@
     button.addEventListener("click", () => {
       const asks = page.classList.toggle("masks-asks");
       button.textContent = asks ? WORDS.all : WORDS.again;
+      reveal();
       measureAgain();
     });
     document.querySelector("main h1")?.after(button);
   };
 
-  /** A link may lead to what is held back. */
-  const openTarget = () => {
+  /** @param {() => void} reveal */
+  const revealInPrint = (reveal) => {
+    for (const name of ["beforeprint", "afterprint"])
+      addEventListener(name, () => {
+        isPrinting = name === "beforeprint";
+        reveal();
+      });
+  };
+
+  /** A link may lead to what is held back. @param {Part[]} parts */
+  const openTarget = (parts) => {
     const name = decodeURIComponent(location.hash.slice(1));
     const target = name ? document.getElementById(name) : null;
     const held = target?.closest('[class*="masks-settles-"], [class*="tag_settles-"]');
     if (!held) return;
-    for (const part of [held, ...held.querySelectorAll(":scope > :is(.output_wrapper, .cell_output)")])
-      part.classList.add("masks-open");
+    for (const part of parts.filter(({ element }) => held.contains(element))) {
+      part.isReached = true;
+      part.update();
+    }
     target?.scrollIntoView();
   };
 

@@ -73,9 +73,9 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
 
 
 def held_back(markdown: nbformat.NotebookNode) -> str:
-    """The words of a cell without those of its slide; a page shows what settles a question when it is answered."""
-    name, text = questions.settled(markdown), FEW_WORDS.sub("", markdown.source)
-    return f'<div class="{SETTLES}{name}">\n\n{text}\n\n</div>' if name else text
+    """The words of a cell without those of its slide; a page shows what settles questions when they are answered."""
+    classes, text = [f"{SETTLES}{name}" for name in questions.settled(markdown)], FEW_WORDS.sub("", markdown.source)
+    return f'<div class="{" ".join(classes)}">\n\n{text}\n\n</div>' if classes else text
 
 
 def without_formulas(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:

@@ -14,7 +14,7 @@ A question is the last thing in a Markdown cell. Each option is followed by what
 The wrong option that most will choose may be marked ``[~]``, for the speaker. Several options may be right. A number is
 asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then ``≠`` and feedback for all other numbers.
 Cells tagged ``settles-pads-visible`` show the answer: pages hold back what code puts out, and all Markdown, until
-somebody has answered; notebooks fold the Markdown.
+somebody has answered; notebooks fold the Markdown. A cell with several such tags waits for all of these questions.
 """
 
 import csv
@@ -115,9 +115,10 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
             cells.append(_widget(lesson, name, question, cell))
         elif cell.cell_type == "markdown" and settled(cell):
             if HEADING.search(BLOCK.sub("", cell.source)):
-                raise paths.LessonError(f"{lesson}: what settles {settled(cell)} has a heading: end the cell before it")
+                names = ", ".join(settled(cell))
+                raise paths.LessonError(f"{lesson}: what settles {names} has a heading: end the cell before it")
             cell.source = FOLDED.format(cell.source)
-    unknown = {name for cell in cells if (name := settled(cell))} ^ set(asked)
+    unknown = sorted({name for cell in cells for name in settled(cell)} ^ set(asked))
     if unknown:
         raise paths.LessonError(f"{lesson}: asked but not settled, or settled but not asked: {', '.join(unknown)}")
     notebook.cells = cells
@@ -125,11 +126,11 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
 
 def asked(cell: nbformat.NotebookNode) -> str:
     """The id of the question that a cell's widget asks; empty if it asks none."""
-    return _tagged(cell, ASKS)
+    return next(iter(_tagged(cell, ASKS)), "")
 
 
-def settled(cell: nbformat.NotebookNode) -> str:
-    """The id of the question that a cell settles; empty if it settles none."""
+def settled(cell: nbformat.NotebookNode) -> list[str]:
+    """The ids of the questions that a cell settles."""
     return _tagged(cell, SETTLES)
 
 
@@ -215,9 +216,9 @@ def _widget(lesson: str, name: str, question: Question, below: nbformat.Notebook
     return nbformat.v4.new_code_cell(code, metadata={"tags": tags, "question": question.for_widget()})
 
 
-def _tagged(cell: nbformat.NotebookNode, prefix: str) -> str:
-    """What follows the prefix in a cell's first tag that has it; empty if none does."""
-    return next((tag.removeprefix(prefix) for tag in sorted(paths.tags(cell)) if tag.startswith(prefix)), "")
+def _tagged(cell: nbformat.NotebookNode, prefix: str) -> list[str]:
+    """What follows the prefix in those of a cell's tags that have it."""
+    return [tag.removeprefix(prefix) for tag in sorted(paths.tags(cell)) if tag.startswith(prefix)]
 
 
 # --- lists for polling tools and question banks -----------------------------------------------------------

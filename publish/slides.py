@@ -132,8 +132,7 @@ def outline(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
             notes.extend([spoken] if spoken else [])
             if name_asked := questions.asked(cell):
                 notes.append(_vote(asked[name_asked]))
-            elif settled := asked.pop(questions.settled(cell), None):
-                notes.append(_answer(settled))
+            notes.extend(_answer(asked.pop(name)) for name in questions.settled(cell) if name in asked)
         elif cell.cell_type == "markdown" and not cell.source.startswith("<details"):
             notes.append(document.without_links(cell.source.removeprefix(section[0]) if section else cell.source))
     if len(slides) == 1:

@@ -474,11 +474,11 @@ def test_a_question_tells_python_and_a_saved_notebook_keeps_what_was_committed(n
     for key in (*"ddabxmyz00cv", "Escape", "ArrowDown", "ArrowDown", "Enter", *"ddx"):
         page.keyboard.press(key)
     told([2, False])
-    expect(said).to_have_text("✗ Not right. The right answer is B.")
+    expect(said).to_have_text("✗ Not right.✓ B is right.")
     said.click()
     for key in (*"ddabxmyz00cv", "Enter"):
         page.keyboard.press(key)
-    view.get_by_role("button", name="Try again").press("Enter")
+    view.get_by_role("button", name="Ask me again").press("Enter")
     for key in ("Space", "ArrowDown", "Enter"):
         page.keyboard.press(key)
     told([2, False], [None, None], [1, True])
@@ -488,15 +488,15 @@ def test_a_question_tells_python_and_a_saved_notebook_keeps_what_was_committed(n
 
     notebook.type(0, "question.choice = 0")
     notebook.run_cell(0)
-    expect(said).to_have_text("✗ Not right. The right answer is B.")
+    expect(said).to_have_text("✗ Not right.✓ B is right.")
     expect(options.first).to_be_checked()
     options.first.focus()
     saved(page, notebook.path)  # by Ctrl+S, from within
     notebook.close()
     notebook.open()
-    expect(said).to_have_text("✗ Not right. The right answer is B.", timeout=PATIENCE)
+    expect(said).to_have_text("✗ Not right.✓ B is right.", timeout=PATIENCE)
     expect(view.get_by_text("From the saved notebook. Run this cell, and it asks again.")).to_be_visible()
-    view.get_by_role("button", name="Try again").click()
+    view.get_by_role("button", name="Ask me again").click()
     options.nth(1).check()
     view.get_by_role("button", name="Commit").click()
     expect(said).to_have_text("✓ Right.")

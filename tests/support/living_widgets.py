@@ -47,7 +47,7 @@ def try_question(page, question) -> None:
         page.keyboard.press("Space")
     page.keyboard.press("Enter")
     expect(question.get_by_role("status")).to_contain_text("ight")  # Right., Not right.
-    button = question.get_by_role("button", name="Try again")
+    button = question.get_by_role("button", name="Ask me again")
     button.focus()
     page.keyboard.press("Enter")
     expect(question.get_by_role("button", name="Commit")).to_be_visible()

@@ -53,7 +53,7 @@ def test_a_question_becomes_words_and_a_widget_and_its_explanation_is_folded():
     assert run.source == "print(2)"
     assert why.source == "<details><summary>What it shows</summary>\n\nPads *pull*.\n\n</details>"
     assert [questions.asked(cell) for cell in notebook.cells] == ["", "pads-visible", "", ""]
-    assert [questions.settled(cell) for cell in notebook.cells] == ["", "", "pads-visible", "pads-visible"]
+    assert [questions.settled(cell) for cell in notebook.cells] == [[], [], ["pads-visible"], ["pads-visible"]]
     normalise.normalise(notebook)
     assert [cell.id for cell in notebook.cells] == ["cell-00", "question-pads-visible", "cell-02", "cell-03"]
     normalise.normalise(notebook)  # again, and nothing changes
@@ -129,6 +129,14 @@ def test_a_question_in_another_form_is_refused(text, complaint):
 def test_what_is_asked_is_settled_and_what_is_settled_is_asked():
     for cells in ([("markdown", ONE, [])], [("code", "1", ["settles-other"])]):
         with pytest.raises(paths.LessonError, match=r"asked but not settled, or settled but not asked: (pads|other)"):
+            questions.expand(lesson(*cells), "42_test")
+    both = ["settles-pads-visible", "settles-how-sure"]
+    notebook = lesson(("markdown", ONE, []), ("markdown", NUMBER, []), ("code", "1", both), ("markdown", "Why.", both))
+    questions.expand(notebook, "42_test")
+    assert [questions.settled(cell) for cell in notebook.cells[4:]] == [["how-sure", "pads-visible"]] * 2
+    for tags in (both[:1], [*both, "settles-other"]):
+        cells = [("markdown", ONE, []), ("markdown", NUMBER, []), ("code", "1", tags)]
+        with pytest.raises(paths.LessonError, match=r"not asked: (how-sure|other)$"):
             questions.expand(lesson(*cells), "42_test")
     with pytest.raises(paths.LessonError, match="there are two questions pads-visible"):
         questions.expand(lesson(("markdown", ONE, []), ("markdown", ONE, [])), "42_test")

@@ -15,8 +15,14 @@ from utils.widgets import Question
 
 TEXT = "What happens to the weights when `attention_mask` ends in zeros?"
 OPTIONS = ["The words share `1.0` among themselves.", "Nothing at all.", "The pads keep a little.", "All become `NaN`."]
-FEEDBACK = ["Yes: `exp(-inf)` is 0.", "Look at the last columns.", "Not in float32.", "Only where a row is empty."]
-VERDICT = "✗ Not right. The right answer is A."
+FEEDBACK = [
+    "Yes: `exp(-inf)` is 0. That is all.",
+    "Look at the last columns.",
+    "Not in float32.",
+    "Only where a row is empty.",
+]
+#: What is said to B: its own feedback first, then what is right, and why, without the "Yes".
+VERDICT = ["✗ Not right. Look at the last columns.", "✓ A is right. exp(-inf) is 0. That is all."]
 #: What the page is told, in order, and by which element.
 LISTEN = """() => {
   window.told = [];
@@ -73,7 +79,7 @@ def test_it_is_answered_with_the_keyboard_alone(open_widget):
     press(page, "Enter")
     assert choice(page) == 1
     assert page.evaluate("saves") == 1
-    expect(status.locator("p")).to_have_text([VERDICT, "Look at the last columns."])
+    expect(status.locator("p")).to_have_text(VERDICT)
     assert marks(page) == ["✓ This is right", "✗ Not right", "", ""]
     expect(options.nth(1)).to_be_focused()
     assert options.evaluate_all("all => all.map((each) => each.ariaDisabled)") == ["true"] * 4
@@ -82,7 +88,9 @@ def test_it_is_answered_with_the_keyboard_alone(open_widget):
     expect(options.nth(1)).to_be_checked()
     expect(options.nth(1)).to_be_focused()
 
-    press(page, "Tab", "Enter")
+    press(page, "Tab")
+    expect(page.get_by_role("button", name="Ask me again")).to_be_focused()
+    press(page, "Enter")
     assert choice(page) is None
     expect(options.nth(0)).to_be_focused()
     assert page.locator(":checked").count() == 0
@@ -90,7 +98,8 @@ def test_it_is_answered_with_the_keyboard_alone(open_widget):
     expect(status).to_have_text("")
     press(page, "Space", "Tab", "Space")
     assert choice(page) == 0
-    expect(status.locator("p")).to_have_text(["✓ Right.", "Yes: exp(-inf) is 0."])
+    expect(status.locator("p")).to_have_text(["✓ Right. exp(-inf) is 0. That is all."])
+    expect(page.get_by_role("button", name="Ask me again")).to_be_focused()
     assert marks(page) == ["✓ Right", "", "", ""]
     assert page.evaluate("told.map(([name, detail]) => [name, detail])") == [
         ["masks-committed", {"id": "02/pads", "isRight": False}],
@@ -117,15 +126,21 @@ def test_several_are_ticked_and_each_is_answered(open_widget):
     expect(group).to_have_accessible_description("Choose all that are right.")
     press(page, "Tab", "Space", "Tab", "Space", "Enter")
     assert choice(page) == [0, 1]
-    said = ["✗ Not right. The right answers are A and C.", "A. Yes: exp(-inf) is 0.", "B. Look at the last columns."]
-    expect(page.get_by_role("status").locator("p")).to_have_text([*said, "C. Not in float32."])
+    said = ["✗ Not right.", "✓ A. exp(-inf) is 0. That is all.", "✗ B. Look at the last columns."]
+    expect(page.get_by_role("status").locator("p")).to_have_text(
+        [*said, "✓ A and C are right.", "✓ C. Not in float32."]
+    )
     assert marks(page) == ["✓ Right", "✗ Not right", "✓ This is right", ""]
     page.get_by_role("checkbox").nth(1).click(force=True)
     press(page, "Space")
     expect(page.get_by_role("checkbox").nth(1)).to_be_checked()
     page.evaluate("model.set('choice', [0, 2])")  # as Python does
-    expect(page.get_by_role("status").locator("p").first).to_have_text("✓ Right.")
+    good = ["✓ Right.", "✓ A. exp(-inf) is 0. That is all.", "✓ C. Not in float32."]
+    expect(page.get_by_role("status").locator("p")).to_have_text(good)
     assert marks(page) == ["✓ Right", "", "✓ Right", ""]
+    page.evaluate("model.set('choice', [2])")
+    part = ["✗ Not all.", good[2], "✓ A and C are right.", good[1]]
+    expect(page.get_by_role("status").locator("p")).to_have_text(part)
 
 
 def test_a_number_is_written_with_a_comma_or_a_point(open_widget):
@@ -143,7 +158,7 @@ def test_a_number_is_written_with_a_comma_or_a_point(open_widget):
     press(page, "Enter")
     assert choice(page) == 25.7
     expect(box).to_have_value("25.7")
-    expect(said.locator("p")).to_have_text(["✓ Right. It is 25.5\u00a0%.", "Three of seven keys are pads."])
+    expect(said.locator("p")).to_have_text(["✓ Right. It is 25.5\u00a0%. Three of seven keys are pads."])
     page.keyboard.type("1")
     expect(box).to_have_value("25.7")
     press(page, "Tab", "Space")
@@ -153,10 +168,10 @@ def test_a_number_is_written_with_a_comma_or_a_point(open_widget):
     press(page, "Enter")
     assert choice(page) == -26.51
     expect(box).to_have_value("−26.51")
-    said_wrong = ["✗ Not right. The right answer is 25.5\u00a0%.", "Add up the last three columns."]
+    said_wrong = ["✗ Not right. Add up the last three columns.", "✓ It is 25.5\u00a0%. Three of seven keys are pads."]
     expect(said.locator("p")).to_have_text(said_wrong)
     page.evaluate("model.set('choice', 25.5)")
-    expect(said.locator("p").first).to_have_text("✓ Right.")
+    expect(said.locator("p")).to_have_text(["✓ Right. Three of seven keys are pads."])
     assert marks(page) == ["✓ Right"]
 
 
@@ -180,7 +195,7 @@ def test_the_whole_line_is_clicked_and_a_double_click_commits_once(open_widget):
     assert choice(page) == 3
     page.locator(".question label").nth(0).click(force=True)
     expect(page.get_by_role("radio").nth(3)).to_be_checked()
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Ask me again").click()
     assert choice(page) is None
     commit(page).click(force=True)
     expect(page.get_by_role("status")).to_have_text("Choose an answer first.")
@@ -199,7 +214,7 @@ def test_two_views_of_a_question_agree_and_a_view_that_ended_is_silent(open_widg
     first.get_by_role("button").click()
     for view in (first, second):
         expect(view.get_by_role("radio").nth(1)).to_be_checked()
-        expect(view.get_by_role("status").locator("p").first).to_have_text(VERDICT)
+        expect(view.get_by_role("status").locator("p")).to_have_text(VERDICT)
     assert marks(page, 1) == ["✓ This is right", "✗ Not right", "", ""]
     second.get_by_role("button").click()
     expect(first.get_by_role("button")).to_have_text("Commit")
@@ -213,10 +228,94 @@ def test_what_was_committed_is_shown_again(open_widget):
     asked = one()
     asked.choice = 1
     page = open_widget(asked)
-    expect(page.get_by_role("status").locator("p")).to_have_text([VERDICT, "Look at the last columns."])
+    expect(page.get_by_role("status").locator("p")).to_have_text(VERDICT)
     expect(page.get_by_role("radio").nth(1)).to_be_checked()
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Ask me again").click()
     assert choice(page) is None
+
+
+@pytest.mark.parametrize(
+    ("feedback", "wanted"),
+    [
+        ("Right. The first row sets the width.", "The first row sets the width."),
+        ("Right, for all eight: three answers.", "For all eight: three answers."),
+        ("Yes: `exp` is.", "exp is."),
+        ("Right of the diagonal is the future.", "Right of the diagonal is the future."),
+        ("Yes.", ""),
+        ("Half. Not more.", "Half. Not more."),
+        ("", ""),
+    ],
+)
+def test_what_opens_a_feedback_is_not_said_twice(open_widget, feedback, wanted):
+    page = open_widget(one(right=1, feedback=[*FEEDBACK[:1], feedback, *FEEDBACK[2:]]))
+    page.evaluate("model.set('choice', 1)")
+    expect(page.get_by_role("status")).to_have_text(f"✓ Right. {wanted}".strip())
+    page.evaluate("model.set('choice', 0)")
+    said = [f"✗ Not right. {FEEDBACK[0].replace('`', '')}", f"✓ B is right. {wanted}".strip()]
+    expect(page.get_by_role("status").locator("p")).to_have_text(said)
+
+
+# --- revealed ----------------------------------------------------------------------------------------
+
+
+def reveal(page, is_revealed):
+    page.evaluate(
+        "(detail) => document.querySelector('.question').dispatchEvent(new CustomEvent('masks-reveal', { detail }))",
+        is_revealed,
+    )
+    settle(page)
+
+
+def test_a_page_may_reveal_the_answer_and_hide_it_again_and_nothing_is_committed(open_widget):
+    page = open_widget(one())
+    page.evaluate(LISTEN)
+    options, answer = page.get_by_role("radio"), page.locator(".question-answer")
+    options.nth(2).check()
+    commit(page).focus()
+    reveal(page, True)
+    assert marks(page) == ["✓ This is right", "", "", ""]
+    expect(answer).to_have_text(VERDICT[1])
+    expect(page.get_by_role("status")).to_have_text("")  # eight questions at once would be too much to hear
+    expect(commit(page)).to_be_focused()
+    expect(commit(page)).to_have_attribute("aria-disabled", "true")
+    press(page, "Enter")
+    expect(page.get_by_role("status")).to_have_text("The answer is shown. Hide it again to commit to yours.")
+    options.nth(0).click(force=True)
+    options.nth(2).focus()
+    press(page, "ArrowDown", "Enter")
+    expect(options.nth(2)).to_be_checked()
+    assert (choice(page), page.evaluate("[saves, told.length]")) == (None, [0, 0])
+
+    reveal(page, False)
+    assert marks(page) == [""] * 4
+    expect(answer).to_be_empty()
+    expect(page.get_by_role("status")).to_have_text("")
+    expect(options.nth(2)).to_be_checked()
+    commit(page).click()
+    assert choice(page) == 2
+    said = page.get_by_role("status").inner_text()
+    reveal(page, True)
+    assert page.get_by_role("status").inner_text() == said
+    expect(answer).to_be_empty()
+    page.get_by_role("button", name="Ask me again").click()
+    expect(answer).to_have_text(VERDICT[1])
+    assert page.evaluate("told.map(([name]) => name)") == ["masks-committed", "masks-asked-again"]
+
+
+def test_what_is_revealed_of_several_and_of_a_number(open_widget):
+    page = open_widget(one(right=[0, 2]))
+    reveal(page, True)
+    said = ["✓ A and C are right.", "✓ A. exp(-inf) is 0. That is all.", "✓ C. Not in float32."]
+    expect(page.locator(".question-answer p")).to_have_text(said)
+    assert marks(page) == ["✓ This is right", "", "✓ This is right", ""]
+    page = open_widget(number())
+    page.get_by_role("textbox").fill("3")
+    reveal(page, True)
+    expect(page.locator(".question-answer p")).to_have_text(["✓ It is 25.5\u00a0%. Three of seven keys are pads."])
+    expect(page.get_by_role("textbox")).to_have_attribute("readonly", "")
+    reveal(page, False)
+    expect(page.get_by_role("textbox")).to_have_value("3")
+    expect(page.get_by_role("textbox")).not_to_have_attribute("readonly", "")
 
 
 # --- for everybody -----------------------------------------------------------------------------------
@@ -257,8 +356,10 @@ def test_axe_finds_nothing_and_nothing_runs_off_the_page(open_widget, page, sche
             page.set_viewport_size({"width": width, "height": 900})
             settle(page)
             assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
+        for is_revealed in (True, False):
+            reveal(page, is_revealed)
+            results = Axe().run(page)
+            assert results.violations_count == 0, results.generate_report()
         page.evaluate("model.set('choice', Array.isArray(model.get('right')) ? [1, 2] : 1)")
         for width in (195, 390, 1000):
             page.set_viewport_size({"width": width, "height": 900})
@@ -297,16 +398,21 @@ def test_texts_are_text(open_widget):
     page.evaluate("model.set('choice', 3)")
     assert page.locator(".question-status code").all_text_contents() == ["<i>"]
     page.evaluate("model.set('choice', 2)")
-    assert page.locator(".question-status p").nth(1).text_content() == texts[7]
+    assert page.locator(".question-status p").all_text_contents() == [
+        f"✗ Not right. {texts[7]}",
+        f"✓ A is right. {texts[6]}",
+    ]
     assert page.locator(":is(.question, .masks-place) :is(img, script, b, i)").count() == 0
 
 
 def test_another_language_needs_no_other_widget(open_widget):
-    words = {"commit": "Antworten", "and": "und", "said_several_wrong": "Falsch. Richtig sind {right} ($&)."}
+    words = {"commit": "Antworten", "and": "und", "said_answers": "Richtig sind {right} ($&).", "openings": "Nur Only"}
     page = open_widget(one(right=[0, 2, 3], words=words))
     page.get_by_role("checkbox").first.check()
     page.get_by_role("button", name="Antworten").click()
-    expect(page.get_by_role("status").locator("p").first).to_have_text("✗ Falsch. Richtig sind A, C und D ($&).")
+    said = page.get_by_role("status").locator("p")
+    expect(said.nth(2)).to_have_text("✓ Richtig sind A, C und D ($&).")
+    expect(said.last).to_have_text("✓ D. Only where a row is empty.")
 
 
 def written(folder, asked):
@@ -330,12 +436,19 @@ def test_it_lives_under_a_strict_policy_and_is_a_list_without_programs_and_in_pr
     until(page, "window.ready")
     page.get_by_role("radio").nth(1).check()
     commit(page).click()
-    expect(page.get_by_role("status").locator("p").first).to_have_text(VERDICT)
+    expect(page.get_by_role("status").locator("p")).to_have_text(VERDICT)
     saved = page.locator(".question-saved")
     expect(saved).not_to_be_visible()
     page.emulate_media(media="print")
+    expect(page.get_by_role("status")).to_be_visible()
+    expect(page.get_by_role("button")).not_to_be_visible()
+    expect(saved).not_to_be_visible()
+    page.evaluate("model.set('choice', null)")
     expect(saved).to_be_visible()
     expect(page.locator(".question")).not_to_be_visible()
+    reveal(page, True)
+    expect(page.locator(".question-answer")).to_be_visible()
+    expect(saved).not_to_be_visible()
     assert problems == []
 
     context = browser.new_context(java_script_enabled=False)
@@ -376,7 +489,7 @@ def test_on_a_slide_arrows_choose_and_after_a_click_they_turn_slides_again(page,
     size = "(node) => parseFloat(getComputedStyle(node).fontSize) * node.currentCSSZoom"
     assert words.evaluate(size) >= 0.035 * 720, "read from the last row"
     commit(page).click()
-    expect(page.get_by_role("status").locator("p").first).to_have_text(VERDICT)
+    expect(page.get_by_role("status").locator("p")).to_have_text(["✗ Not right. Not in float32.", VERDICT[1]])
     press(page, "ArrowRight")
     assert page.evaluate(at) == 2
 
@@ -404,7 +517,7 @@ def test_firefox_answers_by_keyboard(fox, tmp_path):
     firefox.opened(fox, written(tmp_path, one()), "return window.wrappedJSObject.ready")
     fox.find_element("css selector", "body").send_keys(Keys.TAB)
     type_(Keys.SPACE + Keys.ARROW_DOWN + Keys.ENTER)
-    assert state() == [1, "input", "1", VERDICT + "Look at the last columns."]
+    assert state() == [1, "input", "1", "".join(VERDICT)]
     type_(Keys.ARROW_DOWN)
     type_(Keys.SPACE)
     assert state()[:3] == [1, "input", "1"], "what is committed is locked"
@@ -416,5 +529,5 @@ def test_firefox_answers_by_keyboard(fox, tmp_path):
     firefox.opened(fox, written(tmp_path, number()), "return window.wrappedJSObject.ready")
     fox.find_element("css selector", "body").send_keys(Keys.TAB)
     type_("25,7" + Keys.ENTER)
-    assert state() == [25.7, "input", "25.7", "✓ Right. It is 25.5\u00a0%.Three of seven keys are pads."]
+    assert state() == [25.7, "input", "25.7", "✓ Right. It is 25.5\u00a0%. Three of seven keys are pads."]
     assert firefox.complaints(fox) == []

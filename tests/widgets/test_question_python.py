@@ -234,4 +234,4 @@ def test_texts_are_text_in_html_and_in_markdown():
 
 
 def test_the_program_is_small():
-    assert len(str(Question._esm)) < 12_000
+    assert len(str(Question._esm)) < 14_000

@@ -41,8 +41,9 @@ class Question(anywidget.AnyWidget):
         text: the question.
         options: two to five answers to choose from; without them a number is asked for.
         right: the index of the right option, from 0; a list of indices, if several may be ticked; or the number.
-        feedback: a text for each option, shown once that is committed; for a number two, (for a right one, for a
-            wrong one). None if not given.
+        feedback: a text for each option; for a number two, (for a right one, for a wrong one). None if not given. Once
+            something is committed, its own is shown first; if it was wrong, that of what is right follows, after
+            "B is right." An opening "Right." or "Yes:" is left out, since it was said.
         tolerance: how far from the right number an answer may be.
         unit: what stands behind the number, such as "%".
         id: its name among the questions of the lessons, such as "02/pads-visible".

@@ -16,6 +16,17 @@ const LETTERS = "ABCDE";
  */
 const signed = (isGood, text) => [element("span", { "aria-hidden": "true" }, isGood ? "✓ " : "✗ "), text];
 
+/**
+ * "Right: it is." → "It is."
+ * @param {string} text
+ * @param {string} openings words
+ */
+function withoutOpening(text, openings) {
+  const [, opening, rest] = /^([^\s.:,]+)[.:,](?:\s+(.*))?$/s.exec(text) ?? [];
+  if (!openings.split(" ").includes(opening)) return text;
+  return rest ? rest[0].toUpperCase() + rest.slice(1) : "";
+}
+
 class QuestionView {
   /**
    * @param {Model} model
@@ -39,17 +50,22 @@ class QuestionView {
     this.status = element("div", { class: "question-status", role: "status" });
     // It takes the focus of a click beside its controls, so that a notebook does not read letters as commands.
     this.root = element("div", { class: "masks-widget question", tabindex: "-1" });
-    this.root.append(element("p", { class: "masks-saved" }, this.words.saved), this.group(), this.button, this.status);
+    const saved = element("p", { class: "masks-saved" }, this.words.saved);
+    this.answer = element("div", { class: "question-answer" }); // no status: a page reveals all its answers at once
+    this.root.append(saved, this.group(), this.button, this.status, this.answer);
     this.root.addEventListener("keydown", (event) => this.press(event));
     this.root.addEventListener("click", (event) => this.hold(event));
     this.root.addEventListener("input", () => this.show(""));
+    this.root.addEventListener("masks-reveal", (event) => this.reveal(/** @type {CustomEvent} */ (event).detail));
     passSaving(this.root, el);
     el.append(this.root);
     const follow = () => this.follow();
     model.on("change:choice", follow);
     this.end = () => model.off("change:choice", follow);
     this.isCommitted = false;
+    this.isRevealed = false;
     this.settle();
+    this.tell("masks-asked");
   }
 
   // -- making --
@@ -104,6 +120,7 @@ class QuestionView {
   }
 
   commit() {
+    if (this.isRevealed) return this.show(this.words.shown);
     const draft = this.draft();
     if (draft !== null) return this.choose(draft);
     this.show(this.options.length ? this.words.choose : this.words.write);
@@ -139,11 +156,11 @@ class QuestionView {
   }
 
   /**
-   * What is committed can be looked at and read out, but not changed.
+   * What is committed or revealed can be looked at and read out, but not changed.
    * @param {Event} event
    */
   hold(event) {
-    if (this.isCommitted && event.target instanceof HTMLInputElement) event.preventDefault();
+    if ((this.isCommitted || this.isRevealed) && event.target instanceof HTMLInputElement) event.preventDefault();
   }
 
   // -- showing --
@@ -152,11 +169,18 @@ class QuestionView {
   follow() {
     const was = this.isCommitted;
     this.settle();
-    const id = this.model.get("id");
-    const tell = (/** @type {string} */ name, /** @type {object} */ detail) =>
-      this.root.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
-    if (this.isCommitted) tell("masks-committed", { id, isRight: this.isRight() });
-    else if (was) tell("masks-asked-again", { id });
+    if (this.isCommitted) this.tell("masks-committed", { isRight: this.isRight() });
+    else if (was) this.tell("masks-asked-again");
+  }
+
+  /**
+   * What is around it hears of it.
+   * @param {string} name
+   * @param {object} more
+   */
+  tell(name, more = {}) {
+    const detail = { id: this.model.get("id"), ...more };
+    this.root.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
   }
 
   isRight() {
@@ -168,86 +192,111 @@ class QuestionView {
     /** @type {Choice | null} */
     const choice = this.model.get("choice") ?? null;
     this.isCommitted = choice !== null;
-    this.root.classList.toggle("question-committed", this.isCommitted);
-    setText(this.button, this.isCommitted ? this.words.again : this.words.commit);
-    if (this.options.length) this.settleOptions(choice);
-    else this.settleNumber(choice);
-    this.show("");
-  }
-
-  /** @param {Choice | null} choice */
-  settleOptions(choice) {
-    const { words } = this;
-    const [chosen, right] = [choice, this.right].map((each) => (each === null ? [] : [each].flat()));
-    for (const [n, input] of this.inputs.entries()) {
-      input.checked = chosen.includes(n);
-      input.setAttribute("aria-disabled", String(this.isCommitted));
-      const word = right.includes(n) ? (chosen.includes(n) ? words.right : words.missed) : words.wrong;
-      this.mark(n, right.includes(n), this.isCommitted && (input.checked || right.includes(n)) ? word : "");
-    }
-  }
-
-  /** @param {Choice | null} choice */
-  settleNumber(choice) {
-    const [input] = this.inputs;
+    const chosen = [choice].flat();
+    for (const [n, input] of this.inputs.entries()) input.checked = chosen.includes(n);
     // As it was understood.
-    input.value = choice === null ? "" : written(Number(choice), "");
-    input.readOnly = choice !== null;
-    const isGood = choice !== null && this.isRight();
-    this.mark(0, isGood, choice === null ? "" : isGood ? this.words.right : this.words.wrong);
+    if (!this.options.length) this.inputs[0].value = choice === null ? "" : written(Number(choice), "");
+    this.mark();
   }
 
   /**
-   * @param {number} n
-   * @param {boolean} isGood
-   * @param {string} word nothing is marked without one
+   * A page shows all its answers, or hides them again. What was chosen, and not committed, stays.
+   * @param {boolean} isRevealed
    */
-  mark(n, isGood, word) {
-    const line = this.lines[n];
-    line.lastElementChild?.replaceChildren(...(word ? signed(isGood, word) : []));
-    line.classList.toggle("question-right", Boolean(word) && isGood);
-    line.classList.toggle("question-wrong", Boolean(word) && !isGood);
+  reveal(isRevealed) {
+    this.isRevealed = isRevealed;
+    this.mark();
+  }
+
+  /** Marks what is right, and what was chosen and is not, once that may be seen. */
+  mark() {
+    const { words, isCommitted, isRevealed } = this;
+    const isLocked = isCommitted || isRevealed;
+    this.root.classList.toggle("question-committed", isCommitted);
+    this.root.classList.toggle("question-revealed", isRevealed);
+    setText(this.button, isCommitted ? words.again : words.commit);
+    for (const [n, input] of this.inputs.entries()) {
+      const isChosen = isCommitted && (input.checked || !this.options.length);
+      const isGood = this.options.length ? [this.right].flat().includes(n) : isCommitted && this.isRight();
+      const word = isGood ? (isChosen ? words.right : words.missed) : words.wrong;
+      const line = this.lines[n];
+      line.lastElementChild?.replaceChildren(...(isChosen || (isLocked && isGood) ? signed(isGood, word) : []));
+      line.classList.toggle("question-right", isLocked && isGood);
+      line.classList.toggle("question-wrong", isChosen && !isGood);
+      if (this.options.length) input.setAttribute("aria-disabled", String(isLocked));
+      else input.readOnly = isLocked;
+    }
+    this.show("");
   }
 
   /** @param {string} asked for before something can be committed */
   show(asked) {
-    this.button.setAttribute("aria-disabled", String(!this.isCommitted && this.draft() === null));
-    if (this.isCommitted) this.status.replaceChildren(this.verdict(), ...this.feedback());
+    const { isCommitted, isRevealed } = this;
+    this.button.setAttribute("aria-disabled", String(!isCommitted && (isRevealed || this.draft() === null)));
+    if (isCommitted) this.status.replaceChildren(...this.verdict());
     else if (this.status.textContent !== asked) this.status.textContent = asked;
+    this.answer.replaceChildren(...(isRevealed && !isCommitted ? this.explanation([]) : []));
   }
 
+  /** What is said to a choice: its own feedback first; then what is right, and why. */
   verdict() {
-    const { words, right, model } = this;
+    const { words, model, right } = this;
     const isGood = this.isRight();
-    const isExact = this.options.length > 0 || model.get("choice") === right;
-    const good = isExact ? words.said_right : words.said_about_right;
-    const said = isGood ? good : [right].flat().length > 1 ? words.said_several_wrong : words.said_wrong;
-    const answer = this.options.length ? this.letters() : written(Number(right), model.get("unit"));
-    const text = said.replace("{right}", () => answer);
-    return element("p", { class: isGood ? "question-right" : "question-wrong" }, ...signed(isGood, text));
+    const choice = model.get("choice");
+    if (Array.isArray(right)) {
+      const isPart = choice.every((/** @type {number} */ n) => right.includes(n));
+      const lead = isGood ? words.said_right : isPart ? words.said_not_all : words.said_wrong;
+      return [this.paragraph(isGood, lead), ...this.byLetter(choice), ...(isGood ? [] : this.explanation(choice))];
+    }
+    const isExact = this.options.length || choice === right;
+    const good = isExact ? words.said_right : `${words.said_right} ${this.named(words.said_number)}`;
+    const about = this.options.length ? choice : Number(!isGood);
+    return [this.paragraph(isGood, isGood ? good : words.said_wrong, about), ...(isGood ? [] : this.explanation([]))];
   }
 
-  /** "B", "A and C", "A, B and C". */
-  letters() {
+  /**
+   * What is right, and why; of several without what was said already.
+   * @param {number[]} chosen
+   */
+  explanation(chosen) {
+    const { words, options, right } = this;
+    if (!options.length) return [this.paragraph(true, this.named(words.said_number), 0)];
+    const rest = [right].flat().filter((n) => !chosen.includes(n));
+    if ([right].flat().length === 1) return [this.paragraph(true, this.named(words.said_answer), rest[0])];
+    return [this.paragraph(true, this.named(words.said_answers)), ...this.byLetter(rest)];
+  }
+
+  /** @param {number[]} about */
+  byLetter(about) {
+    const isGood = (/** @type {number} */ n) => [this.right].flat().includes(n);
+    const withFeedback = about.filter((n) => this.model.get("feedback")[n]);
+    return withFeedback.map((n) => this.paragraph(isGood(n), `${LETTERS[n]}.`, n));
+  }
+
+  /**
+   * Words with what is right: "B", "A and C", "A, B and C", or the number.
+   * @param {string} words
+   */
+  named(words) {
     const letters = [this.right].flat().map((n) => LETTERS[n]);
     const last = letters.pop();
-    return letters.length ? `${letters.join(", ")} ${this.words.and} ${last}` : `${last}`;
+    const all = letters.length ? `${letters.join(", ")} ${this.words.and} ${last}` : `${last}`;
+    return words.replace("{right}", () =>
+      this.options.length ? all : written(Number(this.right), this.model.get("unit")),
+    );
   }
 
-  /** The feedback to what was chosen; of several also to what should have been. */
-  feedback() {
-    /** @type {string[]} */
-    const texts = this.model.get("feedback");
-    if (!this.options.length) return this.paragraphs([texts[this.isRight() ? 0 : 1]]);
-    const chosen = [this.model.get("choice")].flat();
-    if (!this.isSeveral) return this.paragraphs([texts[chosen[0]]]);
-    const about = this.options.flatMap((_, n) => (chosen.includes(n) || [this.right].flat().includes(n) ? [n] : []));
-    return this.paragraphs(about.map((n) => texts[n] && `${LETTERS[n]}. ${texts[n]}`));
-  }
-
-  /** @param {(string | undefined)[]} texts */
-  paragraphs(texts) {
-    return texts.flatMap((text) => (text ? [element("p", {}, ...withCode(text))] : []));
+  /**
+   * @param {boolean} isGood
+   * @param {string} lead
+   * @param {number} [about] the feedback that follows, without the "Right" that its lead has said
+   */
+  paragraph(isGood, lead, about = -1) {
+    /** @type {string} */
+    const text = this.model.get("feedback")[about] ?? "";
+    const said = isGood ? withoutOpening(text, this.words.openings) : text;
+    const head = element("span", { class: isGood ? "question-right" : "question-wrong" }, ...signed(isGood, lead));
+    return element("p", {}, head, ...(said ? [" ", ...withCode(said)] : []));
   }
 }
 

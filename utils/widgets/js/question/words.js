@@ -2,7 +2,8 @@
 
 export const WORDS = {
   commit: "Commit",
-  again: "Try again",
+  again: "Ask me again",
+  shown: "The answer is shown. Hide it again to commit to yours.",
   choose: "Choose an answer first.",
   write: "Write a number first, such as 0.5 or 1200.",
   several: "Choose all that are right.",
@@ -12,9 +13,12 @@ export const WORDS = {
   wrong: "Not right",
   missed: "This is right",
   said_right: "Right.",
-  said_about_right: "Right. It is {right}.",
-  said_wrong: "Not right. The right answer is {right}.",
-  said_several_wrong: "Not right. The right answers are {right}.",
+  said_wrong: "Not right.",
+  said_not_all: "Not all.",
+  said_answer: "{right} is right.",
+  said_answers: "{right} are right.",
+  said_number: "It is {right}.",
+  openings: "Right Yes", // of a feedback, which the line before it has said
   and: "and",
   saved: "From the saved notebook. Run this cell, and it asks again.",
 };
