@@ -24,6 +24,8 @@ PRINT = re.compile(r'(<div class="(?:output_subarea output_stream|output_text)[^
 #: Columns that are lined up, and rows of a matrix: broken, such lines say nothing.
 LINED_UP = re.compile(r"\S {2,}\S|^ *\[", re.MULTILINE)
 LONGEST_LINED_UP = 90
+#: A message that begins a line: none is ever cut, whatever stands above it.
+MESSAGE = re.compile(r"^\w*(?:Error|Warning): ", re.MULTILINE)
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 #: In a table, a long word of code may be broken after one of these signs, and a name that is as long after "_".
 LONG_WORD = re.compile(r"\S{25,}")
@@ -98,8 +100,9 @@ def converted(notebook: nbformat.NotebookNode, *, code: bool = True, anchors: bo
 def with_sentences(output: re.Match[str]) -> str:
     """What a cell prints, marked if it is sentences, such as an error's, that may be broken where the line ends."""
     lines = html.unescape(re.sub(r"<[^>]+>", "", output[2])).splitlines()
-    too_long = max(map(len, lines), default=0) > LONGEST_LINED_UP
-    style = "" if LINED_UP.search("\n".join(lines)) and not too_long else ' class="sentences"'
+    text, too_long = "\n".join(lines), max(map(len, lines), default=0) > LONGEST_LINED_UP
+    is_lined_up = LINED_UP.search(text) and not too_long and not MESSAGE.search(text)
+    style = "" if is_lined_up else ' class="sentences"'
     return f"{output[1]}{style}>{output[2]}</pre>"
 
 

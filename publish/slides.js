@@ -16,6 +16,8 @@
   const SMALLEST_WORDS = 0.7; // of their size
   const WIDGET = 1.5; // as slides.css has it: labels of 12 px
   const FIGURE = SMALLEST / 12.67; // numbers of 9.5 points
+  const TABLES = [30, 27, 24]; // px of their words, the largest for which there is room
+  const NARROWEST = 300; // px of words beside a figure, unless its labels need the room
   const LOWEST = 160; // px of a widget's maps
   const LOWEST_OF_ALL = 132; // where labels would have to be smaller else
   /** @type {[number, boolean][]} zoom of the words, and whether they are beside the figure */
@@ -36,7 +38,15 @@
     const figures = figuresOf(box);
     if (box.querySelector(".masks-lives")) fitWidgets(box);
     else if (figures.length) fitFigures(box, figures);
-    else if (!fits(box, 1)) largest(SMALLEST_WORDS, 1, (zoom) => fits(box, zoom));
+    else fitWords(box);
+  };
+
+  const fitWords = (/** @type {HTMLElement} */ box) => {
+    const isRoomy = (/** @type {number} */ size) => {
+      box.style.setProperty("--table", `${size}px`);
+      return fits(box, 1);
+    };
+    if (!TABLES.some(isRoomy)) largest(SMALLEST_WORDS, 1, (zoom) => fits(box, zoom));
   };
 
   const boxOf = (/** @type {Element} */ slide) => /** @type {HTMLElement} */ (slide.querySelector(".fit"));
@@ -121,7 +131,7 @@
       box.classList.toggle("beside", beside);
       return largest(FIGURE / 4, 1.6 * FIGURE, (enlargement) => {
         for (const figure of figures) figure.style.zoom = String(enlargement / zoom);
-        return fits(box, zoom);
+        return fits(box, zoom) && (!beside || isWideEnough(box, enlargement <= FIGURE));
       });
     };
     let best = { zoom: 1, beside: false, enlargement: 0 };
@@ -132,6 +142,17 @@
       if (enlargement >= FIGURE) return;
     }
     attempt(best.zoom, best.beside);
+  };
+
+  /**
+   * Whether words beside a figure have a column that reads well, or at least one that breaks no word.
+   * @param {Element} box
+   * @param {boolean} isNeeded whether the figure needs the room for its labels
+   */
+  const isWideEnough = (box, isNeeded) => {
+    const words = [...box.children].slice(1).filter((part) => !part.querySelector(".output_subarea > img"));
+    const room = (/** @type {Element} */ part) => part.getBoundingClientRect().width / Reveal.getScale();
+    return words.every((part) => part.scrollWidth <= part.clientWidth && (isNeeded || room(part) >= NARROWEST));
   };
 
   /**

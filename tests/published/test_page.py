@@ -131,8 +131,13 @@ def test_sentences_that_a_cell_prints_are_broken_and_columns_are_not(page, opene
     shown.get_by_role("button", name="Show all answers").click()
     error = shown.locator("pre", has_text="Unable to create tensor, you should probably").last
     assert error.evaluate("pre => pre.scrollWidth <= pre.clientWidth && pre.scrollHeight === pre.clientHeight")
-    matrix = shown.locator(".output_subarea pre", has_text="[3, 4]])").first
-    assert matrix.evaluate("pre => pre.scrollWidth > pre.clientWidth")
+    below_a_tensor = shown.locator(".output_subarea pre", has_text="[3, 4]])").first
+    assert below_a_tensor.evaluate("pre => pre.scrollWidth <= pre.clientWidth")
+    columns = shown.locator(".output_subarea pre", has_text="Dogs bark at the moon.  0.000").first
+    assert columns.evaluate("pre => pre.scrollWidth > pre.clientWidth")
+    feedback = shown.locator(".solution pre", has_text="Right: each sentence begins where").first
+    feedback.evaluate("pre => { pre.closest('details').open = true; }")
+    assert feedback.evaluate("pre => pre.scrollWidth <= pre.clientWidth")
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,7 @@ def test_sentences_that_a_cell_prints_are_broken_and_columns_are_not(page, opene
         ("ValueError: expected sequence of length 2 at dim 1 (got 1)\n", True),
         ("eager  24 leak\nsdpa   right\n", False),
         ("tensor([[1, 2],\n        [3, 4]])\n", False),
+        ("tensor([[1, 2],\n        [3, 4]])\nValueError: expected sequence of length 2\n", True),
         (f"F8  {'a long warning ' * 7}\n", True),
         ("", True),
     ],

@@ -196,6 +196,46 @@ def test_widgets_on_slides_take_the_mouse_where_it_is(opened):
     expect(lab.locator(".masks-status")).to_have_text(before)
 
 
+#: Pixels of each canvas on the slide for one of the screen.
+SHARPNESS = """[...document.querySelectorAll(".present canvas")].filter((canvas) => canvas.checkVisibility())
+  .map((canvas) => canvas.width / canvas.getBoundingClientRect().width)"""
+
+
+def test_maps_are_as_sharp_as_the_screen_on_which_they_are_thrown(opened):
+    shown = opened("04_minus_infinity")
+    on_the_widget(shown)
+    settled(shown)
+    for width, height in ((1280, 720), (1920, 1080)):
+        shown.set_viewport_size({"width": width, "height": height})
+        until(shown, f"{SHARPNESS}.every((one) => Math.abs(one - 1) < 0.02)", patience=10)
+        assert len(shown.evaluate(SHARPNESS)) == 2
+
+
+def test_a_question_has_a_heading_as_large_as_that_of_its_answer(opened):
+    shown = opened("07_bert_2d_masks")
+    sizes = []
+    for number in (7, 8):
+        shown.evaluate("number => Reveal.slide(number)", number)
+        settled(shown)
+        sizes.append(shown.evaluate("parseFloat(getComputedStyle(document.querySelector('.present h2')).fontSize)"))
+    assert shown.locator(".present .question").count() == 0
+    assert sizes == [44, 44]
+
+
+def test_beside_a_figure_no_word_is_broken_and_lines_are_not_too_short(opened):
+    shown = opened("06_two_masks")
+    beside = 0
+    for number in range(shown.evaluate("Reveal.getTotalSlides()")):
+        shown.evaluate("number => Reveal.slide(number)", number)
+        settled(shown)
+        words = shown.locator(".present .beside > :not(:first-child, :has(.output_subarea > img))")
+        for part in words.all():
+            assert part.evaluate("part => part.scrollWidth <= part.clientWidth"), number
+            assert part.bounding_box()["width"] >= 190, number
+            beside += 1
+    assert beside > 1
+
+
 def test_code_is_shown_in_place_of_the_maps(opened):
     shown = opened("00_start_here")
     on_the_widget(shown)

@@ -234,6 +234,26 @@ def test_hidden_zero_and_nan_have_three_looks(open_widget):
     expect(page.locator(".masks-status")).to_have_text(re.compile(r"^9 of 35 cells hidden, 1 query sees nothing\.$"))
 
 
+#: In the canvas of the right map: how many pixels it has for one of CSS, and how often a hatch begins along a line.
+HATCHES = """(box) => {
+  const canvas = document.querySelectorAll(".masklab canvas")[1], ratio = canvas.width / canvas.offsetWidth;
+  const [x, y, width] = box.map((length) => Math.round(length * ratio));
+  const { data } = canvas.getContext("2d").getImageData(x, y, width, 1);
+  const dark = Array.from({ length: width }, (_, n) => data[4 * n] < 190);
+  return [ratio, dark.filter((one, n) => one && !dark[n - 1]).length];
+}"""
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 3])
+def test_hatching_is_as_coarse_on_a_fine_screen(ratio, open_widget, page):
+    page.add_init_script(f"Object.defineProperty(window, 'devicePixelRatio', {{ get: () => {ratio} }})")
+    keep = masks.full(Q_LEN, K_LEN).clone()
+    keep[:, 3:] = False
+    open_widget(MaskLab(scores(), keep, TOKENS, KEYS))
+    layout = page.evaluate("[...document.querySelectorAll('.masklab canvas')].map((one) => one.offsetWidth)[1]")
+    assert page.evaluate(HATCHES, [layout - 90, 120, 80]) == [ratio, 10]
+
+
 def test_flipped_polarity_is_the_classic_bug(open_widget):
     lab = MaskLab(scores(), masks.causal(Q_LEN, K_LEN), TOKENS, KEYS)
     page = open_widget(lab)

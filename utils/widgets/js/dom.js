@@ -139,3 +139,15 @@ export function formatNumber(x) {
   const text = size !== 0 && (size < 0.001 || size >= 1e6) ? x.toExponential(1) : x.toFixed(size >= 100 ? 1 : 3);
   return text.replace("-", "−");
 }
+
+const SHARPEST = 3; // pixels of a canvas for one of CSS: more are seen by nobody and cost time
+
+/**
+ * How many pixels of the screen one of CSS is: slides are drawn for 720 lines and enlarged.
+ * @param {HTMLElement} widget
+ */
+export function pixelRatio(widget) {
+  const scale = widget.offsetWidth ? widget.getBoundingClientRect().width / widget.offsetWidth : 1;
+  // Where nothing is enlarged, it is 1 to the last digit: offsetWidth is rounded.
+  return Math.min(SHARPEST, Math.max(1, Math.round(100 * scale) / 100) * (window.devicePixelRatio || 1));
+}

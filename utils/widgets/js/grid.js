@@ -1,6 +1,6 @@
 // Maps of weights with labelled rows and columns: layout, cells, numbers, hatching and frames.
 
-import { contextOf, element, short } from "./dom.js";
+import { contextOf, element, pixelRatio, short } from "./dom.js";
 
 const OPAQUE = 0xff000000;
 export const FONT = "12px system-ui, sans-serif";
@@ -140,9 +140,8 @@ function layoutsOf(context, room, labels, most, tallest, maps, gap) {
  * @param {number} height
  */
 export function sizeCanvas(canvas, width, height) {
+  const ratio = pixelRatio(/** @type {HTMLElement} */ (canvas.closest(".masks-widget")));
   Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
-  const enlarged = canvas.getBoundingClientRect().width / width || 1; // 0 where it is not shown
-  const ratio = Math.min(3, (window.devicePixelRatio || 1) * Math.max(1, enlarged));
   Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) });
   canvas.getContext("2d")?.setTransform(ratio, 0, 0, ratio, 0, 0);
 }
@@ -180,10 +179,13 @@ export function pixelMap(columns, rows) {
 /**
  * Lines only: what is under them says what the cell is.
  * @param {string} colour
+ * @param {number} ratio pixels of the screen for one of CSS, by which the lines and what is between them are larger
  */
-function hatching(colour) {
-  const tile = element("canvas", { width: 8, height: 8 });
+function hatching(colour, ratio) {
+  const side = Math.round(8 * ratio);
+  const tile = element("canvas", { width: side, height: side });
   const context = contextOf(tile);
+  context.scale(side / 8, side / 8);
   context.strokeStyle = colour;
   context.stroke(new Path2D("M-8 8 L0 0 M0 8 L8 0 M8 8 L16 0"));
   return /** @type {CanvasPattern} */ (context.createPattern(tile, "repeat"));
@@ -214,7 +216,7 @@ export class LabelledMap {
     this.image = pixelMap(this.columns, this.rows);
     this.veil = pixelMap(this.columns, this.rows); // opaque where hidden
     this.layer = element("canvas");
-    this.hatch = { colour: "", lines: /** @type {CanvasPattern | null} */ (null) };
+    this.hatch = { colour: "", ratio: 0, lines: /** @type {CanvasPattern | null} */ (null) };
     this.layout = /** @type {Layout} */ ({});
   }
 
@@ -273,9 +275,11 @@ export class LabelledMap {
    * @param {number} to
    */
   drawHatch(context, colour, from, to) {
-    if (this.hatch.colour !== colour) this.hatch = { colour, lines: hatching(colour) };
     const { left, top, width, height } = this.layout;
     const ratio = context.getTransform().a;
+    if (this.hatch.colour !== colour || this.hatch.ratio !== ratio) {
+      this.hatch = { colour, ratio, lines: hatching(colour, ratio) };
+    }
     const [columns, rows] = [width, height].map((length) => Math.max(1, Math.round(length * ratio)));
     const first = Math.max(0, Math.floor(((from - top) / height) * rows));
     const last = Math.min(rows, Math.ceil(((to - top) / height) * rows));

@@ -1,7 +1,7 @@
 // What a view of any widget does: it shares traits with Python, follows the page's width and colours, and ends.
 
 import { paletteOf } from "./colours.js";
-import { element, mergeWords, uniqueId } from "./dom.js";
+import { element, mergeWords, pixelRatio, uniqueId } from "./dom.js";
 import { passSaving } from "./notebook.js";
 
 /**
@@ -108,6 +108,16 @@ export class WidgetView {
     const gauge = element("div");
     this.root.prepend(gauge);
     resize.observe(gauge);
+    let ratio = pixelRatio(this.root);
+    // Full screen enlarges a slide, and a browser its page, but to the widget it is as wide as before.
+    const enlarge = () =>
+      requestAnimationFrame(() => {
+        if (!this.root.offsetWidth || pixelRatio(this.root) === ratio) return;
+        ratio = pixelRatio(this.root);
+        this.measure();
+      });
+    window.addEventListener("resize", enlarge);
+    this.endings.push(() => window.removeEventListener("resize", enlarge));
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", draw);
     const themes = new MutationObserver(draw); // the site and JupyterLab switch by attributes
