@@ -6,8 +6,8 @@ to the speaker's notes of the slide before or, where a section begins, of its fi
 stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Where one holds the comment
 ``<!-- slide: few words -->``, the slide has these in place of its text, which goes to the notes; its heading and what
 it asks stay. What only the speaker needs is in ``<!-- say: words -->``: what to click, what is seen then. The notes of
-a section's first slide begin with its minutes. Title, goals and closing slide come from the lesson's head. A figure that
-needs the room of a slide shares it with a few words at most, so that its labels can be read.
+a section's first slide begin with its minutes. Title, goals and closing slide come from the lesson's head. A figure
+that needs the room of a slide shares it with a few words at most, so that its labels can be read.
 """
 
 import re
