@@ -21,7 +21,8 @@ LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
 #: A comment with what a slide says in place of a paragraph.
-FEW_WORDS = re.compile(r"<!-- slide: ?(.*?) ?-->\n*", re.DOTALL)
+#: Few words for a slide, and what its speaker says; no reader needs either.
+FOR_SLIDES = re.compile(r"<!-- (slide|say): ?(.*?) ?-->\n*", re.DOTALL)
 #: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
 SETTLES = f"masks-{questions.SETTLES}"
 #: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
@@ -74,7 +75,7 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
 
 def held_back(markdown: nbformat.NotebookNode) -> str:
     """The words of a cell without those of its slide; a page shows what settles questions when they are answered."""
-    classes, text = [f"{SETTLES}{name}" for name in questions.settled(markdown)], FEW_WORDS.sub("", markdown.source)
+    classes, text = [f"{SETTLES}{name}" for name in questions.settled(markdown)], FOR_SLIDES.sub("", markdown.source)
     return f'<div class="{" ".join(classes)}">\n\n{text}\n\n</div>' if classes else text
 
 

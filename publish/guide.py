@@ -4,18 +4,12 @@ Minutes are counted from slides. A section whose heading is tagged ``cut-45`` is
 """
 
 import copy
-import re
-from dataclasses import dataclass, field
 
 import nbformat
 
-from . import for_readers, normalise, paths, questions, slides, static_widgets
+from . import for_readers, normalise, questions, slides, static_widgets
 
 PAGE = "for_lecturers"
-#: Minutes of a slide, by what it holds.
-OF_QUESTION, OF_WIDGET, OF_OTHER = 3, 4, 1
-CUT = "cut-45"
-WIDGET = re.compile(r"\bwidgets\.([A-Z]\w+Lab|HeadGrid|Explorer)\(")
 
 ABOUT = """\
 # For lecturers
@@ -64,17 +58,6 @@ FIRST, SECOND = ("02", "05"), ("04", "07")
 DAY = ("00", "02", "03", "04", "05", "07")
 
 
-@dataclass
-class Section:
-    """One section of a deck: its heading, its minutes, and whether it stays where there are 45."""
-
-    heading: str
-    minutes: int = 0
-    stays: bool = True
-    questions: list[str] = field(default_factory=list)
-    widgets: list[str] = field(default_factory=list)
-
-
 def page(lessons: dict[str, nbformat.NotebookNode]) -> nbformat.NotebookNode:
     """The guide as a notebook without code.
 
@@ -90,9 +73,9 @@ def page(lessons: dict[str, nbformat.NotebookNode]) -> nbformat.NotebookNode:
         for name, parts in sections.items()
     ]
     opening = ABOUT.format(
-        question=OF_QUESTION,
-        widget=OF_WIDGET,
-        other=OF_OTHER,
+        question=slides.OF_QUESTION,
+        widget=slides.OF_WIDGET,
+        other=slides.OF_OTHER,
         rows="\n".join(rows),
         **{
             key: ", ".join(named[n] for n in of if n in named)
@@ -105,31 +88,14 @@ def page(lessons: dict[str, nbformat.NotebookNode]) -> nbformat.NotebookNode:
     return notebook
 
 
-def sections_of(notebook: nbformat.NotebookNode, name: str) -> list[Section]:
+def sections_of(notebook: nbformat.NotebookNode, name: str) -> list[slides.Section]:
     """The sections of a lesson's deck, in order; those without a slide are left out."""
-    cut = {_heading(cell) for cell in notebook.cells if CUT in paths.tags(cell)}
     notebook = copy.deepcopy(notebook)
     static_widgets.replace_views(notebook)
-    sections: list[Section] = []
-    for slide in slides.outline(notebook, name)[1:-1]:  # without the title and what was learned
-        heading = _heading(slide.cells[0])
-        if not sections or heading != sections[-1].heading:
-            sections.append(Section(heading, stays=heading not in cut))
-        asked = [id for cell in slide.cells if (id := questions.asked(cell))]
-        shown = [widget for cell in slide.cells for widget in WIDGET.findall(cell.source)]
-        sections[-1].questions += asked
-        sections[-1].widgets += shown
-        sections[-1].minutes += OF_QUESTION if asked else OF_WIDGET if shown else OF_OTHER
-    return sections
+    return slides.sections(slides.outline(notebook, name), notebook)
 
 
-def _heading(cell: nbformat.NotebookNode) -> str:
-    """The first heading of a cell, without signs of Markdown."""
-    match = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
-    return match[1].replace("`", "") if match else ""
-
-
-def _lesson(name: str, title: str, sections: list[Section]) -> str:
+def _lesson(name: str, title: str, sections: list[slides.Section]) -> str:
     """What the guide says of one lesson."""
     asked = questions.of(name)
     minutes, short = (sum(s.minutes for s in sections if s.stays or every) for every in (True, False))

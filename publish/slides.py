@@ -5,8 +5,9 @@ the slide before; of a code cell that is its output, and with ``show-code`` its 
 to the speaker's notes of the slide before or, where a section begins, of its first slide; a section without any slide
 stays away. A Markdown cell gets tags by the line ``+++ {"tags": ["slide"]}`` before it. Where one holds the comment
 ``<!-- slide: few words -->``, the slide has these in place of its text, which goes to the notes; its heading and what
-it asks stay. Title, goals and closing slide come from the lesson's head. A figure that needs the room of a slide
-shares it with a few words at most, so that its labels can be read.
+it asks stay. What only the speaker needs is in ``<!-- say: words -->``: what to click, what is seen then. The notes of
+a section's first slide begin with its minutes. Title, goals and closing slide come from the lesson's head. A figure
+that needs the room of a slide shares it with a few words at most, so that its labels can be read.
 """
 
 import re
@@ -47,6 +48,14 @@ HEADING = re.compile(r"\A(?:#+ .+\n*)+")
 EXPECTED = "Three minutes: read, vote, talk to a neighbour, vote again. **Most will say {letter}.** {feedback}"
 VOTE = "Three minutes: read, vote, talk to a neighbour, vote again."
 ANSWER = "**Right: {answer}.** {feedback}"
+#: What the speaker reads on the first slide of a section, and on the title.
+SECTION = "**{minutes} for this section.**"
+LEFT_OUT = "**{minutes} for this section;** leave it out where there are 45."
+WHOLE = "**{minutes} in all;** {short} where there are 45, without the sections that say so."
+#: Minutes of a slide, by what it holds.
+OF_QUESTION, OF_WIDGET, OF_OTHER = 3, 4, 1
+CUT = "cut-45"
+WIDGET = re.compile(r"\bwidgets\.([A-Z]\w+Lab|HeadGrid|Explorer)\(")
 
 BODY = """\
 <main class="reveal">
@@ -62,6 +71,18 @@ class Slide:
 
     cells: list[nbformat.NotebookNode]
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Section:
+    """One section of a deck: its heading, its slides, and whether it stays where there are 45 minutes."""
+
+    heading: str
+    stays: bool = True
+    slides: list[Slide] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    widgets: list[str] = field(default_factory=list)
+    minutes: int = 0
 
 
 def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
@@ -87,6 +108,7 @@ def deck(notebook: nbformat.NotebookNode, name: str) -> str:
     about = for_readers.about(notebook)
     states = static_widgets.replace_views(notebook)
     shown = outline(notebook, name)
+    _tell_minutes(shown, notebook)
     states = {model: saved for model, saved in states.items() if any(_holds(slide, model) for slide in shown)}
     reveal = files("sphinx_revealjs") / "_static" / "revealjs"
     parts = [reveal / "dist" / "reset.css", reveal / "dist" / "reveal.css", STYLE]
@@ -145,17 +167,64 @@ def outline(notebook: nbformat.NotebookNode, name: str) -> list[Slide]:
     return slides
 
 
+def sections(shown: list[Slide], notebook: nbformat.NotebookNode) -> list[Section]:
+    """The sections of a deck, in order, without its title and its closing slide.
+
+    Args:
+        shown: the outline of the lesson.
+        notebook: the lesson, whose headings say what is left out.
+    """
+    cut = {_heading(cell) for cell in notebook.cells if CUT in paths.tags(cell)}
+    parts: list[Section] = []
+    for slide in shown[1:-1]:
+        heading = _heading(slide.cells[0])
+        if not parts or heading != parts[-1].heading:
+            parts.append(Section(heading, stays=heading not in cut))
+        asked = [id for cell in slide.cells if (id := questions.asked(cell))]
+        tried = [widget for cell in slide.cells for widget in WIDGET.findall(cell.source)]
+        parts[-1].slides.append(slide)
+        parts[-1].questions += asked
+        parts[-1].widgets += tried
+        parts[-1].minutes += OF_QUESTION if asked else OF_WIDGET if tried else OF_OTHER
+    return parts
+
+
+def _heading(cell: nbformat.NotebookNode) -> str:
+    """The first heading of a cell, without signs of Markdown."""
+    match = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
+    return match[1].replace("`", "") if match else ""
+
+
+def _tell_minutes(shown: list[Slide], notebook: nbformat.NotebookNode) -> None:
+    """Puts minutes before the notes of the title and of each section's first slide."""
+    parts = sections(shown, notebook)
+    for part in parts:
+        says = SECTION if part.stays else LEFT_OUT
+        part.slides[0].notes.insert(0, says.format(minutes=_minutes(part.minutes)))
+    whole, short = (sum(part.minutes for part in parts if part.stays or every) for every in (True, False))
+    shown[0].notes.insert(0, WHOLE.format(minutes=_minutes(whole), short=short))
+
+
+def _minutes(number: int) -> str:
+    """Minutes in words."""
+    return f"{number} minute{'' if number == 1 else 's'}"
+
+
 def _few_words(cell: nbformat.NotebookNode) -> tuple[nbformat.NotebookNode, str]:
     """A cell with what it says on a slide, and what of its Markdown is for the speaker then."""
-    few = for_readers.FEW_WORDS.search(cell.source) if cell.cell_type == "markdown" else None
-    if few is None:
+    if cell.cell_type != "markdown":
         return cell, ""
-    whole = for_readers.FEW_WORDS.sub("", cell.source)
+    comments = [(kind[1], kind[2]) for kind in for_readers.FOR_SLIDES.finditer(cell.source)]
+    few, said = ("\n\n".join(text for kind, text in comments if kind == wanted) for wanted in ("slide", "say"))
+    whole = for_readers.FOR_SLIDES.sub("", cell.source)
     heading = "".join(HEADING.findall(whole)[:1])
     spoken, label, question = whole.removeprefix(heading).partition(questions.LABEL)
     shown = nbformat.from_dict(cell)
-    shown.source = "\n\n".join(part.strip() for part in (heading, few[1], label + question) if part.strip())
-    return shown, document.without_links(spoken.strip())
+    if few:
+        shown.source = "\n\n".join(part.strip() for part in (heading, few, label + question) if part.strip())
+    else:
+        shown.source, spoken = whole, ""
+    return shown, document.without_links("\n\n".join(part for part in (spoken.strip(), said) if part))
 
 
 def _vote(question: questions.Question) -> str:

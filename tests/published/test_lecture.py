@@ -64,7 +64,7 @@ def test_a_question_is_on_one_slide_and_its_answer_on_the_next(name, outlines):
 def test_a_widget_has_its_task_on_its_slide_and_the_speaker_has_notes(name, outlines):
     inner = outlines[name][2:-1]
     for slide in inner:
-        if any(guide.WIDGET.search(cell.source) for cell in slide.cells):
+        if any(slides.WIDGET.search(cell.source) for cell in slide.cells):
             assert "**Task.**" in "\n".join(cell.source for cell in slide.cells)
     assert sum(bool(slide.notes) for slide in inner) > 0.8 * len(inner)
 

@@ -392,6 +392,33 @@ def test_a_slide_may_have_few_words_of_its_own_and_the_speaker_has_the_rest():
     assert notes == ["A whole paragraph.", "Another one."]
 
 
+def test_what_only_the_speaker_needs_is_in_the_notes_alone():
+    notebook = tagged(
+        ("## One\n\n<!-- slide: Few words. -->\n\n<!-- say: Click *no mask*. -->\n\nA whole paragraph.", "slide"),
+        ("<!-- say: Then wait. -->\n\nAll words.", "on-slide"),
+        ("<!-- slide: One. -->\n\nA.\n\n<!-- slide: Two. -->\n\nB.", "on-slide"),
+    )
+    ((cells, notes),) = shown_of(notebook)[2:-1]
+    assert [cell.strip() for cell in cells] == ["## One", "Few words.", "All words.", "One.\n\nTwo."]
+    assert notes == ["A whole paragraph.\n\nClick *no mask*.", "Then wait.", "A.\n\nB."]
+
+
+def test_the_speaker_knows_how_long_each_section_takes():
+    notebook = tagged(
+        ("## One", "slide"), ("First.", "slide"), ("## Two", "slide cut-45"), ("widgets.MaskLab()", "", "on-slide")
+    )
+    shown = BeautifulSoup(slides.deck(notebook, "42_test"), "html.parser").select(".slides > section")
+    said = [" ".join(note.get_text().strip() for note in slide.select(".notes p")) for slide in shown]
+    assert said[0] == "7 minutes in all; 3 where there are 45, without the sections that say so."
+    assert said[1:] == [
+        "1 minute for this section.",
+        "2 minutes for this section.",
+        "",
+        "4 minutes for this section; leave it out where there are 45.",
+        "",
+    ]
+
+
 @pytest.mark.parametrize(
     ("cells", "says"),
     [
