@@ -14,7 +14,8 @@ A question is the last thing in a Markdown cell. Each option is followed by what
 The wrong option that most will choose may be marked ``[~]``, for the speaker. Several options may be right. A number is
 asked for with ``= 97 ± 3 %`` in place of options, and feedback below it; then ``≠`` and feedback for all other numbers.
 Cells tagged ``settles-pads-visible`` show the answer: pages hold back what code puts out, and all Markdown, until
-somebody has answered; notebooks fold the Markdown. A cell with several such tags waits for all of these questions.
+somebody has answered; notebooks fold the Markdown. A cell with several such tags waits for all of these questions, and
+words tagged ``closing`` for all of their lesson.
 """
 
 import csv
@@ -48,6 +49,8 @@ MOST_OPTIONS = len(LETTERS)
 #: The code of a cell that asks.
 OF = re.compile(r'widgets\.Question\.of\("([^"]+)"\)')
 ASKS, SETTLES = "question-", "settles-"
+#: Tag of the words that sum a lesson up: they settle all its questions.
+CLOSING = "closing"
 LABEL = "**Predict.** "
 FOLDED = "<details><summary>What it shows</summary>\n\n{}\n\n</details>"
 #: Nothing may be folded with a heading in it: what comes after would go with it, and a page's sections would break.
@@ -106,6 +109,8 @@ def expand(notebook: nbformat.NotebookNode, lesson: str) -> None:
     asked: dict[str, Question] = {}
     for cell in notebook.cells:
         cells.append(cell)
+        if CLOSING in paths.tags(cell):
+            cell.metadata.tags += [f"{SETTLES}{name}" for name in asked]
         if cell.cell_type == "markdown" and "```{question}" in cell.source:
             name, question = _parsed(cell.source, lesson)
             if name in asked:

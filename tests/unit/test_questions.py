@@ -134,6 +134,10 @@ def test_what_is_asked_is_settled_and_what_is_settled_is_asked():
     notebook = lesson(("markdown", ONE, []), ("markdown", NUMBER, []), ("code", "1", both), ("markdown", "Why.", both))
     questions.expand(notebook, "42_test")
     assert [questions.settled(cell) for cell in notebook.cells[4:]] == [["how-sure", "pads-visible"]] * 2
+    closed = lesson(("markdown", ONE, []), ("code", "1", both[:1]), ("markdown", "So.", ["closing", "on-slide"]))
+    questions.expand(closed, "42_test")
+    assert questions.settled(closed.cells[-1]) == ["pads-visible"]
+    assert "<details>" in closed.cells[-1].source
     for tags in (both[:1], [*both, "settles-other"]):
         cells = [("markdown", ONE, []), ("markdown", NUMBER, []), ("code", "1", tags)]
         with pytest.raises(paths.LessonError, match=r"not asked: (how-sure|other)$"):
