@@ -69,7 +69,8 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if questions.asked(cell):
             cell.metadata.tags += [document.HIDDEN_CODE, "remove-input"]  # nbconvert's tag and MyST-NB's
-    notebook.cells = [_proof(cell) if normalise.PROOF in paths.tags(cell) else cell for cell in notebook.cells]
+    cells = [cell for cell in notebook.cells if normalise.ALTS not in paths.tags(cell)]
+    notebook.cells = [_proof(cell) if normalise.PROOF in paths.tags(cell) else cell for cell in cells]
     return without_formulas(notebook)
 
 

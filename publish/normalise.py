@@ -11,6 +11,8 @@ from . import paths, questions
 
 #: Tag of a cell that asserts what the cells before it show.
 PROOF = "proof"
+#: Tag of a cell that says in words what pictures show that settle a question; pages have it in each picture.
+ALTS = "alts"
 #: Behind what asks, since JupyterLab folds it to this line, and nothing is asked before it runs.
 RUN = "  # run this cell, and answer"
 #: The line that a proof is folded to: without it, an assertion would stand there, and tell what a question asks.
@@ -49,8 +51,8 @@ def _title(cell: nbformat.NotebookNode) -> str:
 
 
 def is_folded(cell: nbformat.NotebookNode) -> bool:
-    """Whether a code cell is folded to its first line: one that proves or asks, and teaches nothing by its code."""
-    return PROOF in paths.tags(cell) or bool(questions.asked(cell))
+    """Whether a code cell is folded to its first line: one that proves, asks or describes, and teaches no code."""
+    return bool({PROOF, ALTS} & paths.tags(cell)) or bool(questions.asked(cell))
 
 
 def name_cells(notebook: nbformat.NotebookNode) -> None:

@@ -59,7 +59,7 @@ def _keep(saved: dict) -> Tensor:
     if len(maps) == 1:  # a MaskLab
         keep = _matrix(data["keep_bytes"], (q_len, k_len))
     elif data.get("keep_bytes"):
-        keep = _matrix(zlib.decompress(data["keep_bytes"]), (q_len, k_len))
+        keep = _matrix(zlib.decompress(data["keep_bytes"]), (-1, q_len, k_len))[-1]  # of two, the later one
     elif data.get("after_bytes"):  # what the first head gives weight to
         keep = _matrix(zlib.decompress(data["after_bytes"]), (*maps, q_len, k_len))[0, 0]
     if not keep.any():

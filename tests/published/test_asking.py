@@ -17,6 +17,8 @@ from utils.widgets import question as question_of_utils
 LESSON = "02_padding"
 FIRST = "pads-visible"
 #: What settles a question, on a page and on the site.
+#: The words at a lesson's end, which settle all its questions, and so have several of these classes.
+SUMMED_UP = '[class*=" masks-settles-"]'
 HELD = '[class*="masks-settles-"], [class*="tag_settles-"] > :is(.output_wrapper, .cell_output)'
 
 
@@ -54,7 +56,8 @@ def question(shown, name=FIRST):
 
 
 def held(shown, name=FIRST):
-    return shown.locator(HELD.replace("settles-", f"settles-{name}"))
+    """What waits for this question alone."""
+    return shown.locator(f":is({HELD.replace('settles-', f'settles-{name}')}):not({SUMMED_UP})")
 
 
 def answer(shown, name, option):
@@ -310,12 +313,14 @@ def test_no_visible_text_of_a_lesson_gives_an_answer_away(lesson):
     visible = "\n".join(
         cell.source
         for cell in notebook.cells
-        if "proof" not in paths.tags(cell) and not (cell.cell_type == "markdown" and questions.settled(cell))
+        if not {"proof", "alts"} & paths.tags(cell) and not (cell.cell_type == "markdown" and questions.settled(cell))
     )
     assert LETTER.search(visible) is None
     for cell in notebook.cells:  # JupyterLab folds a cell to its first line, which stays to be read
         if "proof" in paths.tags(cell):
             assert cell.source.startswith(normalise.TITLE), cell.id
+        elif "alts" in paths.tags(cell):
+            assert cell.source.startswith("# What pictures show that answer a question, in words\n"), cell.id
     words = " ".join(visible.replace("`", "").split())
     for name, question in said.items():
         if name.startswith(lesson[:2]):
@@ -372,7 +377,7 @@ def test_the_form_of_an_option_does_not_tell_that_it_is_right():
 @pytest.mark.parametrize("lesson", [path.stem for path in source.files()])
 def test_cells_that_teach_assert_nothing(lesson):
     for cell in nbformat.read(paths.FOLDER / f"{lesson}.ipynb", as_version=4).cells:
-        if cell.cell_type == "code" and not {"proof", "exercise"} & paths.tags(cell):
+        if cell.cell_type == "code" and not {"proof", "alts", "exercise"} & paths.tags(cell):
             assert not ledger.asserts(cell), cell.id
 
 
@@ -388,6 +393,7 @@ def test_every_question_is_answered_by_keyboard_and_settled(lesson, place, reque
     shown = open_offline(path or request.getfixturevalue("built") / f"{lesson}.html")
     boxes = shown.locator('[class*="tag_question-"]')
     assert boxes.count() >= 3
+    assert not is_any_seen(shown.locator(SUMMED_UP))
     for box in boxes.all():
         name = re.search(r"tag_question-([a-z0-9-]+)", box.get_attribute("class"))[1]
         answers = box.locator("input")
@@ -400,5 +406,6 @@ def test_every_question_is_answered_by_keyboard_and_settled(lesson, place, reque
         expect(box.get_by_role("status")).to_contain_text("ight")
         settle(shown)
         assert is_seen(held(shown, name))
-    expect(shown.locator(".masks-wait:visible")).to_have_count(0)
+    expect(shown.locator(":is(.masks-wait, .masks-later):visible")).to_have_count(0)
+    assert is_seen(shown.locator(SUMMED_UP))
     expect(shown.locator(".masks-score")).to_contain_text(f" of {boxes.count()} right")

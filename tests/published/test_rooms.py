@@ -27,7 +27,7 @@ EDGES = {
     "page": {"document", "for_readers", "ledger", "paths", "questions", "sheet", "source", "static_widgets"},
     "slides": {"document", "for_readers", "paths", "questions", "source", "static_widgets"},
     "assignment": {"document", "execute", "normalise", "paths", "source"},
-    "guide": {"for_readers", "normalise", "paths", "questions", "slides", "static_widgets"},
+    "guide": {"for_readers", "normalise", "questions", "slides", "static_widgets"},
     "sphinx_source": {
         "document",
         "for_readers",
