@@ -1,6 +1,7 @@
 """The ground of publishing: folders, tags, the kernel, the error of a lesson, and files that are written complete."""
 
 import os
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -29,6 +30,6 @@ def tags(cell) -> set[str]:
 
 def write_text(text: str, path: Path) -> Path:
     """Writes a file through one beside it, so that nobody reads half of it; returns its path."""
-    scratch = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     scratch.write_text(text, encoding="utf-8")
     return scratch.replace(path)
