@@ -52,6 +52,10 @@ def try_question(page, question) -> None:
     page.keyboard.press("Enter")
     expect(question.get_by_role("button", name="Commit")).to_be_visible()
     expect(question.get_by_role("status")).to_have_text("")
+    first.focus()
+    page.keyboard.press("Space" if first.get_attribute("type") != "text" else "1")
+    page.keyboard.press("Enter")  # so that what settles it is there
+    expect(question.get_by_role("status")).to_contain_text("ight")
 
 
 def try_in_firefox(fox, within: str = "body") -> int:
