@@ -25,6 +25,8 @@ WORDS_A_MINUTE = 200
 FOR_SLIDES = re.compile(r"<!-- (slide|say): ?(.*?) ?-->\n*", re.DOTALL)
 #: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
 SETTLES = f"masks-{questions.SETTLES}"
+#: Tags of code that readers see as a line.
+FOLDED = {normalise.PROOF, normalise.ALTS}
 #: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
 PRINTED = "cheat_sheet_to_print.html"
 
@@ -69,8 +71,7 @@ def folded(executed: list[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if questions.asked(cell):
             cell.metadata.tags += [document.HIDDEN_CODE, "remove-input"]  # nbconvert's tag and MyST-NB's
-    cells = [cell for cell in notebook.cells if normalise.ALTS not in paths.tags(cell)]
-    notebook.cells = [_proof(cell) if normalise.PROOF in paths.tags(cell) else cell for cell in cells]
+    notebook.cells = [_line(cell) if FOLDED & paths.tags(cell) else cell for cell in notebook.cells]
     return without_formulas(notebook)
 
 
@@ -143,12 +144,14 @@ def anchored(markdown: str) -> str:
     return LINK.sub(anchor, markdown)
 
 
-def _proof(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """A cell that proves something as one line to click, with its code behind it."""
-    claims = ", ".join(sorted(ledger.claimed(cell)))
+def _line(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """A cell that proves something, or says what pictures show, as one line to click, with its code behind it."""
+    kind, claims = normalise.PROOF, ", ".join(sorted(ledger.claimed(cell)))
     summary = f"Proved: {claims}" if claims else "Proved"
+    if normalise.ALTS in paths.tags(cell):
+        kind, summary = normalise.ALTS, "What pictures show, in words"
     code = f"```python\n{normalise.proof(cell)}\n```"
-    text = f'<details class="proof"><summary>{summary}</summary>\n\n{code}\n\n</details>'
+    text = f'<details class="{kind}"><summary>{summary}</summary>\n\n{code}\n\n</details>'
     return nbformat.v4.new_markdown_cell(text, id=cell.id, metadata=cell.metadata)
 
 

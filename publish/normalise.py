@@ -11,7 +11,7 @@ from . import paths, questions
 
 #: Tag of a cell that asserts what the cells before it show.
 PROOF = "proof"
-#: Tag of a cell that says in words what pictures show that settle a question; pages have it in each picture.
+#: Tag of a cell that says in words what pictures show that settle a question.
 ALTS = "alts"
 #: Behind what asks, since JupyterLab folds it to this line, and nothing is asked before it runs.
 RUN = "  # run this cell, and answer"

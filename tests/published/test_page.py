@@ -43,6 +43,8 @@ def test_a_page_needs_nothing_and_is_whole(name, opened):
     proofs = [cell for cell in code if "proof" in paths.tags(cell)]
     assert shown.locator(".code_cell").count() == len(code) - len(proofs)
     expect(shown.locator("details.proof")).to_have_count(len(proofs))
+    described = [cell for cell in notebook.cells if "alts" in paths.tags(cell)]
+    expect(shown.locator("details.alts:not([open])")).to_have_count(len(described))
     for picture in shown.locator("img").all():  # a second panel is named only: the first one says what both show
         panel = picture.evaluate("img => img.previousElementSibling?.matches('img') ?? false")
         assert len((picture.get_attribute("alt") or "").split()) > (0 if panel else 10)
