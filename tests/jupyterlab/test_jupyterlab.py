@@ -674,5 +674,5 @@ def test_a_proof_is_one_click_away(folder, lab, page, outside):
     proof = shown.locator(".jp-CodeCell", has_text="# Proof of what is shown above: S3.6")
     expect(proof).to_have_class(re.compile("jp-mod-selected"), timeout=PATIENCE)
     page.wait_for_function(ALL_RENDERED, timeout=PATIENCE)  # what is rendered late must not push it away
-    expect(proof).to_be_in_viewport(ratio=1)
+    expect(proof).to_be_in_viewport(ratio=0.9)
     assert outside == []
