@@ -20,8 +20,7 @@ MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\
 LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
-#: A comment with what a slide says in place of a paragraph.
-#: Few words for a slide, and what its speaker says; no reader needs either.
+#: Comments: few words for a slide in place of a paragraph, and what only its speaker needs; no reader sees either.
 FOR_SLIDES = re.compile(r"<!-- (slide|say): ?(.*?) ?-->\n*", re.DOTALL)
 #: Class of words that settle a question; what a cell puts out has it with a prefix of nbconvert or MyST-NB.
 SETTLES = f"masks-{questions.SETTLES}"

@@ -98,7 +98,7 @@ def sections_of(notebook: nbformat.NotebookNode, name: str) -> list[slides.Secti
 def _lesson(name: str, title: str, sections: list[slides.Section]) -> str:
     """What the guide says of one lesson."""
     asked = questions.of(name)
-    minutes, short = (sum(s.minutes for s in sections if s.stays or every) for every in (True, False))
+    minutes, short = slides.minutes(sections)
     rows = [
         f"| {s.heading} | {s.minutes} | {'' if s.stays else 'leave out'} | {', '.join(dict.fromkeys(s.widgets))} |"
         for s in sections

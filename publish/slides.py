@@ -189,6 +189,11 @@ def sections(shown: list[Slide], notebook: nbformat.NotebookNode) -> list[Sectio
     return parts
 
 
+def minutes(parts: list[Section]) -> tuple[int, int]:
+    """Those of all sections, and of the sections that stay where there are 45."""
+    return sum(part.minutes for part in parts), sum(part.minutes for part in parts if part.stays)
+
+
 def _heading(cell: nbformat.NotebookNode) -> str:
     """The first heading of a cell, without signs of Markdown."""
     match = re.search(r"^#+ (.+)$", cell.source, re.MULTILINE)
@@ -201,7 +206,7 @@ def _tell_minutes(shown: list[Slide], notebook: nbformat.NotebookNode) -> None:
     for part in parts:
         says = SECTION if part.stays else LEFT_OUT
         part.slides[0].notes.insert(0, says.format(minutes=_minutes(part.minutes)))
-    whole, short = (sum(part.minutes for part in parts if part.stays or every) for every in (True, False))
+    whole, short = minutes(parts)
     shown[0].notes.insert(0, WHOLE.format(minutes=_minutes(whole), short=short))
 
 

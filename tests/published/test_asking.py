@@ -16,9 +16,9 @@ from utils.widgets import question as question_of_utils
 
 LESSON = "02_padding"
 FIRST = "pads-visible"
-#: What settles a question, on a page and on the site.
 #: The words at a lesson's end, which settle all its questions, and so have several of these classes.
 SUMMED_UP = '[class*=" masks-settles-"]'
+#: What settles a question, on a page and on the site.
 HELD = '[class*="masks-settles-"], [class*="tag_settles-"] > :is(.output_wrapper, .cell_output)'
 
 
