@@ -68,7 +68,7 @@ def page(lessons: dict[str, nbformat.NotebookNode]) -> nbformat.NotebookNode:
     about = {name: for_readers.about(notebook) for name, notebook in lessons.items()}
     named = {name[:2]: f"[{name[:2]}]({name}.ipynb)" for name in lessons}
     rows = [
-        f"| [{about[name].title}]({name}.ipynb) | {sum(section.minutes for section in parts)} | "
+        f"| [{about[name].title}]({name}.ipynb) | {slides.minutes(parts)[0]} | "
         f"{about[name].read + about[name].do} | {sum(len(section.questions) for section in parts)} |"
         for name, parts in sections.items()
     ]

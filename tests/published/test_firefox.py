@@ -6,7 +6,7 @@ import pytest
 
 from publish import source
 from tests.support import firefox
-from tests.support.living_widgets import PAINTED, READY, try_in_firefox
+from tests.support.living_widgets import PAINTED, READY, answer_first_in_firefox, try_in_firefox
 
 pytestmark = pytest.mark.gate
 
@@ -105,17 +105,11 @@ def test_widgets_answer_to_firefoxs_mouse_and_keyboard(folder, opened, fox):
 @pytest.mark.parametrize("folder", ["", "pages/"])
 @pytest.mark.parametrize("name", [name for name in LESSONS if not name.startswith("10")])
 def test_every_question_is_answered_by_firefoxs_keyboard_and_settled(name, folder, opened, fox):
-    from marionette_driver.keys import Keys
-
     opened(f"{folder}{name}")
     boxes = fox.find_elements("css selector", ".question")
     assert len(boxes) >= 3
     for box in boxes:
-        first = box.find_element("css selector", "input")
-        first.send_keys("3" if first.get_attribute("type") == "text" else " ")
-        first.send_keys(Keys.ENTER)
-        fox.execute_async_script(PAINTED)
-        assert "ight" in box.find_element("css selector", "[role=status]").text  # Right., Not right.
+        answer_first_in_firefox(fox, box)
     assert not [line for line in fox.find_elements("css selector", ".masks-wait, .masks-later") if line.is_displayed()]
     assert f" of {len(boxes)} right" in fox.find_element("css selector", ".masks-score").text
 
