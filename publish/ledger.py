@@ -114,7 +114,8 @@ def page() -> nbformat.NotebookNode:
         table += [f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in judged]
         texts.append("\n".join(table))
     texts.append(
-        "← [00 Start here and index](00_start_here.ipynb) · [What went wrong?](what_went_wrong.ipynb) · [Cheat sheet](cheat_sheet.ipynb)"
+        "← [00 Start here and index](00_start_here.ipynb) · [What went wrong?](what_went_wrong.ipynb) · "
+        "[Cheat sheet](cheat_sheet.ipynb)"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
     normalise.normalise(notebook)
