@@ -37,8 +37,8 @@ home take longer: the lessons say how long.
 widget of lesson 00, and let people hide words.
 
 **A week of self-study.** Two lessons a day, in their order; the [cheat sheet](cheat_sheet.ipynb) is to keep. `make lab`
-gives everybody a copy of their own, `my_lessons`, without outputs. `make assignment LESSON=05` makes an assignment of a lesson, which
-nbgrader grades.
+gives everybody a copy of their own, `my_lessons`, without outputs. `make assignment LESSON=05` makes an assignment of a
+lesson, which nbgrader grades.
 
 Solutions are in this collection. `SOLUTIONS=no` leaves them out of site, pages, slides and copies; whoever clones the
 repository has them all the same."""

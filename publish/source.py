@@ -1,9 +1,9 @@
 """Source text → notebooks that nobody has executed: which lessons there are, and what each of them consists of.
 
-A lesson is one MyST file, ``notebooks/src/NN_name.md``; a page to look things up is one without a number. A code
-cell tagged ``exercise`` holds its solution between the lines ``### BEGIN SOLUTION`` and ``### END SOLUTION``, as
-nbgrader has it: the lesson gets ``...`` in its place, the notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so. The next cell, tagged
-``check``, calls what judges the answer.
+A lesson is one MyST file, ``notebooks/src/NN_name.md``; a page to look things up is one without a number. A code cell
+tagged ``exercise`` holds its solution between the lines ``### BEGIN SOLUTION`` and ``### END SOLUTION``, as nbgrader
+has it: the lesson gets ``...`` in its place, the notebook in ``solutions`` keeps it; where the answer is ``drawn``, a
+line says so. The next cell, tagged ``check``, calls what judges the answer.
 """
 
 import copy
