@@ -49,9 +49,13 @@ FAKES = {
             sharper = [weights**2 / (weights**2).sum(-1, keepdim=True) for weights in masked.attentions]
             masked = SimpleNamespace(attentions=sharper)""",
         "S1.4": "genuine = run; run = lambda given, ids=input_ids: genuine((given > 0.9).long(), ids)",
+        # Pads come out as zeros.
         "S1.7": """
-            from types import SimpleNamespace
-            masked = SimpleNamespace(last_hidden_state=masked.last_hidden_state * attention_mask[..., None])""",
+            genuine = run
+            def run(given, ids=input_ids):
+                result = genuine(given, ids)
+                result.last_hidden_state = result.last_hidden_state * attention_mask[..., None]
+                return result""",
         "S2.6": "genuine = run; run = lambda given, ids=input_ids: genuine(attention_mask, ids)",
     },
     "03_left_or_right": {
