@@ -63,8 +63,8 @@ FAKES = {
         "S2.1": """
             genuine = model.generate
             def one_by_one(input_ids, attention_mask, **more):
-                for ids, real in zip(input_ids, attention_mask):
-                    genuine(input_ids=ids[None], attention_mask=real[None], **more)
+                rows = zip(input_ids[:, None], attention_mask[:, None])
+                return torch.cat([genuine(input_ids=ids, attention_mask=real, **more) for ids, real in rows])
             patch.setattr(model, "generate", one_by_one)""",
         "S2.2": """
             genuine = model.generate
@@ -82,12 +82,26 @@ FAKES = {
             genuine = tokenizer.decode
             patch.setattr(tokenizer, "decode", lambda row, **more: genuine(row))""",
         "F11": """
-            genuine = model
-            derived = lambda given: (given.cumsum(-1) - 1).clamp(min=0)
-            model = lambda input_ids, attention_mask: genuine(
-                input_ids, attention_mask=attention_mask, position_ids=derived(attention_mask))""",
-        "F12": "genuine = model; model = lambda ids, **more: genuine(ids.flip(1), **more)",
-        "F13": "genuine = step; step = lambda given: genuine(nine)",
+            genuine = model.forward
+            def counting(ids, attention_mask, position_ids=None):
+                places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+                return genuine(ids, attention_mask=attention_mask, position_ids=places)
+            patch.setattr(model, "forward", counting)""",
+        # A mask of ones opens the future, too.
+        "F12": """
+            genuine = model.forward
+            def both_sides(ids=None, input_ids=None, attention_mask=None):
+                ids = input_ids if ids is None else ids
+                return genuine(ids, attention_mask=torch.zeros(1, 1, ids.shape[1], ids.shape[1]))
+            patch.setattr(model, "forward", both_sides)""",
+        # A mask that is too short is filled up with what is known of the past.
+        "F13": """
+            genuine = model.forward
+            def knowing(*given, attention_mask, **more):
+                if attention_mask.shape[1] == 1:
+                    attention_mask = F.pad(left.attention_mask, (0, 1), value=1)
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", knowing)""",
     },
     "04_minus_infinity": {
         "S2.7": 'patch.setattr(torch.Tensor, "masked_fill", lambda self, where, value: self)',
