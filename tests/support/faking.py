@@ -146,7 +146,8 @@ FAKES = {
     "05_causal_masks": {
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else attn_mask == 0, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
@@ -168,7 +169,7 @@ FAKES = {
         "F20": """
             genuine = F.scaled_dot_product_attention
             def lower_right(q, k, v, attn_mask=None, is_causal=False):
-                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)) if is_causal else attn_mask)
+                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)))
             patch.setattr(F, "scaled_dot_product_attention", lower_right)""",
         "F23": """
             import functools, torch.nn.attention.flex_attention as flex
