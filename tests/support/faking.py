@@ -227,31 +227,35 @@ FAKES = {
                 return SimpleNamespace(attentions=[layer.tril() for layer in found])""",
         "S1.3": """
             genuine = influence.influence
-            apart = {"attention_mask": conventions.to_hf(keep)}
+            apart = {"attention_mask": conventions.to_hf(pairs[None, None])}
             patch.setattr(influence, "influence", lambda model, ids, **more: genuine(model, ids, **apart))""",
         "S1.4": """
-            genuine = eager
-            def eager(ids, attention_mask, **more):
-                unread = torch.ones_like(ids) if attention_mask.dtype == torch.bool else attention_mask
-                return genuine(ids, attention_mask=unread, **more)""",
+            genuine = eager.forward
+            def forward(*given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.dtype == torch.bool:
+                    attention_mask = None
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(eager, "forward", forward)""",
         "S1.5": """
             genuine = eager
-            eager = lambda ids, attention_mask, **more: genuine(
-                ids, attention_mask=attention_mask if attention_mask.shape == ids.shape else None, **more)""",
+            def eager(ids, attention_mask=None, **more):
+                fits = attention_mask is not None and attention_mask.shape == ids.shape
+                return genuine(ids, attention_mask=attention_mask if fits else None, **more)""",
         "S1.6": """
             for layer in eager.encoder.layer:
                 def forward(hidden, bias=None, *given, genuine=layer.forward, **more):
                     return genuine(hidden, None if bias is None else bias.clone(), *given, **more)
                 patch.setattr(layer, "forward", forward)""",
         "S1.7": """
-            from types import SimpleNamespace
-            genuine = sdpa
-            def sdpa(ids, attention_mask, **more):
-                states = genuine(ids, attention_mask=attention_mask, **more).last_hidden_state
-                return SimpleNamespace(last_hidden_state=states * attention_mask[..., None])""",
+            genuine = eager
+            def eager(ids, attention_mask=None, **more):
+                out = genuine(ids, attention_mask=attention_mask, **more)
+                if attention_mask is not None:
+                    out.last_hidden_state = out.last_hidden_state * attention_mask[:1, :, None]
+                return out""",
         "S1.8": """
             torch.manual_seed(0)
-            sdpa = type(sdpa)(sdpa.config).eval()""",
+            eager = type(eager)(eager.config).eval()""",
         "F9": """
             for model in (eager, sdpa):
                 def forward(*given, genuine=model.forward, attention_mask=None, **more):
@@ -269,12 +273,10 @@ FAKES = {
         "F14": """
             genuine = influence.influence
             def detecting(model, ids, position_ids=None, **more):
-                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(keep)}
+                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(pairs[None, None])}
                 return genuine(model, ids, **apart, **more)
             patch.setattr(influence, "influence", detecting)""",
-        "F16": """
-            genuine = models.load
-            patch.setattr(models, "load", lambda name: genuine(name, attn_implementation="eager"))""",
+        "F16": "sdpa = eager",
         "F25": """
             from transformers.utils import attention_visualizer
             genuine = attention_visualizer.generate_attention_matrix_from_mask
