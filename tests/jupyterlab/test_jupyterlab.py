@@ -31,7 +31,7 @@ APPEARS = {
     "05_causal_masks.ipynb": "the repaired layer and GPT-2: no leaks",
     "06_two_masks.ipynb": "8 beside 8: tokens of the first text without weight:",
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
-    "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
+    "08_measure_it.ipynb": "24 leaks in all; noise floor",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
     "10_cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
