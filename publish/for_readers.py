@@ -16,8 +16,8 @@ from utils import lessons as copies
 from . import document, ledger, normalise, notebooks, paths, questions, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
-#: A link to a lesson or the ledger's page, and perhaps to a cell there.
-LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
+#: A link to a lesson or another page, and perhaps to a cell there.
+LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>\w+)\.ipynb(?P<cell>#[^)]+)?\)")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
 #: Comments: few words for a slide in place of a paragraph, and what only its speaker needs; no reader sees either.
@@ -26,7 +26,7 @@ FOR_SLIDES = re.compile(r"<!-- (slide|say): ?(.*?) ?-->\n*", re.DOTALL)
 SETTLES = f"masks-{questions.SETTLES}"
 #: Tags of code that readers see as a line.
 FOLDED = {normalise.PROOF, normalise.ALTS}
-#: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
+#: The cheat sheet on paper, beside the pages; under its own name it would be the page of the notebook.
 PRINTED = "cheat_sheet_to_print.html"
 
 

@@ -49,7 +49,8 @@ html_sidebars: dict[str, list] = {
     "404": [],
     "what_tutorials_get_wrong": [],
     "for_lecturers": [],
-    "10_cheat_sheet": [],
+    "cheat_sheet": [],
+    "what_went_wrong": [],
     "which_masks": [],
 }
 html_favicon = "_static/mask.svg"

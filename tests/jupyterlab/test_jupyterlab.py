@@ -11,13 +11,14 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.support.jupyterlab import PATIENCE, ROOT, Lab, open_lesson, requests_outside, saved, until
+from publish import paths
+from tests.support.jupyterlab import PATIENCE, Lab, open_lesson, requests_outside, saved, until
 from tests.support.masklab_page import HOSTILE, HOSTILE_SHOWN, drawn, preset_masks, shown, where
 from tests.support.tiers import sweep
 from utils import lessons, masks
 from utils.widgets import StoryLab
 
-LESSONS = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+LESSONS = [f"{path.stem}.ipynb" for path in paths.sources()]
 #: Of the lessons that are run in JupyterLab, the one that `make test` runs; the gate runs all.
 EVERYDAY = "02_padding.ipynb"
 
@@ -33,7 +34,7 @@ APPEARS = {
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "24 leaks in all; noise floor",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
-    "10_cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
+    "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
 
 

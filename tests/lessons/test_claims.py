@@ -9,7 +9,7 @@ from publish import ledger, paths
 from tests.support import faking
 
 LEDGER = ledger.claims()
-LESSONS = sorted(path.stem for path in paths.FOLDER.glob("[0-9][0-9]_*.ipynb"))
+LESSONS = [path.stem for path in paths.sources()]
 every_claim = pytest.mark.parametrize("claim", LEDGER, ids=lambda claim: claim["id"])
 
 

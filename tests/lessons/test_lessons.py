@@ -34,7 +34,7 @@ NAMES = [
     "solutions/08_measure_it.ipynb",
     "09_compute.ipynb",
     "solutions/09_compute.ipynb",
-    "10_cheat_sheet.ipynb",
+    "cheat_sheet.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {paths.REBUILD}"
@@ -150,7 +150,7 @@ def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, execute
             assert normalise.shown(cell).startswith("Right: " if solved else "Not tried yet.")
 
 
-@pytest.mark.parametrize("lesson", source.files()[:-1], ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", source.lessons(), ids=lambda path: path.stem)
 def test_three_exercises_each_with_a_hint_and_a_check_of_its_own(lesson):
     notebook, answers = source.marked(lesson)
     assert len(answers) == 3
@@ -189,7 +189,7 @@ def test_the_readmes_picture_is_the_first_figure():
 
 def test_every_line_of_the_cheat_sheet_is_run():
     """Code in tables 3 to 5 is in a code cell too, spaces, line breaks and quotation marks aside."""
-    cells = committed("10_cheat_sheet.ipynb").cells
+    cells = committed("cheat_sheet.ipynb").cells
 
     def bare(code):
         return re.sub(r"\s|\\|'", "", code)

@@ -7,7 +7,7 @@ import pytest
 
 from publish import paths, questions, source
 
-LESSONS = {path.stem: path for path in source.files() if path.stem[0].isdigit()}
+LESSONS = {path.stem: path for path in source.lessons()}
 every_lesson = pytest.mark.parametrize("name", LESSONS)
 #: What is not read as text: comments, what stays folded, code, formulas, tables, and where links lead.
 NOT_TEXT = re.compile(
@@ -50,6 +50,9 @@ def test_a_lesson_has_its_measures(name):
     found = measures(LESSONS[name])
     assert 900 <= found["words"] <= 1500, found
     assert found["cells"] <= 45, found
-    assert found["median"] <= 5 and found["longest"] <= 12, found
-    assert found["pictures"] >= 5 and found["alive"] >= 2, found
-    assert found["questions"] >= 3 and found["exercises"] == 3, found
+    assert found["median"] <= 5, found
+    assert found["longest"] <= 12, found
+    assert found["pictures"] >= 5, found
+    assert found["alive"] >= 2, found
+    assert found["questions"] >= 3, found
+    assert found["exercises"] == 3, found
