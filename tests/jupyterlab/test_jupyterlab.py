@@ -32,7 +32,7 @@ APPEARS = {
     "05_causal_masks.ipynb": "no cache, mask of ones   text 2 is off by",
     "06_two_masks.ipynb": "unexpected keyword argument 'att_mask'",
     "07_bert_2d_masks.ipynb": "48 of 48 pairs leak",
-    "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
+    "08_measure_it.ipynb": "24 leaks in all; noise floor",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
