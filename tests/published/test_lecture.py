@@ -7,8 +7,8 @@ import pytest
 
 from publish import for_readers, guide, paths, questions, slides, source, static_widgets
 
-#: Lessons whose slides are written for an audience. The others follow.
-DECKS = ["02_padding", "05_causal_masks", "07_bert_2d_masks"]
+#: Every lesson has slides for an audience.
+DECKS = [path.stem for path in source.lessons()]
 MOST_WORDS = 45
 every_deck = pytest.mark.parametrize("name", DECKS)
 #: Words that lead to what a slide does not show.
