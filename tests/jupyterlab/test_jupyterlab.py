@@ -32,7 +32,7 @@ APPEARS = {
     "06_two_masks.ipynb": "8 beside 8: tokens of the first text without weight:",
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
-    "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
+    "09_compute.ipynb": "stories: 5% of pairs, 14% of operations",
     "10_cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
 
