@@ -87,7 +87,14 @@ FAKES = {
     },
     "04_minus_infinity": {
         "S2.7": 'patch.setattr(torch.Tensor, "masked_fill", lambda self, where, value: self)',
-        "S2.8": "unmasked = weights",
+        # The weights that are to be hidden are 0 already, as if the softmax knew.
+        "S2.8": """
+            genuine = torch.Tensor.softmax
+            def knowing(x, dim):
+                pads = x[..., 6:].clone()
+                pads[:] = -torch.inf
+                return genuine(torch.cat([x[..., :6], pads], dim), dim) if x.ndim == 4 else genuine(x, dim)
+            patch.setattr(torch.Tensor, "softmax", knowing)""",
         "S2.9": """
             genuine = torch.Tensor.softmax
             exact = lambda x, dim: genuine(x.masked_fill(x < -1e3, -torch.inf), dim)
