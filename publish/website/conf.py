@@ -27,6 +27,7 @@ extensions = [
 ]
 nb_execution_mode = "off"  # executed already, once for everything
 nb_merge_streams = True
+myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_block", "colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

@@ -202,6 +202,21 @@ def test_every_line_of_the_cheat_sheet_is_run():
     assert not [line for line in lines if bare(line) not in run]
 
 
+def headings(path):
+    """What notebooks call the headings of a source: their words, with hyphens between them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub("[`*]", "", words).strip().replace(" ", "-") for words in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("path", source.files(), ids=lambda path: path.stem)
+def test_links_to_headings_lead_to_them(path):
+    for name, heading in re.findall(r"\]\((\w+(?=\.ipynb))?(?:\.ipynb)?#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if not heading.startswith("cell-id="):
+            assert heading in headings(paths.SOURCES / f"{name or path.stem}.md"), (name, heading)
+
+
 # --- the machinery -----------------------------------------------------------------------------------
 
 

@@ -49,9 +49,13 @@ FAKES = {
             sharper = [weights**2 / (weights**2).sum(-1, keepdim=True) for weights in masked.attentions]
             masked = SimpleNamespace(attentions=sharper)""",
         "S1.4": "genuine = run; run = lambda given, ids=input_ids: genuine((given > 0.9).long(), ids)",
+        # Pads come out as zeros.
         "S1.7": """
-            from types import SimpleNamespace
-            masked = SimpleNamespace(last_hidden_state=masked.last_hidden_state * attention_mask[..., None])""",
+            genuine = run
+            def run(given, ids=input_ids):
+                result = genuine(given, ids)
+                result.last_hidden_state = result.last_hidden_state * attention_mask[..., None]
+                return result""",
         "S2.6": "genuine = run; run = lambda given, ids=input_ids: genuine(attention_mask, ids)",
     },
     "03_left_or_right": {
@@ -59,8 +63,8 @@ FAKES = {
         "S2.1": """
             genuine = model.generate
             def one_by_one(input_ids, attention_mask, **more):
-                for ids, real in zip(input_ids, attention_mask):
-                    genuine(input_ids=ids[None], attention_mask=real[None], **more)
+                rows = zip(input_ids[:, None], attention_mask[:, None])
+                return torch.cat([genuine(input_ids=ids, attention_mask=real, **more) for ids, real in rows])
             patch.setattr(model, "generate", one_by_one)""",
         "S2.2": """
             genuine = model.generate
@@ -78,12 +82,26 @@ FAKES = {
             genuine = tokenizer.decode
             patch.setattr(tokenizer, "decode", lambda row, **more: genuine(row))""",
         "F11": """
-            genuine = model
-            derived = lambda given: (given.cumsum(-1) - 1).clamp(min=0)
-            model = lambda input_ids, attention_mask: genuine(
-                input_ids, attention_mask=attention_mask, position_ids=derived(attention_mask))""",
-        "F12": "genuine = model; model = lambda ids, **more: genuine(ids.flip(1), **more)",
-        "F13": "genuine = step; step = lambda given: genuine(nine)",
+            genuine = model.forward
+            def counting(ids, attention_mask, position_ids=None):
+                places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+                return genuine(ids, attention_mask=attention_mask, position_ids=places)
+            patch.setattr(model, "forward", counting)""",
+        # A mask of ones opens the future, too.
+        "F12": """
+            genuine = model.forward
+            def both_sides(ids=None, input_ids=None, attention_mask=None):
+                ids = input_ids if ids is None else ids
+                return genuine(ids, attention_mask=torch.zeros(1, 1, ids.shape[1], ids.shape[1]))
+            patch.setattr(model, "forward", both_sides)""",
+        # A mask that is too short is filled up with what is known of the past.
+        "F13": """
+            genuine = model.forward
+            def knowing(*given, attention_mask, **more):
+                if attention_mask.shape[1] == 1:
+                    attention_mask = F.pad(left.attention_mask, (0, 1), value=1)
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", knowing)""",
     },
     "04_minus_infinity": {
         "S2.7": 'patch.setattr(torch.Tensor, "masked_fill", lambda self, where, value: self)',
@@ -128,7 +146,8 @@ FAKES = {
     "05_causal_masks": {
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else attn_mask == 0, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
@@ -150,7 +169,7 @@ FAKES = {
         "F20": """
             genuine = F.scaled_dot_product_attention
             def lower_right(q, k, v, attn_mask=None, is_causal=False):
-                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)) if is_causal else attn_mask)
+                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)))
             patch.setattr(F, "scaled_dot_product_attention", lower_right)""",
         "F23": """
             import functools, torch.nn.attention.flex_attention as flex
@@ -163,13 +182,6 @@ FAKES = {
                 return genuine(self, *given, attn_mask=att_mask if attn_mask is None else attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", both_names)""",
         "S3.2": "default = mha",
-        "S3.3": """
-            genuine = mha
-            def lenient(*given, attn_mask, **more):
-                empty = (attn_mask < 0).all(dim=1, keepdim=True)
-                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
-                return out, weights.masked_fill(empty, 0)
-            mha = lenient""",
         "S3.4": """
             genuine = default
             def turning(*given, key_padding_mask=None, **more):
@@ -177,49 +189,34 @@ FAKES = {
                     key_padding_mask = key_padding_mask.T
                 return genuine(*given, key_padding_mask=key_padding_mask, **more)
             default = turning""",
-        "S3.5": "genuine = seen; seen = lambda **given: genuine(key_padding_mask=ignore)",
+        "S3.5": "genuine = in_mha; in_mha = lambda **given: genuine(key_padding_mask=ignore)",
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else ~attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "S3.7": """
             genuine = torch.nn.MultiheadAttention.forward
-            def kept(self, *given, key_padding_mask, **more):
-                return genuine(self, *given, key_padding_mask=~key_padding_mask, **more)
+            def kept(self, *given, key_padding_mask=None, **more):
+                padding = None if key_padding_mask is None else ~key_padding_mask
+                return genuine(self, *given, key_padding_mask=padding, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
             flipped = lambda *given, attn_mask: genuine(*given, attn_mask=~attn_mask)
             patch.setattr(F, "scaled_dot_product_attention", flipped)""",
-        "F3": """
-            genuine = torch.nn.MultiheadAttention.forward
-            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
-            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
         "F6": """
             genuine = F.scaled_dot_product_attention
-            lenient = lambda *given, attn_mask: genuine(*given, attn_mask=attn_mask.bool())
-            patch.setattr(F, "scaled_dot_product_attention", lenient)""",
-        "F7": """
-            genuine = torch.nn.TransformerEncoder.forward
-            def obeys(self, src, mask=None, is_causal=None, **more):
-                return genuine(self, src, mask=later if is_causal else mask, **more)
-            patch.setattr(torch.nn.TransformerEncoder, "forward", obeys)""",
+            def understanding(*given, attn_mask):
+                return genuine(*given, attn_mask=attn_mask.bool() if attn_mask.max() == 1 else attn_mask)
+            patch.setattr(F, "scaled_dot_product_attention", understanding)""",
         "F8": """
-            genuine = seen
-            def lenient(attn_mask, **more):
-                if attn_mask.ndim == 3 and torch.equal(attn_mask[0], attn_mask[3]):
+            genuine = in_mha
+            def lenient(attn_mask):
+                if torch.equal(attn_mask[0], attn_mask[3]):
                     attn_mask = attn_mask[:3].repeat_interleave(heads, dim=0)
-                if attn_mask.is_floating_point():
-                    attn_mask = attn_mask < 0
-                return genuine(attn_mask=attn_mask, **more)
-            seen = lenient""",
-        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
-        "F22": """
-            genuine = torch.nn.MultiheadAttention.forward
-            def first_head(self, *given, average_attn_weights=True, **more):
-                out, weights = genuine(self, *given, average_attn_weights=False, **more)
-                return out, weights[:, 0] if average_attn_weights else weights
-            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+                return genuine(attn_mask=attn_mask)
+            in_mha = lenient""",
     },
     "07_bert_2d_masks": {
         "S1.2": """
@@ -230,31 +227,35 @@ FAKES = {
                 return SimpleNamespace(attentions=[layer.tril() for layer in found])""",
         "S1.3": """
             genuine = influence.influence
-            apart = {"attention_mask": conventions.to_hf(keep)}
+            apart = {"attention_mask": conventions.to_hf(pairs[None, None])}
             patch.setattr(influence, "influence", lambda model, ids, **more: genuine(model, ids, **apart))""",
         "S1.4": """
-            genuine = eager
-            def eager(ids, attention_mask, **more):
-                unread = torch.ones_like(ids) if attention_mask.dtype == torch.bool else attention_mask
-                return genuine(ids, attention_mask=unread, **more)""",
+            genuine = eager.forward
+            def forward(*given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.dtype == torch.bool:
+                    attention_mask = None
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(eager, "forward", forward)""",
         "S1.5": """
             genuine = eager
-            eager = lambda ids, attention_mask, **more: genuine(
-                ids, attention_mask=attention_mask if attention_mask.shape == ids.shape else None, **more)""",
+            def eager(ids, attention_mask=None, **more):
+                fits = attention_mask is not None and attention_mask.shape == ids.shape
+                return genuine(ids, attention_mask=attention_mask if fits else None, **more)""",
         "S1.6": """
             for layer in eager.encoder.layer:
                 def forward(hidden, bias=None, *given, genuine=layer.forward, **more):
                     return genuine(hidden, None if bias is None else bias.clone(), *given, **more)
                 patch.setattr(layer, "forward", forward)""",
         "S1.7": """
-            from types import SimpleNamespace
-            genuine = sdpa
-            def sdpa(ids, attention_mask, **more):
-                states = genuine(ids, attention_mask=attention_mask, **more).last_hidden_state
-                return SimpleNamespace(last_hidden_state=states * attention_mask[..., None])""",
+            genuine = eager
+            def eager(ids, attention_mask=None, **more):
+                out = genuine(ids, attention_mask=attention_mask, **more)
+                if attention_mask is not None:
+                    out.last_hidden_state = out.last_hidden_state * attention_mask[:1, :, None]
+                return out""",
         "S1.8": """
             torch.manual_seed(0)
-            sdpa = type(sdpa)(sdpa.config).eval()""",
+            eager = type(eager)(eager.config).eval()""",
         "F9": """
             for model in (eager, sdpa):
                 def forward(*given, genuine=model.forward, attention_mask=None, **more):
@@ -272,12 +273,10 @@ FAKES = {
         "F14": """
             genuine = influence.influence
             def detecting(model, ids, position_ids=None, **more):
-                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(keep)}
+                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(pairs[None, None])}
                 return genuine(model, ids, **apart, **more)
             patch.setattr(influence, "influence", detecting)""",
-        "F16": """
-            genuine = models.load
-            patch.setattr(models, "load", lambda name: genuine(name, attn_implementation="eager"))""",
+        "F16": "sdpa = eager",
         "F25": """
             from transformers.utils import attention_visualizer
             genuine = attention_visualizer.generate_attention_matrix_from_mask
