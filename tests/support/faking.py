@@ -96,7 +96,9 @@ FAKES = {
             patch.setattr(model, "forward", both_sides)""",
         # A mask that is too short is filled up with what is known of the past.
         "F13": """
+            import functools
             genuine = model.forward
+            @functools.wraps(genuine)
             def knowing(*given, attention_mask, **more):
                 if attention_mask.shape[1] == 1:
                     attention_mask = F.pad(left.attention_mask, (0, 1), value=1)
