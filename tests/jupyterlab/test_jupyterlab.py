@@ -34,6 +34,7 @@ APPEARS = {
     "07_bert_2d_masks.ipynb": "48 of 48 pairs leak",
     "08_measure_it.ipynb": "24 leaks in all; noise floor",
     "09_compute.ipynb": "stories: 5% of pairs, 14% of operations",
+    "appendix_mha.ipynb": "8 beside 8: what the first question cannot see of its text:",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
 

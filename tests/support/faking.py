@@ -367,6 +367,37 @@ FAKES = {
             genuine = torch.Tensor.__or__
             patch.setattr(torch.Tensor, "__or__", lambda a, b: genuine(a, b) & real)""",
     },
+    "appendix_mha": {
+        "S3.3": """
+            genuine = mha
+            def lenient(*given, attn_mask, **more):
+                empty = (attn_mask < 0).all(dim=1, keepdim=True)
+                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
+                return out, weights.masked_fill(empty, 0)
+            mha = lenient""",
+        "F3": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "F7": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, is_causal=False, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "F8": """
+            genuine = weights_of
+            def understanding(key_padding_mask=None, **more):
+                if key_padding_mask is not None and key_padding_mask.is_floating_point():
+                    key_padding_mask = key_padding_mask == 0
+                return genuine(key_padding_mask=key_padding_mask, **more)
+            weights_of = understanding""",
+        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
+        "F22": """
+            genuine = torch.nn.MultiheadAttention.forward
+            def first_head(self, *given, average_attn_weights=True, **more):
+                out, weights = genuine(self, *given, average_attn_weights=False, **more)
+                return out, weights[:, 0] if average_attn_weights else weights
+            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+    },
 }
 
 
