@@ -33,6 +33,7 @@ APPEARS = {
     "07_bert_2d_masks.ipynb": "no leaks, and each sentence is as it is alone",
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
+    "10_two_texts.ipynb": "pads on the left:",
     "10_cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
 

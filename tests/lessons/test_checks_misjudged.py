@@ -89,6 +89,22 @@ def pads_when_sorted(lengths, size):
     return sum((batch.max() - batch).sum().item() for batch in batches)
 
 
+def cross_keep(source_mask, target_len):
+    return source_mask.bool()[:, None, None].expand(-1, -1, target_len, -1)
+
+
+def transformer_masks(source_mask, target_mask):
+    source, target = source_mask == 0, target_mask == 0
+    later = torch.ones(target.shape[1], target.shape[1]).triu(1).bool()
+    both = {"src_key_padding_mask": source, "memory_key_padding_mask": source}
+    return {"tgt_mask": later, "tgt_key_padding_mask": target, **both}
+
+
+def pads_reach_target(function, x, source_mask):
+    noise = torch.randn_like(x) * (source_mask == 0)[..., None]
+    return not torch.allclose(function(x + noise), function(x), atol=1e-5)
+
+
 RIGHT = {
     "masked_weights": lambda scores, keep: scores.masked_fill(~keep, -torch.inf).softmax(-1),
     "offsets_of": lambda lengths: torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
@@ -118,6 +134,9 @@ RIGHT = {
     "reach": reach,
     "has_leak": has_leak,
     "break_even": lambda tokens, dim, wide: tokens / (tokens + 2 * dim + wide),
+    "cross_keep": cross_keep,
+    "transformer_masks": transformer_masks,
+    "pads_reach_target": pads_reach_target,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
 }
 
@@ -299,9 +318,11 @@ def test_what_a_function_returns_may_be_written_into(capsys):
 
 
 def of_tensors(change):
-    """The change, of a tensor or of each in a list; a number is made a tensor first."""
+    """The change, of a tensor or of each in a list or dict; a number is made a tensor first."""
 
     def changed(result):
+        if isinstance(result, dict):
+            return {name: change(part) for name, part in result.items()}
         if isinstance(result, list | tuple):
             return [change(part) for part in result]
         return change(result if isinstance(result, torch.Tensor) else torch.tensor(result))
@@ -373,6 +394,7 @@ ODD = {
 }
 #: Numbers and one True or False may come in any tensor of one element.
 OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched", "shortest_text", "pads_when_sorted")
+OF_ONE += ("pads_reach_target",)
 
 
 @pytest.mark.parametrize("odd", ODD)

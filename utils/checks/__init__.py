@@ -15,6 +15,7 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
+from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
 
 __all__ = [
     "NOT_TRIED",
@@ -23,6 +24,7 @@ __all__ = [
     "blocks_touched",
     "break_even",
     "causal_with_cache",
+    "cross_keep",
     "drawn",
     "has_leak",
     "labels_for_loss",
@@ -38,6 +40,7 @@ __all__ = [
     "one_keep",
     "own_positions",
     "own_sentence",
+    "pads_reach_target",
     "pads_to_left",
     "pads_when_sorted",
     "reach",
@@ -49,5 +52,6 @@ __all__ = [
     "to_4d",
     "to_keep",
     "to_padded",
+    "transformer_masks",
     "unpack",
 ]
