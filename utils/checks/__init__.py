@@ -16,6 +16,7 @@ from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
 from .lesson_13 import alibi_bias, counted, weights_with_sink
+from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
 
 __all__ = [
     "NOT_TRIED",
@@ -26,6 +27,7 @@ __all__ = [
     "break_even",
     "causal_with_cache",
     "counted",
+    "cross_keep",
     "drawn",
     "has_leak",
     "labels_for_loss",
@@ -41,6 +43,7 @@ __all__ = [
     "one_keep",
     "own_positions",
     "own_sentence",
+    "pads_reach_target",
     "pads_to_left",
     "pads_when_sorted",
     "reach",
@@ -52,6 +55,7 @@ __all__ = [
     "to_4d",
     "to_keep",
     "to_padded",
+    "transformer_masks",
     "unpack",
     "weights_with_sink",
 ]
