@@ -15,6 +15,7 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
+from .lesson_12 import static_keep, tree_keep, window_with_sinks
 
 __all__ = [
     "NOT_TRIED",
@@ -46,8 +47,11 @@ __all__ = [
     "sees_future",
     "sees_nothing",
     "shortest_text",
+    "static_keep",
     "to_4d",
     "to_keep",
     "to_padded",
+    "tree_keep",
     "unpack",
+    "window_with_sinks",
 ]
