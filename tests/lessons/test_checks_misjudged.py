@@ -79,6 +79,14 @@ def own_positions(input_ids, sep_id):
     return places
 
 
+def tree_keep(parents):
+    keep = torch.eye(len(parents), dtype=torch.bool)
+    for guess, parent in enumerate(parents):
+        if parent >= 0:
+            keep[guess] |= keep[parent]
+    return keep
+
+
 def read_attn_mask(attn_mask, num_heads):
     keep = attn_mask == 0
     return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, num_heads))
@@ -150,6 +158,9 @@ RIGHT = {
     "cross_keep": cross_keep,
     "transformer_masks": transformer_masks,
     "pads_reach_target": pads_reach_target,
+    "static_keep": lambda filled, new, slots: torch.arange(slots) <= torch.arange(filled, filled + new)[:, None],
+    "window_with_sinks": lambda n, w, s: masks.sliding_window(n, w) | masks.causal(n) & (torch.arange(n) < s),
+    "tree_keep": tree_keep,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
 }
 

@@ -414,6 +414,44 @@ FAKES = {
                 return genuine(rows[0], attention_mask=rows[1], **more)
             patch.setattr(bart, "generate", sideless)""",
     },
+    "12_masks_that_grow": {
+        "G10": """
+            genuine = conventions.to_hf
+            patch.setattr(conventions, "to_hf", lambda keep: genuine(keep & masks.sliding_window(len(keep), 3)))""",
+        # Slots that are empty are hidden whatever the mask.
+        "G11": """
+            import functools
+            genuine = model.forward
+            @functools.wraps(genuine)
+            def hiding(ids, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 4:
+                    empty = torch.arange(attention_mask.shape[-1]) >= 14
+                    attention_mask = attention_mask.masked_fill(empty, torch.finfo(torch.float32).min)
+                return genuine(ids, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", hiding)""",
+        "G12": """
+            genuine = model.generate
+            def finding(*given, **more):
+                if "inputs_embeds" in more:
+                    more.setdefault("attention_mask", batch.attention_mask)
+                return genuine(*given, **more)
+            patch.setattr(model, "generate", finding)""",
+        # Places are counted from what has been read, not from what is still in the cache.
+        "G13": """
+            genuine = model.forward
+            def counting(ids, **more):
+                if cache_name in more:
+                    cache, length = more[cache_name], ids.shape[1]
+                    cache.read = getattr(cache, "read", 0) + length
+                    more["position_ids"] = torch.arange(cache.read - length, cache.read)[None]
+                return genuine(ids, **more)
+            patch.setattr(model, "forward", counting)""",
+        # An export that decides anew at each call.
+        "G14": """
+            from types import SimpleNamespace
+            alive = lambda module, *given, **more: SimpleNamespace(module=lambda: module)
+            patch.setattr(torch.export, "export", alive)""",
+    },
 }
 
 

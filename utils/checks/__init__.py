@@ -17,6 +17,7 @@ from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
 from .lesson_13 import alibi_bias, counted, weights_with_sink
 from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
+from .lesson_12 import static_keep, tree_keep, window_with_sinks
 
 __all__ = [
     "NOT_TRIED",
@@ -52,10 +53,13 @@ __all__ = [
     "sees_future",
     "sees_nothing",
     "shortest_text",
+    "static_keep",
     "to_4d",
     "to_keep",
     "to_padded",
     "transformer_masks",
+    "tree_keep",
     "unpack",
     "weights_with_sink",
+    "window_with_sinks",
 ]
