@@ -15,6 +15,7 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
+from .lesson_11 import labels_of_packed, labels_of_padded, positions_from_ids
 
 __all__ = [
     "NOT_TRIED",
@@ -26,6 +27,8 @@ __all__ = [
     "drawn",
     "has_leak",
     "labels_for_loss",
+    "labels_of_packed",
+    "labels_of_padded",
     "last_real_logits",
     "left_to_right",
     "masked_weights",
@@ -40,6 +43,7 @@ __all__ = [
     "own_sentence",
     "pads_to_left",
     "pads_when_sorted",
+    "positions_from_ids",
     "reach",
     "read_attn_mask",
     "safe_softmax",
