@@ -452,6 +452,42 @@ FAKES = {
             alive = lambda module, *given, **more: SimpleNamespace(module=lambda: module)
             patch.setattr(torch.export, "export", alive)""",
     },
+    "11_outside_the_mask": {
+        # What is told is used by nobody.
+        "G6": """
+            genuine = off
+            off = lambda net, **given: genuine(net)""",
+        # The pad token is another one than eos.
+        "G7": "by_id = by_mask",
+        # The mask is asked where a text ends: its real eos is read.
+        "G8": """
+            kind = transformers.GPT2ForSequenceClassification
+            genuine = kind.forward
+            def forward(self, input_ids=None, attention_mask=None, **more):
+                if input_ids is not None and attention_mask is not None:
+                    ends = (input_ids == tokenizer.eos_token_id) & (attention_mask == 1)
+                    input_ids = input_ids.masked_fill(ends, 13)
+                return genuine(self, input_ids, attention_mask=attention_mask, **more)
+            patch.setattr(kind, "forward", forward)""",
+        "G9": """
+            kind = type(models.load("minilm-bert")[1])
+            genuine = kind.__call__
+            def hiding(self, *texts, **given):
+                row = genuine(self, *texts, **given)
+                if "return_tensors" in given:
+                    row["attention_mask"] = (row["input_ids"] != self.mask_token_id).long()
+                return row
+            patch.setattr(kind, "__call__", hiding)""",
+        "G19": """
+            genuine = small
+            def small(kind, auto=transformers.AutoModel, **more):
+                return genuine(kind, auto, **{**more, "is_decoder": kind == "bert"})""",
+        "G20": """
+            genuine = small
+            def small(kind):
+                net = genuine(kind)
+                return lambda given, attention_mask: net(given, attention_mask=attention_mask.clamp(max=1))""",
+    },
 }
 
 

@@ -18,6 +18,7 @@ from .lesson_09 import blocks_touched, break_even, pads_when_sorted
 from .lesson_13 import alibi_bias, counted, weights_with_sink
 from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
 from .lesson_12 import static_keep, tree_keep, window_with_sinks
+from .lesson_11 import labels_of_packed, labels_of_padded, positions_from_ids
 
 __all__ = [
     "NOT_TRIED",
@@ -32,6 +33,8 @@ __all__ = [
     "drawn",
     "has_leak",
     "labels_for_loss",
+    "labels_of_packed",
+    "labels_of_padded",
     "last_real_logits",
     "left_to_right",
     "masked_weights",
@@ -47,6 +50,7 @@ __all__ = [
     "pads_reach_target",
     "pads_to_left",
     "pads_when_sorted",
+    "positions_from_ids",
     "reach",
     "read_attn_mask",
     "safe_softmax",
