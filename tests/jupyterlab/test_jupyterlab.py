@@ -27,13 +27,14 @@ APPEARS = {
     "00_start_here.ipynb": "pads hidden     the output moves by 0",
     "01_ragged_tensors.ipynb": "ValueError: expected sequence of length 4 at dim 1 (got 3)",
     "02_padding.ipynb": "real tokens only: ",
-    "03_left_or_right.ipynb": "as each prompt alone: [True, True, True]",
-    "04_minus_infinity.ipynb": "output: 5.0  SDPA: 5.0",
+    "03_left_or_right.ipynb": "nine entries: ['.', '.', ' happy']",
+    "04_minus_infinity.ipynb": "NaN in the gradients of none",
     "05_causal_masks.ipynb": "no cache, mask of ones   text 2 is off by",
     "06_two_masks.ipynb": "unexpected keyword argument 'att_mask'",
     "07_bert_2d_masks.ipynb": "48 of 48 pairs leak",
     "08_measure_it.ipynb": "24 leaks in all; noise floor",
-    "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
+    "09_compute.ipynb": "stories: 5% of pairs, 14% of operations",
+    "appendix_mha.ipynb": "8 beside 8: what the first question cannot see of its text:",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
 }
 

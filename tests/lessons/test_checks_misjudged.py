@@ -89,6 +89,16 @@ def pads_when_sorted(lengths, size):
     return sum((batch.max() - batch).sum().item() for batch in batches)
 
 
+def alibi_bias(q_len, k_len, slopes):
+    distance = torch.arange(k_len - q_len, k_len)[:, None] - torch.arange(k_len)
+    return (-slopes[:, None, None] * distance).masked_fill(distance < 0, -torch.inf)
+
+
+def weights_with_sink(scores, sinks):
+    column = sinks[:, None, None].expand(-1, scores.shape[1], 1)
+    return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
+
+
 RIGHT = {
     "masked_weights": lambda scores, keep: scores.masked_fill(~keep, -torch.inf).softmax(-1),
     "offsets_of": lambda lengths: torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)]),
@@ -118,6 +128,9 @@ RIGHT = {
     "reach": reach,
     "has_leak": has_leak,
     "break_even": lambda tokens, dim, wide: tokens / (tokens + 2 * dim + wide),
+    "counted": lambda scores, counts: (scores + counts.log()).softmax(-1),
+    "alibi_bias": alibi_bias,
+    "weights_with_sink": weights_with_sink,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
 }
 

@@ -34,6 +34,7 @@ NAMES = [
     "solutions/08_measure_it.ipynb",
     "09_compute.ipynb",
     "solutions/09_compute.ipynb",
+    "appendix_mha.ipynb",
     "cheat_sheet.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)

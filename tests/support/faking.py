@@ -96,7 +96,9 @@ FAKES = {
             patch.setattr(model, "forward", both_sides)""",
         # A mask that is too short is filled up with what is known of the past.
         "F13": """
+            import functools
             genuine = model.forward
+            @functools.wraps(genuine)
             def knowing(*given, attention_mask, **more):
                 if attention_mask.shape[1] == 1:
                     attention_mask = F.pad(left.attention_mask, (0, 1), value=1)
@@ -105,7 +107,14 @@ FAKES = {
     },
     "04_minus_infinity": {
         "S2.7": 'patch.setattr(torch.Tensor, "masked_fill", lambda self, where, value: self)',
-        "S2.8": "unmasked = weights",
+        # The weights that are to be hidden are 0 already, as if the softmax knew.
+        "S2.8": """
+            genuine = torch.Tensor.softmax
+            def knowing(x, dim):
+                pads = x[..., 6:].clone()
+                pads[:] = -torch.inf
+                return genuine(torch.cat([x[..., :6], pads], dim), dim) if x.ndim == 4 else genuine(x, dim)
+            patch.setattr(torch.Tensor, "softmax", knowing)""",
         "S2.9": """
             genuine = torch.Tensor.softmax
             exact = lambda x, dim: genuine(x.masked_fill(x < -1e3, -torch.inf), dim)
@@ -326,6 +335,68 @@ FAKES = {
                 widest = max(len(row) for row in rows)
                 return genuine([F.pad(row, (0, 0, 0, 0, 0, widest - len(row))) for row in rows], **more)
             patch.setattr(torch.nested, "nested_tensor", with_pads)""",
+    },
+    "13_a_mask_is_a_bias": {
+        # is_causal is not read where there is a mask.
+        "G1": """
+            genuine = attend
+            attend = lambda q, k, v, mask, is_causal=False, **more: genuine(q, k, v, mask, **more)
+            patch.setattr(F, "scaled_dot_product_attention", attend)""",
+        "G2": """
+            genuine = F.scaled_dot_product_attention
+            cast = lambda q, k, v, mask: genuine(q, k, v, mask if mask.dtype == torch.bool else mask.to(q.dtype))
+            patch.setattr(F, "scaled_dot_product_attention", cast)""",
+        "G3": """
+            genuine = F.scaled_dot_product_attention
+            by_text = lambda q, k, v, mask: genuine(q, k, v, mask[:, None] if mask.ndim == 3 else mask)
+            patch.setattr(F, "scaled_dot_product_attention", by_text)""",
+        # What is added to a score multiplies the key's share.
+        "G15": """
+            genuine = torch.Tensor.softmax
+            patch.setattr(torch.Tensor, "softmax", lambda x, dim: genuine(2 * x, dim))""",
+        "G16": """
+            genuine = F.pad
+            patch.setattr(F, "pad", lambda x, sizes, value=0.0: genuine(x, sizes, value=-torch.inf))""",
+        # The loss leaves pads out by itself.
+        "G17": """
+            genuine = F.cross_entropy
+            skipping = lambda x, labels: genuine(x, labels.masked_fill(labels == tokenizer.pad_token_id, -100))
+            patch.setattr(F, "cross_entropy", skipping)""",
+        # & comes last, as it is read from left to right.
+        "G18": """
+            genuine = torch.Tensor.__or__
+            patch.setattr(torch.Tensor, "__or__", lambda a, b: genuine(a, b) & real)""",
+    },
+    "appendix_mha": {
+        "S3.3": """
+            genuine = mha
+            def lenient(*given, attn_mask, **more):
+                empty = (attn_mask < 0).all(dim=1, keepdim=True)
+                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
+                return out, weights.masked_fill(empty, 0)
+            mha = lenient""",
+        "F3": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "F7": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, is_causal=False, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "F8": """
+            genuine = weights_of
+            def understanding(key_padding_mask=None, **more):
+                if key_padding_mask is not None and key_padding_mask.is_floating_point():
+                    key_padding_mask = key_padding_mask == 0
+                return genuine(key_padding_mask=key_padding_mask, **more)
+            weights_of = understanding""",
+        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
+        "F22": """
+            genuine = torch.nn.MultiheadAttention.forward
+            def first_head(self, *given, average_attn_weights=True, **more):
+                out, weights = genuine(self, *given, average_attn_weights=False, **more)
+                return out, weights[:, 0] if average_attn_weights else weights
+            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
     },
 }
 

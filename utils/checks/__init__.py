@@ -15,14 +15,17 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
+from .lesson_13 import alibi_bias, counted, weights_with_sink
 
 __all__ = [
     "NOT_TRIED",
     "NotSolved",
+    "alibi_bias",
     "attn_mask_3d",
     "blocks_touched",
     "break_even",
     "causal_with_cache",
+    "counted",
     "drawn",
     "has_leak",
     "labels_for_loss",
@@ -50,4 +53,5 @@ __all__ = [
     "to_keep",
     "to_padded",
     "unpack",
+    "weights_with_sink",
 ]
