@@ -1,4 +1,4 @@
-"""The page for who has a bug: its messages are those that its cells raise, its repairs run, its links lead somewhere."""
+"""The page for who has a bug: its messages are those that cells raise, its repairs run, its links lead somewhere."""
 
 import re
 
