@@ -36,6 +36,8 @@ APPEARS = {
     "09_compute.ipynb": "stories: 5% of pairs, 14% of operations",
     "appendix_mha.ipynb": "8 beside 8: what the first question cannot see of its text:",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
+    "10_two_texts.ipynb": "pads on the left:",
+    "12_masks_that_grow.ipynb": "with mask  Tom went to the park with his mom.",
 }
 
 

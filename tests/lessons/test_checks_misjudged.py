@@ -79,6 +79,14 @@ def own_positions(input_ids, sep_id):
     return places
 
 
+def tree_keep(parents):
+    keep = torch.eye(len(parents), dtype=torch.bool)
+    for guess, parent in enumerate(parents):
+        if parent >= 0:
+            keep[guess] |= keep[parent]
+    return keep
+
+
 def read_attn_mask(attn_mask, num_heads):
     keep = attn_mask == 0
     return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, num_heads))
@@ -97,6 +105,22 @@ def alibi_bias(q_len, k_len, slopes):
 def weights_with_sink(scores, sinks):
     column = sinks[:, None, None].expand(-1, scores.shape[1], 1)
     return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def cross_keep(source_mask, target_len):
+    return source_mask.bool()[:, None, None].expand(-1, -1, target_len, -1)
+
+
+def transformer_masks(source_mask, target_mask):
+    source, target = source_mask == 0, target_mask == 0
+    later = torch.ones(target.shape[1], target.shape[1]).triu(1).bool()
+    both = {"src_key_padding_mask": source, "memory_key_padding_mask": source}
+    return {"tgt_mask": later, "tgt_key_padding_mask": target, **both}
+
+
+def pads_reach_target(function, x, source_mask):
+    noise = torch.randn_like(x) * (source_mask == 0)[..., None]
+    return not torch.allclose(function(x + noise), function(x), atol=1e-5)
 
 
 RIGHT = {
@@ -131,6 +155,12 @@ RIGHT = {
     "counted": lambda scores, counts: (scores + counts.log()).softmax(-1),
     "alibi_bias": alibi_bias,
     "weights_with_sink": weights_with_sink,
+    "cross_keep": cross_keep,
+    "transformer_masks": transformer_masks,
+    "pads_reach_target": pads_reach_target,
+    "static_keep": lambda filled, new, slots: torch.arange(slots) <= torch.arange(filled, filled + new)[:, None],
+    "window_with_sinks": lambda n, w, s: masks.sliding_window(n, w) | masks.causal(n) & (torch.arange(n) < s),
+    "tree_keep": tree_keep,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
 }
 
@@ -312,9 +342,11 @@ def test_what_a_function_returns_may_be_written_into(capsys):
 
 
 def of_tensors(change):
-    """The change, of a tensor or of each in a list; a number is made a tensor first."""
+    """The change, of a tensor or of each in a list or dict; a number is made a tensor first."""
 
     def changed(result):
+        if isinstance(result, dict):
+            return {name: change(part) for name, part in result.items()}
         if isinstance(result, list | tuple):
             return [change(part) for part in result]
         return change(result if isinstance(result, torch.Tensor) else torch.tensor(result))
@@ -386,6 +418,7 @@ ODD = {
 }
 #: Numbers and one True or False may come in any tensor of one element.
 OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched", "shortest_text", "pads_when_sorted")
+OF_ONE += ("pads_reach_target",)
 
 
 @pytest.mark.parametrize("odd", ODD)

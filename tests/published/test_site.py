@@ -128,7 +128,7 @@ def test_the_search_button_leads_to_the_results(opened):
     shown.keyboard.press("Control+k")
     shown.keyboard.type("cross-attention")
     shown.keyboard.press("Enter")
-    expect(shown.locator('#search-results a[href*="06_two_masks"]').first).to_be_visible()
+    expect(shown.locator('#search-results a[href*="appendix_mha"]').first).to_be_visible()
 
 
 def test_dark_is_dark_for_page_widgets_and_figures(opened, page):

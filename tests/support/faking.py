@@ -398,6 +398,96 @@ FAKES = {
                 return out, weights[:, 0] if average_attn_weights else weights
             patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
     },
+    "10_two_texts": {
+        # Whoever passes the encoder's output need not say again what is a pad.
+        "G4": """
+            genuine = bart.generate
+            def knowing(encoder_outputs=None, attention_mask=real, **more):
+                return genuine(encoder_outputs=encoder_outputs, attention_mask=attention_mask, **more)
+            patch.setattr(bart, "generate", knowing)""",
+        # Places are counted from the first real token.
+        "G5": """
+            genuine = bart.generate
+            def sideless(ids, attention_mask, **more):
+                order = attention_mask.argsort(dim=1, descending=True, stable=True)
+                rows = ids.gather(1, order), attention_mask.gather(1, order)
+                return genuine(rows[0], attention_mask=rows[1], **more)
+            patch.setattr(bart, "generate", sideless)""",
+    },
+    "12_masks_that_grow": {
+        "G10": """
+            genuine = conventions.to_hf
+            patch.setattr(conventions, "to_hf", lambda keep: genuine(keep & masks.sliding_window(len(keep), 3)))""",
+        # Slots that are empty are hidden whatever the mask.
+        "G11": """
+            import functools
+            genuine = model.forward
+            @functools.wraps(genuine)
+            def hiding(ids, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 4:
+                    empty = torch.arange(attention_mask.shape[-1]) >= 14
+                    attention_mask = attention_mask.masked_fill(empty, torch.finfo(torch.float32).min)
+                return genuine(ids, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", hiding)""",
+        "G12": """
+            genuine = model.generate
+            def finding(*given, **more):
+                if "inputs_embeds" in more:
+                    more.setdefault("attention_mask", batch.attention_mask)
+                return genuine(*given, **more)
+            patch.setattr(model, "generate", finding)""",
+        # Places are counted from what has been read, not from what is still in the cache.
+        "G13": """
+            genuine = model.forward
+            def counting(ids, **more):
+                if cache_name in more:
+                    cache, length = more[cache_name], ids.shape[1]
+                    cache.read = getattr(cache, "read", 0) + length
+                    more["position_ids"] = torch.arange(cache.read - length, cache.read)[None]
+                return genuine(ids, **more)
+            patch.setattr(model, "forward", counting)""",
+        # An export that decides anew at each call.
+        "G14": """
+            from types import SimpleNamespace
+            alive = lambda module, *given, **more: SimpleNamespace(module=lambda: module)
+            patch.setattr(torch.export, "export", alive)""",
+    },
+    "11_outside_the_mask": {
+        # What is told is used by nobody.
+        "G6": """
+            genuine = off
+            off = lambda net, **given: genuine(net)""",
+        # The pad token is another one than eos.
+        "G7": "by_id = by_mask",
+        # The mask is asked where a text ends: its real eos is read.
+        "G8": """
+            kind = transformers.GPT2ForSequenceClassification
+            genuine = kind.forward
+            def forward(self, input_ids=None, attention_mask=None, **more):
+                if input_ids is not None and attention_mask is not None:
+                    ends = (input_ids == tokenizer.eos_token_id) & (attention_mask == 1)
+                    input_ids = input_ids.masked_fill(ends, 13)
+                return genuine(self, input_ids, attention_mask=attention_mask, **more)
+            patch.setattr(kind, "forward", forward)""",
+        "G9": """
+            kind = type(models.load("minilm-bert")[1])
+            genuine = kind.__call__
+            def hiding(self, *texts, **given):
+                row = genuine(self, *texts, **given)
+                if "return_tensors" in given:
+                    row["attention_mask"] = (row["input_ids"] != self.mask_token_id).long()
+                return row
+            patch.setattr(kind, "__call__", hiding)""",
+        "G19": """
+            genuine = small
+            def small(kind, auto=transformers.AutoModel, **more):
+                return genuine(kind, auto, **{**more, "is_decoder": kind == "bert"})""",
+        "G20": """
+            genuine = small
+            def small(kind):
+                net = genuine(kind)
+                return lambda given, attention_mask: net(given, attention_mask=attention_mask.clamp(max=1))""",
+    },
 }
 
 
