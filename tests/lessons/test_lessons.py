@@ -36,6 +36,7 @@ NAMES = [
     "solutions/09_compute.ipynb",
     "appendix_mha.ipynb",
     "cheat_sheet.ipynb",
+    "what_went_wrong.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {paths.REBUILD}"

@@ -10,8 +10,7 @@ NAME = "what_went_wrong"
 SOURCE = paths.SOURCES / f"{NAME}.md"
 #: A quoted message, in one or two backticks, as Markdown has code that holds a backtick.
 QUOTED = re.compile(r"^> (`+) ?(?P<message>.+?) ?\1$", re.MULTILINE)
-LINK = re.compile(r"\]\((?:(?P<name>\w+)\.ipynb)?#(?P<heading>[^)\s]+)\)")
-HEADING = re.compile(r"^#{1,4} (?P<words>.+)$", re.MULTILINE)
+TO_LESSON = re.compile(r"\]\(\d\d_\w+\.ipynb#[^)\s]+\)")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 INSTEAD = "\n# instead\n"
 
@@ -66,17 +65,10 @@ def test_symptoms_are_in_the_table_that_leads_to_them(page):
 
 def anchor(heading):
     """The anchor of a heading, as JupyterLab makes it."""
-    return heading.strip().replace("`", "").replace(" ", "-")
+    return heading.replace(" ", "-")
 
 
-def test_every_entry_leads_to_a_section_of_a_lesson_and_every_link_to_a_heading():
-    text = SOURCE.read_text()
-    for part in re.split(r"^### ", CODE.sub("", text), flags=re.MULTILINE)[1:]:
-        assert any(link["name"] and link["name"][:2].isdigit() for link in LINK.finditer(part)), part
-    headings = {}
-    for link in LINK.finditer(text):
-        name = link["name"] or NAME
-        if name not in headings:
-            source = CODE.sub("", (paths.SOURCES / f"{name}.md").read_text())
-            headings[name] = {anchor(heading["words"]) for heading in HEADING.finditer(source)}
-        assert link["heading"] in headings[name], link[0]
+def test_every_entry_leads_to_a_section_of_a_lesson():
+    """That it is there is tested for all pages."""
+    for part in re.split(r"^### ", CODE.sub("", SOURCE.read_text()), flags=re.MULTILINE)[1:]:
+        assert TO_LESSON.search(part), part
