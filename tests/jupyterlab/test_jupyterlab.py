@@ -34,6 +34,7 @@ APPEARS = {
     "08_measure_it.ipynb": "two texts, 41 tokens: 2 changed copies",
     "09_compute.ipynb": "2304 tokens: 50.0% in pairs, by the formula",
     "10_cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
+    "13_a_mask_is_a_bias.ipynb": "3D: Explicit attn_mask should not be set when is_causal=True",
 }
 
 
