@@ -348,7 +348,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str, x_name: str = "keys", y_name:
         ValueError: no keeps, one that is not 2D or larger than 16 × 16, or no alt text.
 
     References:
-        Lesson 10.
+        Lesson 05, and the cheat sheet.
     """
     alt = _alt(alt)
     if not keeps:

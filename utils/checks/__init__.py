@@ -15,10 +15,10 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
-from .lesson_13 import alibi_bias, counted, weights_with_sink
 from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
-from .lesson_12 import static_keep, tree_keep, window_with_sinks
 from .lesson_11 import labels_of_packed, labels_of_padded, positions_from_ids
+from .lesson_12 import static_keep, tree_keep, window_with_sinks
+from .lesson_13 import alibi_bias, counted, weights_with_sink
 
 __all__ = [
     "NOT_TRIED",
