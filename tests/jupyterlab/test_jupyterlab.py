@@ -38,6 +38,8 @@ APPEARS = {
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
     "10_two_texts.ipynb": "pads on the left:",
     "12_masks_that_grow.ipynb": "with mask  Tom went to the park with his mom.",
+    "11_outside_the_mask.ipynb": "Max saw a tree. It was nice.<|endoftext|>",
+    "13_a_mask_is_a_bias.ipynb": "3D: Explicit attn_mask should not be set when is_causal=True",
 }
 
 

@@ -163,10 +163,15 @@ def test_answers(check, answer, says, capsys):
     assert printed.startswith("Right: ") == says.startswith("Right")
 
 
-@pytest.mark.parametrize("check", [checks.counted, checks.alibi_bias, checks.weights_with_sink])
-def test_an_untouched_exercise_is_not_tried_yet(check, capsys):
-    def untouched(*given): ...
+def untouched(*inputs): ...  # your turn
 
-    for answer in (untouched, None, ...):
+
+@pytest.mark.parametrize("check", [checks.counted, checks.alibi_bias, checks.weights_with_sink])
+def test_untouched_exercises_are_not_tried_yet(check, capsys):
+    for answer in (None, ..., untouched, lambda *inputs: ...):
         check(answer)
-        assert capsys.readouterr().out.strip() == checks.NOT_TRIED
+        assert capsys.readouterr().out == checks.NOT_TRIED + "\n"
+    check(lambda *inputs: print(end=""))
+    assert "Is a return missing?" in capsys.readouterr().out
+    check("an answer")
+    assert "wanted your function itself" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd.functional import jacobian
-from torch.nn.functional import cross_entropy, max_pool2d
+from torch.nn.functional import cross_entropy, max_pool2d, pad
 
 from publish import source
 from tests.support import node
@@ -162,6 +162,9 @@ RIGHT = {
     "window_with_sinks": lambda n, w, s: masks.sliding_window(n, w) | masks.causal(n) & (torch.arange(n) < s),
     "tree_keep": tree_keep,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
+    "labels_of_padded": lambda ids, m: ids.masked_fill((m == 0) | (pad(m[:, :-1], (1, 0), value=1) == 0), -100),
+    "labels_of_packed": lambda ids, number: ids.masked_fill(pad(number.diff(dim=1), (1, 0)) != 0, -100),
+    "positions_from_ids": lambda ids, pad_id: (ids != pad_id).cumsum(dim=1) * (ids != pad_id) + pad_id,
 }
 
 

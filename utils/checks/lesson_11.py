@@ -37,9 +37,7 @@ def labels_of_padded(yours: Attempt) -> Mistakes:
     yield scores(ids.masked_fill(ids == EOS, -100)), by_id
     polarity = "the polarity is flipped: 1 in attention_mask means a real token, and those keep their label."
     yield scores(ids.masked_fill(attention_mask == 1, -100)), polarity
-    first = (
-        "the pads are left out. With pads on the left one of them still has to guess the first token: row 2, place 2."
-    )
+    first = "the pads are left out. In row 2 the last pad on the left still has to guess the first token, at place 2."
     yield scores(padded), first
     shifted = "the labels are shifted here. The loss shifts them itself: label n belongs to token n."
     yield scores(wanted.roll(-1, 1)) or scores(padded.roll(-1, 1)), shifted
@@ -106,9 +104,10 @@ def positions_from_ids(yours: Attempt) -> Mistakes:
         real = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [0, 1, 1, 0, 0]])
         ids = torch.tensor([7, 9, 8, 9, 6]).expand(4, 5).where(real == 1, pad)
         case = f"for pad_id={pad}"
+        yours.case = case
         positions = yours(ids, pad, wanted="a tensor of shape (4, 5), one position per token", case=case)
         yield yours.changed(), "input_ids itself was changed, and the model still needs it. Work on a new tensor."
-        yield wrong_shape(positions, (4, 5), about=", one position per token", case=case)
+        yield wrong_shape(positions, (4, 5), about=", one position per token")
         numbers = f"your positions are {positions.dtype}; the model looks them up in a table, so they must be int64."
         yield positions.dtype != torch.long, numbers
         count, places = real.cumsum(1), torch.arange(5).expand(4, 5)
@@ -116,18 +115,12 @@ def positions_from_ids(yours: Attempt) -> Mistakes:
         yield places + pad + 1, "pads are counted, too. Only real tokens are."
         yield places, "this counts from the left edge, as GPT-2 does."
         if pad:  # with 0 these are right, or nearly
-            yield (
-                (count - 1).clamp(min=0),
-                "this is cumsum - 1, for models that begin at 0. RoBERTa begins after pad_id.",
-            )
+            yield (count - 1).clamp(min=0), "this is for models that begin at 0. RoBERTa begins after pad_id."
             yield count * real, "the first real token is to be at pad_id + 1, and pads at pad_id: add it."
             yield (count + pad) * real, "right for real tokens. Pads have the position pad_id, not 0."
         yield (count - 1) * real + pad, "one too low: the first real token is at pad_id + 1."
         yield (count - 1).clamp(min=0) + pad, "one too low: the first real token is at pad_id + 1. Pads are at pad_id."
-        yield (
-            count + pad,
-            "right for real tokens. A pad on the right is counted like the token before it: it is at pad_id.",
-        )
+        yield count + pad, "right for real tokens. A pad on the right is at pad_id, not where the last token is."
         for n in range(4):
             got, right = positions[n].tolist(), wanted[n].tolist()
             yield got != right, f"row {n}, {ids[n].tolist()}: got {got}, wanted {right}."
