@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The page for who has a bug: its messages are those that its cells raise, and its repairs run."""
-=======
 """The page for who has a bug: its messages are those that cells raise, its repairs run, its links lead somewhere."""
->>>>>>> w-lessons
 
 import re
 
