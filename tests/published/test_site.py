@@ -384,6 +384,7 @@ MASKS = {
         [pads(1, 1, 1, 1, 1, 1, 1), *[pads(1, 1, 1, 1, 0, 0, 0)] * 3] + [pads(0, 0, 0, 0, 1, 1, 1)] * 3
     ),
     "09_compute": DOCUMENTS,
+    "10_two_texts": pads(1, 1, 1, 0, 0).expand(4, 5),
 }
 
 
