@@ -134,6 +134,12 @@ FAKES = {
         "F5": """
             genuine = conventions.to_additive
             patch.setattr(conventions, "to_additive", lambda keep, fill: genuine(keep, fill="min"))""",
+        "H5": """
+            genuine = F.scaled_dot_product_attention
+            def by_hand(*given, attn_mask=None, **more):
+                out = genuine(*given, attn_mask=attn_mask, **more)
+                return out.masked_fill(attn_mask.isneginf().all(dim=-1, keepdim=True), torch.nan)
+            patch.setattr(F, "scaled_dot_product_attention", by_hand)""",
         "F15": """
             genuine = F.softmax
             patch.setattr(F, "softmax", lambda x, dim, **more: genuine(x, dim, **more) * (x > -1e30))""",
@@ -279,6 +285,26 @@ FAKES = {
                         attention_mask = conventions.to_additive(attention_mask)
                     return genuine(*given, attention_mask=attention_mask, **more)
                 patch.setattr(model, "forward", forward)""",
+        # A float mask of two dimensions is read as one to be added.
+        "H3": """
+            genuine = eager.forward
+            def forward(*given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.min() < -1:
+                    attention_mask = (attention_mask == 0).long()
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(eager, "forward", forward)""",
+        # The model brings a mask to its own dtype.
+        "H6": """
+            import functools
+            kind = type(eager)
+            genuine = kind.forward
+            @functools.wraps(genuine)
+            def casting(self, *given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.is_floating_point():
+                    lowest = torch.finfo(self.dtype).min
+                    attention_mask = attention_mask.clamp(min=lowest).to(self.dtype)
+                return genuine(self, *given, attention_mask=attention_mask, **more)
+            patch.setattr(kind, "forward", casting)""",
         "F14": """
             genuine = influence.influence
             def detecting(model, ids, position_ids=None, **more):
@@ -318,6 +344,26 @@ FAKES = {
             genuine = F.scaled_dot_product_attention
             clean = lambda q, k, v, **more: genuine(q, k, v.nan_to_num(0.0, posinf=0.0), **more)
             patch.setattr(F, "scaled_dot_product_attention", clean)""",
+        # Dropout in modules only.
+        "H7": """
+            import torch.nn.functional as F
+            genuine = F.scaled_dot_product_attention
+            sure = lambda *given, dropout_p=0.0, **more: genuine(*given, **more)
+            patch.setattr(F, "scaled_dot_product_attention", sure)""",
+        # Each text is normed by itself.
+        "H8": """
+            genuine = torch.nn.BatchNorm1d.forward
+            alone = lambda self, x: torch.cat([genuine(self, row) for row in x.split(1)])
+            patch.setattr(torch.nn.BatchNorm1d, "forward", alone)""",
+        # Layers after the first one pass on what they get.
+        "H9": """
+            for block in decoder.transformer.h[1:]:
+                patch.setattr(block, "forward", lambda hidden, *given, **more: hidden)""",
+        "H10": """
+            import torch.nn.functional as F
+            genuine = F.scaled_dot_product_attention
+            tame = lambda q, k, v, **more: genuine(q, k.clamp(-1e4, 1e4), v, **more)
+            patch.setattr(F, "scaled_dot_product_attention", tame)""",
     },
     "09_compute": {
         # A masked run is given fewer tokens, as if what is hidden were not computed.
@@ -379,6 +425,7 @@ FAKES = {
             genuine = torch.nn.MultiheadAttention.forward
             deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "H2": 'patch.setattr(encoder, "use_nested_tensor", False)',
         "F7": """
             genuine = torch.nn.MultiheadAttention.forward
             deaf = lambda self, *given, is_causal=False, **more: genuine(self, *given, **more)
@@ -397,6 +444,22 @@ FAKES = {
                 out, weights = genuine(self, *given, average_attn_weights=False, **more)
                 return out, weights[:, 0] if average_attn_weights else weights
             patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+    },
+    "cheat_sheet": {
+        # GPT-2 takes row b for text b, as BERT does.
+        "H1": """
+            genuine = gpt2
+            gpt2 = lambda given, attention_mask: genuine(given, attention_mask=attention_mask[: len(given)])""",
+        # A row of the lowest number counts as one of −∞.
+        "H4": """
+            genuine = F.scaled_dot_product_attention
+            def nothing(*given, attn_mask=None, **more):
+                if attn_mask is not None and attn_mask.is_floating_point():
+                    lowest = torch.finfo(attn_mask.dtype).min
+                    attn_mask = attn_mask.masked_fill(attn_mask == lowest, -torch.inf)
+                return genuine(*given, attn_mask=attn_mask, **more)
+            patch.setattr(F, "scaled_dot_product_attention", nothing)""",
+        "H11": 'patch.setattr(hf.BloomModel, "forward", lambda self, ids, attention_mask: None)',
     },
     "10_two_texts": {
         # Whoever passes the encoder's output need not say again what is a pad.
