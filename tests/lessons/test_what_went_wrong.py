@@ -10,7 +10,7 @@ NAME = "what_went_wrong"
 SOURCE = paths.SOURCES / f"{NAME}.md"
 #: A quoted message, in one or two backticks, as Markdown has code that holds a backtick.
 QUOTED = re.compile(r"^> (`+) ?(?P<message>.+?) ?\1$", re.MULTILINE)
-TO_LESSON = re.compile(r"\]\(\d\d_\w+\.ipynb#[^)\s]+\)")
+TO_LESSON = re.compile(r"→ \[[^\]]+\]\((?:\d\d|appendix)_\w+\.ipynb#[^)\s]+\)")
 CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 INSTEAD = "\n# instead\n"
 
@@ -68,7 +68,7 @@ def anchor(heading):
     return heading.replace(" ", "-")
 
 
-def test_every_entry_leads_to_a_section_of_a_lesson():
+def test_every_entry_leads_to_a_section_of_a_lesson_or_an_appendix():
     """That it is there is tested for all pages."""
     for part in re.split(r"^### ", CODE.sub("", SOURCE.read_text()), flags=re.MULTILINE)[1:]:
         assert TO_LESSON.search(part), part
