@@ -34,12 +34,12 @@ APPEARS = {
     "07_bert_2d_masks.ipynb": "48 of 48 pairs leak",
     "08_measure_it.ipynb": "24 leaks in all; noise floor",
     "09_compute.ipynb": "stories: 5% of pairs, 14% of operations",
+    "10_two_texts.ipynb": "pads on the left:",
+    "11_outside_the_mask.ipynb": "Max saw a tree. It was nice.<|endoftext|>",
+    "12_masks_that_grow.ipynb": "with mask  Tom went to the park with his mom.",
+    "13_a_mask_is_a_bias.ipynb": "3D: Explicit attn_mask should not be set when is_causal=True",
     "appendix_mha.ipynb": "8 beside 8: what the first question cannot see of its text:",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
-    "10_two_texts.ipynb": "pads on the left:",
-    "12_masks_that_grow.ipynb": "with mask  Tom went to the park with his mom.",
-    "11_outside_the_mask.ipynb": "Max saw a tree. It was nice.<|endoftext|>",
-    "13_a_mask_is_a_bias.ipynb": "3D: Explicit attn_mask should not be set when is_causal=True",
 }
 
 
