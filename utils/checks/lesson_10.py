@@ -103,7 +103,9 @@ def _argument(name: str, value: object, right: Tensor, wanted: dict[str, Tensor]
     yield not torch.equal(value, right), f"{name}: wanted {right.int().tolist()} as 1 = ignore."
 
 
-@exercise(right="seven functions, in which pads reach the target through the encoder, through the decoder, or not at all.")
+@exercise(
+    right="seven functions, in which pads reach the target through the encoder, through the decoder, or not at all."
+)
 def pads_reach_target(yours: Attempt) -> Mistakes:
     """Says whether a test for the source's pads finds those that reach the target, and only those.
 
