@@ -385,6 +385,9 @@ MASKS = {
     ),
     "09_compute": DOCUMENTS,
     "10_two_texts": pads(1, 1, 1, 0, 0).expand(4, 5),
+    "11_outside_the_mask": pads(1, 1, 1, 1, 1, 1, 0, 1, 1).expand(9, 9),
+    "12_masks_that_grow": torch.arange(20) <= torch.tensor([[11], [12], [13]]),
+    "13_a_mask_is_a_bias": masks.causal(8),
 }
 
 
