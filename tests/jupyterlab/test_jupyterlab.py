@@ -40,6 +40,7 @@ APPEARS = {
     "13_a_mask_is_a_bias.ipynb": "3D: Explicit attn_mask should not be set when is_causal=True",
     "appendix_mha.ipynb": "8 beside 8: what the first question cannot see of its text:",
     "cheat_sheet.ipynb": "inverted: MultiheadAttention · zeros keep: Hugging Face, 4D",
+    "what_went_wrong.ipynb": "MultiheadAttention does not support NestedTensor outside of its fast path",
 }
 
 
