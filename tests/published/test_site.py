@@ -257,7 +257,7 @@ def test_the_home_page_begins_with_words_beside_a_living_widget(opened):
             box = card.bounding_box()
             assert 0 <= box["x"] <= width - box["width"]
             rows.setdefault(round(box["y"]), set()).add(round(box["height"]))
-        assert len(rows) == (5 if width > 768 else 10)
+        assert len(rows) == (7 if width > 768 else 14)
         assert all(len(heights) == 1 for heights in rows.values()), "cards of a row are equally high"
 
 
