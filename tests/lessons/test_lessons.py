@@ -143,7 +143,8 @@ def test_widgets_come_with_a_written_task(name):
     for number, cell in enumerate(cells):
         shows = any(paths.VIEW in output.get("data", {}) for output in cell.get("outputs", ()))
         if (shows and not questions.asked(cell)) or "needs-kernel" in tags(cell):
-            around = (cells[n] for n in (number - 1, number + 1, number + 2) if n < len(cells))
+            before = number - 1 if cells[number - 1].cell_type == "markdown" else number - 2  # code that it needs
+            around = (cells[n] for n in (before, number + 1, number + 2) if n < len(cells))
             assert "**Task.**" in "".join(near.source for near in around if near.cell_type == "markdown"), cell.id
 
 
