@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
         for path in (page if options.command == "page" else slides).build(options.lessons):
             print(_with_size(path))
     elif options.command == "guide":
-        lessons = {lesson.stem: for_readers.lesson(lesson) for lesson in source.files()}
+        lessons = {lesson.stem: for_readers.lesson(lesson) for lesson in source.lessons()}
         print(_with_size(paths.write_text(page.page(guide.page(lessons)), page.PAGES / f"{guide.PAGE}.html")))
     elif options.command == "questions":
         for path in questions.export():

@@ -16,8 +16,10 @@ from utils import lessons as copies
 from . import document, ledger, normalise, notebooks, paths, questions, sheet
 
 MATH = re.compile(r"(`+)(?s:.*?)\1|\$\$(?P<block>(?s:.+?))\$\$|\$(?P<inline>[^$\n]+?)\$")
-#: A link to a lesson or the ledger's page, and perhaps to a cell there.
-LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>(?:\d\d|what)_\w+)\.ipynb(?P<cell>#[^)]+)?\)")
+#: A link to a lesson or another page, and perhaps to a cell there.
+LINK = re.compile(r"\[(?P<words>[^\]]+)\]\((?P<name>\w+)\.ipynb(?P<cell>#[^)]+)?\)")
+#: A link to a heading: in notebooks its words, with hyphens between them.
+TO_HEADING = re.compile(r"(\]\((?:\w+\.ipynb)?#)(?!cell-id=)([^)\s]+)")
 TIME = re.compile(r"\| \*\*Time\*\* \| (\d+) minutes to read(?:, (\d+) to do)?")
 WORDS_A_MINUTE = 200
 #: Comments: few words for a slide in place of a paragraph, and what only its speaker needs; no reader sees either.
@@ -26,7 +28,7 @@ FOR_SLIDES = re.compile(r"<!-- (slide|say): ?(.*?) ?-->\n*", re.DOTALL)
 SETTLES = f"masks-{questions.SETTLES}"
 #: Tags of code that readers see as a line.
 FOLDED = {normalise.PROOF, normalise.ALTS}
-#: The cheat sheet on paper, beside the pages; under its own name it would be the page of lesson 10.
+#: The cheat sheet on paper, beside the pages; under its own name it would be the page of the notebook.
 PRINTED = "cheat_sheet_to_print.html"
 
 
@@ -133,12 +135,14 @@ def linked(markdown: str) -> str:
 
 
 def anchored(markdown: str) -> str:
-    """Links to cells of lessons and to the printed sheet as HTML: MyST knows links to pages and to headings only."""
+    """Links as MyST has them: to cells and to the printed sheet as HTML, and to headings by its own names for these."""
 
     def anchor(link: re.Match) -> str:
-        address = f"{link['name']}.html{link['cell']}"
-        return f'<a class="reference internal" href="{address}">{link["words"]}</a>' if link["cell"] else link[0]
+        if not (link["cell"] or "").startswith("#cell-id="):
+            return link[0]
+        return f'<a class="reference internal" href="{link["name"]}.html{link["cell"]}">{link["words"]}</a>'
 
+    markdown = TO_HEADING.sub(lambda link: link[1] + re.sub(r"[^\w-]", "", link[2].lower()), markdown)
     markdown = re.sub(rf"\[([^\]]+)\]\({sheet.PAGE.name}\)", rf'<a href="pages/{PRINTED}">\1</a>', markdown)
     return LINK.sub(anchor, markdown)
 

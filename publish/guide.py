@@ -36,9 +36,9 @@ home take longer: the lessons say how long.
 **A workshop day.** Six blocks of 75 minutes, each 45 for a lesson and 30 for its exercises: {day}. Begin with the first
 widget of lesson 00, and let people hide words.
 
-**A week of self-study.** Two lessons a day, in their order; lesson 10 is the sheet to keep. `make lab` gives everybody
-a copy of their own, `my_lessons`, without outputs. `make assignment LESSON=05` makes an assignment of a lesson, which
-nbgrader grades.
+**A week of self-study.** Two lessons a day, in their order; the [cheat sheet](cheat_sheet.ipynb) is to keep. `make lab`
+gives everybody a copy of their own, `my_lessons`, without outputs. `make assignment LESSON=05` makes an assignment of a
+lesson, which nbgrader grades.
 
 Solutions are in this collection. `SOLUTIONS=no` leaves them out of site, pages, slides and copies; whoever clones the
 repository has them all the same."""

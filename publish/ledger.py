@@ -16,7 +16,7 @@ import yaml
 from . import normalise, paths
 
 LEDGER = paths.ROOT / "data" / "claims.yml"
-PAGE = paths.FOLDER / "what_tutorials_get_wrong.ipynb"
+PAGE = paths.CLAIMS
 
 SOURCES = {"tutorial": "Tutorials", "library": "Libraries"}
 VERDICTS = {"wrong": "wrong", "partly": "right, under a condition that goes unsaid", "right": "right"}
@@ -113,7 +113,10 @@ def page() -> nbformat.NotebookNode:
         ]
         table += [f"| {_plain(row['claim'])} | {_plain(row['finding'])} | {_links(row, cells_of)} |" for row in judged]
         texts.append("\n".join(table))
-    texts.append("← [00 Start here and index](00_start_here.ipynb) · [10 Cheat sheet](10_cheat_sheet.ipynb)")
+    texts.append(
+        "← [00 Start here and index](00_start_here.ipynb) · [What went wrong?](what_went_wrong.ipynb) · "
+        "[Cheat sheet](cheat_sheet.ipynb)"
+    )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text) for text in texts])
     normalise.normalise(notebook)
     return notebook
@@ -127,7 +130,8 @@ def write() -> Path:
 def _links(claim: dict, cells_of) -> str:
     """Links to the cells that prove a claim: JupyterLab and nbconvert both find a cell by its id."""
     return ", ".join(
-        f"[{lesson[:2]}]({lesson}.ipynb#cell-id={cell})" for lesson, cell in proofs(claim, cells_of).items()
+        f"[{lesson.partition('_')[0]}]({lesson}.ipynb#cell-id={cell})"
+        for lesson, cell in proofs(claim, cells_of).items()
     )
 
 

@@ -48,8 +48,9 @@ def finished(lesson: Path, fresh: bool = False) -> Iterator[tuple[Path, nbformat
 
 
 def committed() -> list[Path]:
-    """The notebooks of the lessons and their solutions that lie in the repository."""
-    return sorted([*paths.FOLDER.glob("[0-9][0-9]_*.ipynb"), *paths.SOLUTIONS.glob("*.ipynb")])
+    """The notebooks of lessons, of pages with a source, and of solutions that lie in the repository."""
+    written = [path for path in paths.FOLDER.glob("*.ipynb") if path.name != paths.CLAIMS.name]
+    return sorted([*written, *paths.SOLUTIONS.glob("*.ipynb")])
 
 
 def first_picture(notebook: nbformat.NotebookNode) -> bytes:

@@ -10,6 +10,8 @@ PACKAGE = ROOT / "utils"
 FOLDER = ROOT / "notebooks"
 SOURCES = FOLDER / "src"
 SOLUTIONS = FOLDER / "solutions"
+#: The page of the claims ledger, which has no source.
+CLAIMS = FOLDER / "what_tutorials_get_wrong.ipynb"
 README_PICTURE = ROOT / "data" / "before_after.png"
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -21,6 +23,16 @@ REBUILD = "python -m publish notebooks"
 
 class LessonError(Exception):
     """A lesson that cannot be published; the message names it, and the cell."""
+
+
+def sources() -> list[Path]:
+    """The sources of the collection: lessons in the order of their numbers, then the pages that have none."""
+    return sorted(SOURCES.glob("*.md"), key=lambda path: (not is_lesson(path.stem), path.stem))
+
+
+def is_lesson(name: str) -> bool:
+    """Whether it is the name of a lesson; a page to look things up, such as the cheat sheet, has no number."""
+    return name[:2].isdigit()
 
 
 def tags(cell) -> set[str]:

@@ -164,7 +164,7 @@ def of(lesson: str) -> dict[str, Question]:
 
 def _all() -> Iterator[tuple[Path, str, Question]]:
     """Every question: its lesson's source, its id, and what it says."""
-    for path in sorted(paths.SOURCES.glob("[0-9][0-9]_*.md")):
+    for path in paths.sources():
         # In a source other fences may stand before a question's, and lines of code after it.
         for fence in re.findall(
             r"^```\{question\}.*?^```$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL

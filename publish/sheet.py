@@ -1,6 +1,6 @@
 """The cheat sheet for the wall: one sheet of paper, both sides, as a file that any browser opens and prints.
 
-It consists of the cells of lesson 10 up to its line "End of the sheet", without code. The proof stays in the notebook.
+It consists of the cells of that page up to its line "End of the sheet", without code. The proof stays in the notebook.
 """
 
 from pathlib import Path
@@ -9,8 +9,8 @@ import nbformat
 
 from . import document, paths
 
-LESSON = paths.FOLDER / "10_cheat_sheet.ipynb"
-PAGE = paths.FOLDER / "10_cheat_sheet.html"
+LESSON = paths.FOLDER / "cheat_sheet.ipynb"
+PAGE = paths.FOLDER / "cheat_sheet.html"
 STYLE = paths.HERE / "sheet.css"
 END = "*End of the sheet."
 

@@ -27,7 +27,17 @@ from .hosting import Hosting
 SITE = paths.ROOT / "dist" / "site"
 WORK = paths.ROOT / "dist" / "build"
 #: Pages that nobody should land on from a search.
-UNLISTED = ("404.html", "genindex.html", "search.html")
+UNLISTED = ("404.html", "genindex.html", "search.html", "10_cheat_sheet.html")
+#: Old address → where it leads.
+MOVED = {"10_cheat_sheet.html": "cheat_sheet.html"}
+LEADS_ON = """\
+<!doctype html>
+<meta charset="utf-8">
+<title>Moved</title>
+<meta http-equiv="refresh" content="0; url={new}">
+<link rel="canonical" href="{new}">
+<a href="{new}">This page has moved.</a>
+"""
 SITEMAPS = "http://www.sitemaps.org/schemas/sitemap/0.9"
 
 SET_UP = """\
@@ -70,6 +80,8 @@ def build(hosting: Hosting | None = None) -> Path:
         unused = shutil.ignore_patterns(".buildinfo*", "*.map", "_sources", "webpack-macros.html")
         shutil.copytree(WORK / "html", fresh, ignore=unused)
         (fresh / ".nojekyll").touch()
+        for old, new in MOVED.items():
+            paths.write_text(LEADS_ON.format(new=new), fresh / old)
         if hosting.address:
             _write_for_search_engines(fresh, hosting.address)
         _write_downloads(fresh, lessons, claims)
@@ -120,7 +132,8 @@ def _write_downloads(folder: Path, lessons: dict[str, nbformat.NotebookNode], cl
         (folder / name).mkdir()
     for name, notebook in lessons.items():
         paths.write_text(page.page(copy.deepcopy(notebook)), folder / "pages" / f"{name}.html")
-        paths.write_text(slides.deck(copy.deepcopy(notebook), name), folder / "slides" / f"{name}.html")
+        if paths.is_lesson(name):
+            paths.write_text(slides.deck(copy.deepcopy(notebook), name), folder / "slides" / f"{name}.html")
     paths.write_text(page.page(copy.deepcopy(claims)), folder / "pages" / f"{ledger.PAGE.stem}.html")
     paths.write_text(sheet.page(), folder / "pages" / for_readers.PRINTED)
     normalise.write(claims, folder / "downloads" / ledger.PAGE.name)

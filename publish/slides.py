@@ -95,7 +95,7 @@ def build(lessons: Iterable[str] = ()) -> Iterator[Path]:
         LessonError: no such lesson, one that cannot be executed, or one with no tag for slides.
     """
     SLIDES.mkdir(parents=True, exist_ok=True)
-    for lesson in source.chosen(lessons):
+    for lesson in source.chosen(lessons) if lessons else source.lessons():
         yield paths.write_text(deck(for_readers.lesson(lesson), lesson.stem), SLIDES / f"{lesson.stem}.html")
 
 

@@ -1,9 +1,9 @@
 """Source text → notebooks that nobody has executed: which lessons there are, and what each of them consists of.
 
-A lesson is one MyST file, ``notebooks/src/NN_name.md``. A code cell tagged ``exercise`` holds its solution
-between the lines ``### BEGIN SOLUTION`` and ``### END SOLUTION``, as nbgrader has it: the lesson gets ``...`` in its
-place, the notebook in ``solutions`` keeps it; where the answer is ``drawn``, a line says so. The next cell, tagged
-``check``, calls what judges the answer.
+A lesson is one MyST file, ``notebooks/src/NN_name.md``; a page to look things up is one without a number. A code cell
+tagged ``exercise`` holds its solution between the lines ``### BEGIN SOLUTION`` and ``### END SOLUTION``, as nbgrader
+has it: the lesson gets ``...`` in its place, the notebook in ``solutions`` keeps it; where the answer is ``drawn``, a
+line says so. The next cell, tagged ``check``, calls what judges the answer.
 """
 
 import copy
@@ -24,8 +24,13 @@ PERCENT = re.compile(r"(?<=\d) (?=%)")
 
 
 def files() -> list[Path]:
-    """The sources of all lessons, in order."""
-    return sorted(paths.SOURCES.glob("[0-9][0-9]_*.md"))
+    """The sources of all lessons, in order, and of the pages without a number behind them."""
+    return paths.sources()
+
+
+def lessons() -> list[Path]:
+    """The sources of the lessons, which have numbers, without the pages to look things up."""
+    return [path for path in files() if paths.is_lesson(path.stem)]
 
 
 def chosen(lessons: Iterable[str]) -> list[Path]:
@@ -99,7 +104,7 @@ def _move_down(notebook: nbformat.NotebookNode) -> None:
     """Makes relative paths right for a notebook in a folder below that of the lessons."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = re.sub(r"\]\((\d\d_\w+\.ipynb)", r"](../\1", cell.source)
+            cell.source = re.sub(r"\]\((\w+\.ipynb)", r"](../\1", cell.source)
             cell.source = cell.source.replace("](solutions/", "](")
         else:
             cell.source = cell.source.replace('"../data/', '"../../data/')

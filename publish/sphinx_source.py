@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from torch import Tensor
 
-from . import document, for_readers, guide, ledger, paths, picture, static_widgets, which_masks
+from . import document, for_readers, guide, ledger, paths, picture, sheet, static_widgets, which_masks
 from .hosting import Hosting
 
 WEBSITE = paths.HERE / "website"
@@ -52,7 +52,10 @@ def write(
     files: dict[str, str] = {}
     states: dict[str, dict] = {}
     figures: dict[str, bytes] = {}
-    texts = {ledger.PAGE.stem: for_readers.without_formulas(claims), guide.PAGE: guide.page(lessons)}
+    texts = {
+        ledger.PAGE.stem: for_readers.without_formulas(claims),
+        guide.PAGE: guide.page({name: lessons[name] for name in lessons if paths.is_lesson(name)}),
+    }
     for name, notebook in {**lessons, **texts}.items():
         page = copy.deepcopy(notebook)
         shown = static_widgets.replace_views(page)
@@ -105,7 +108,8 @@ def _pictures(about: dict[str, for_readers.About], keeps: dict[str, Tensor]) -> 
         name: picture.large([keeps[name]], lesson.title.split(" · ", 1)[-1], lesson.description, TITLE)
         for name, lesson in about.items()
     }
-    pictures["index"] = picture.large([*keeps.values()][:9], TITLE, SENTENCE, f"{len(about)} lessons")
+    many = sum(map(paths.is_lesson, about))
+    pictures["index"] = picture.large([*keeps.values()][:9], TITLE, SENTENCE, f"{many} lessons")
     return pictures
 
 
@@ -118,13 +122,13 @@ def _write_if_changed(path: Path, data: bytes) -> None:
 
 def _texts(about: dict[str, for_readers.About], keeps: dict[str, Tensor], hero: str) -> dict[str, str]:
     """Name → text of the home page, the list of lessons, and the page for what is not there."""
-    numbered = [name for name in about if not name.startswith("10")]
+    numbered = [name for name in about if paths.is_lesson(name)]
     parts = {
         "{title}": TITLE,
         "{sentence}": SENTENCE,
         "{hero}": hero,
         "{cards}": "\n".join(_card(name, about[name], keeps[name]) for name in numbered),
-        "{entries}": "\n".join(numbered),
+        "{entries}": "\n".join([*numbered, *(name for name in about if name.startswith("appendix"))]),
     }
     return {f"{name}.md": _filled(f"{name}.md", parts) for name in ("index", "lessons", "404")}
 
@@ -223,9 +227,10 @@ def _pages(about: dict[str, for_readers.About], keeps: dict[str, Tensor], hostin
         downloads = [
             ("Notebook", f"downloads/{name}.ipynb"),
             ("Single page", f"pages/{name}.html"),
-            ("Slides", f"slides/{name}.html"),
         ]
-        if name.startswith("10"):
+        if paths.is_lesson(name):
+            downloads.append(("Slides", f"slides/{name}.html"))
+        if name == sheet.LESSON.stem:
             downloads.insert(0, ("One sheet to print", f"pages/{for_readers.PRINTED}"))
         pages[name] = {
             "title": lesson.title,

@@ -1,10 +1,11 @@
-"""Transparent scaled dot-product attention: every stage is returned, nothing is fused.
+"""Transparent scaled dot-product attention: every stage is returned, nothing is fused; and the scores of a real model.
 
-Taught in lesson 00 (the three stages) and 02 (a fully padded row).
+Taught in lesson 00 (the three stages) and 04 (a row that sees nothing).
 """
 
 import math
-from typing import NamedTuple
+import sys
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from ._validation import describe_tensor, require_float, require_keep_for
 from .conventions import fill_value
 
-__all__ = ["Attention", "attend"]
+__all__ = ["Attention", "attend", "scores_of"]
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
 
@@ -88,6 +89,58 @@ def attend(
         weights = masked_scores.masked_fill(empty, 0.0).softmax(dim=-1)
         weights = weights.masked_fill(empty, 0.0 if empty_rows == "zero" else 1 / scores.shape[-1])
     return Attention(scores, masked_scores, weights, weights @ value)
+
+
+def scores_of(model: Any, *inputs: Any, **named: Any) -> tuple[Tensor, ...]:
+    """The scores of every head of a transformers model: query · key · scaling, before any mask or softmax.
+
+    ``output_attentions`` returns weights, from which hidden scores cannot be had back. Layers after the first read what
+    earlier layers wrote under the mask that is passed, so their scores depend on it.
+
+    Args:
+        model: a model of transformers whose attention goes through its registry of implementations, as that of BERT,
+            GPT-2, Llama and most others does. Biases of position that such a model adds later are not in the scores.
+        *inputs: what the model is called with, such as input_ids, (batch, length).
+        **named: the same by name, such as attention_mask.
+
+    Returns:
+        One tensor a layer, in the order in which they run: (batch, heads, q_len, k_len), float, without gradients.
+
+    Raises:
+        ValueError: no attention of the model went through the registry, so there is nothing to return.
+
+    References:
+        Lesson 00; https://huggingface.co/docs/transformers/attention_interface
+    """
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
+
+    scores: list[Tensor] = []
+
+    def eager(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any) -> Any:
+        scaling = more.get("scaling") or query.shape[-1] ** -0.5
+        groups = query.shape[1] // key.shape[1]  # heads of queries that share one of keys
+        scores.append(query @ key.repeat_interleave(groups, dim=1).transpose(-2, -1) * scaling)
+        own = sys.modules[type(module).__module__].eager_attention_forward
+        return own(module, query, key, value, attention_mask, **more)
+
+    before, name = model.config._attn_implementation, f"scores-{id(scores)}"
+    AttentionInterface.register(name, eager)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    try:
+        model.set_attn_implementation(name)
+        with torch.no_grad():
+            model(*inputs, **named)
+    finally:
+        model.set_attn_implementation(before)
+        for registry in (ALL_ATTENTION_FUNCTIONS, ALL_MASK_ATTENTION_FUNCTIONS):
+            registry._global_mapping.pop(name, None)
+    if not scores:
+        raise ValueError(
+            f"model: got {type(model).__name__}, whose attention does not go through transformers' registry of "
+            "implementations; wanted one such as BERT, GPT-2 or Llama. Its weights are there with output_attentions."
+        )
+    return tuple(scores)
 
 
 def _check_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:

@@ -107,7 +107,7 @@ def to_sdpa(keep: Tensor) -> Tensor:
         ValueError: keep is empty or does not have 2 to 4 dimensions.
 
     References:
-        Lesson 00, "Which mask am I holding?", and Lesson 05.
+        Lesson 06, "Which mask am I holding?", and Lesson 05.
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     return require_keep(keep)
@@ -376,7 +376,7 @@ def from_sdpa(attn_mask: Tensor) -> Tensor:
         ValueError: a float mask that is 0/1, a soft bias or NaN; an empty mask, or one without 2 to 4 dimensions.
 
     References:
-        Lesson 00, "Which mask am I holding?"
+        Lesson 06, "Which mask am I holding?"
         https://docs.pytorch.org/docs/2.13/generated/torch.nn.functional.scaled_dot_product_attention.html
     """
     wanted = "a bool mask (True = may attend) or an additive float mask, with 2 to 4 dimensions"

@@ -41,7 +41,7 @@ class Trap:
         text: what happens, and what to write in its place.
 
     References:
-        Lesson 10, table of traps; data/claims.yml lists the facts.
+        Lesson 06, and the cheat sheet, table of traps; data/claims.yml lists the facts.
     """
 
     id: str

@@ -519,10 +519,17 @@ def _bar(batches: Sequence[Tensor]) -> Iterator[Iterable[Tensor]]:
     silent = "TQDM_DISABLE" in os.environ or not (in_notebook or sys.stderr.isatty())
     bar = auto.tqdm(batches, desc="influence", unit="batch", delay=2, leave=False, disable=silent)
     try:
-        yield bar
+        yield _counted(batches, bar)
     finally:
         bar.total = bar.n  # to stop early is no failure: a notebook would keep the bar, in red
         bar.close()
+
+
+def _counted(batches: Sequence[Tensor], bar: Any) -> Iterator[Tensor]:
+    """The batches, each counted when done. A notebook's bar shows itself, in red, if one stops to iterate over it."""
+    for batch in batches:
+        yield batch
+        bar.update()
 
 
 # --- the check ---------------------------------------------------------------------------------------

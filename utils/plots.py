@@ -330,13 +330,15 @@ def head_grid(
     return Picture(figure, alt, panels if after is not None else ())
 
 
-def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
+def gallery(keeps: dict[str, Tensor], *, alt: str, x_name: str = "keys", y_name: str = "queries") -> Picture:
     """Several masks side by side as small pictures: a visible cell is filled, a hidden one hatched.
 
     Args:
         keeps: name → bool (q_len, k_len), True = may attend, at most 16 × 16; one picture each, in this order.
             A line break in a name begins a new line above the picture.
         alt: required: what the pictures show, as a sentence that states the finding.
+        x_name: what a column is, such as "inputs" where what is shown was measured.
+        y_name: what a row is.
 
     Returns:
         A ``Picture``. In a notebook it shows itself.
@@ -346,7 +348,7 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         ValueError: no keeps, one that is not 2D or larger than 16 × 16, or no alt text.
 
     References:
-        Lesson 10.
+        Lesson 05, and the cheat sheet.
     """
     alt = _alt(alt)
     if not keeps:
@@ -367,8 +369,8 @@ def gallery(keeps: dict[str, Tensor], *, alt: str) -> Picture:
         axes.set(xlim=(0, keep.shape[1]), ylim=(keep.shape[0], 0), xticks=(), yticks=())
         axes.spines[:].set_color(_colours.HATCH)
         axes.set_title(text_of(name), fontsize=SMALL, pad=3)
-    panels[0].set_xlabel("keys", fontsize=SMALL)
-    panels[0].set_ylabel("queries", fontsize=SMALL, **(LYING if sizes[0][1] < 0.6 else {}))
+    panels[0].set_xlabel(x_name, fontsize=SMALL)
+    panels[0].set_ylabel(y_name, fontsize=SMALL, **(LYING if sizes[0][1] < 0.6 else {}))
     _arrange(figure, panels, sizes)
     return Picture(figure, alt, panels)
 
@@ -672,8 +674,14 @@ def _cell(query: int, key: int, **style: Any) -> Any:
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
-    """What is written into cells, as widgets write it (cellNumber in js/grid.js): .25, and <.01 for what is not 0."""
-    tiny = not (np.abs(values[np.isfinite(values)]) >= 0.1).any()  # two digits would say nothing
+    """What is written into cells, as widgets write it (cellNumber in js/grid.js): .25, and <.01 for what is not 0.
+
+    Counts, whole numbers of which one is larger than any weight, are written as such.
+    """
+    finite = values[np.isfinite(values)]
+    if (finite == finite.round()).all() and (finite > 1).any():
+        return np.vectorize(lambda value: f"{value:.0f}" if np.isfinite(value) else "NaN", otypes=[str])(values)
+    tiny = not (np.abs(finite) >= 0.1).any()  # two digits would say nothing
     return np.vectorize(lambda value: _number(value, tiny), otypes=[str])(values)
 
 

@@ -27,6 +27,7 @@ extensions = [
 ]
 nb_execution_mode = "off"  # executed already, once for everything
 nb_merge_streams = True
+myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_block", "colon_fence"]
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
@@ -49,7 +50,8 @@ html_sidebars: dict[str, list] = {
     "404": [],
     "what_tutorials_get_wrong": [],
     "for_lecturers": [],
-    "10_cheat_sheet": [],
+    "cheat_sheet": [],
+    "what_went_wrong": [],
     "which_masks": [],
 }
 html_favicon = "_static/mask.svg"

@@ -41,7 +41,7 @@ def course(tmp_path_factory):
 
 def test_every_lesson_with_exercises_is_an_assignment(course):
     assert sorted(path.name for path in (course / "source").iterdir()) == WITH_EXERCISES
-    assert "10_cheat_sheet" not in WITH_EXERCISES
+    assert "cheat_sheet" not in WITH_EXERCISES
 
 
 @every_lesson

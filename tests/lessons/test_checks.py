@@ -458,6 +458,12 @@ def forgot_the_return(*inputs):
         checks.has_leak,
         checks.break_even,
         checks.blocks_touched,
+        checks.cross_keep,
+        checks.transformer_masks,
+        checks.pads_reach_target,
+        checks.static_keep,
+        checks.window_with_sinks,
+        checks.tree_keep,
     ],
 )
 def test_untouched_exercises_are_not_tried_yet(check, capsys):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.autograd.functional import jacobian
-from torch.nn.functional import cross_entropy, max_pool2d
+from torch.nn.functional import cross_entropy, max_pool2d, pad
 
 from publish import source
 from tests.support import node
@@ -79,6 +79,14 @@ def own_positions(input_ids, sep_id):
     return places
 
 
+def tree_keep(parents):
+    keep = torch.eye(len(parents), dtype=torch.bool)
+    for guess, parent in enumerate(parents):
+        if parent >= 0:
+            keep[guess] |= keep[parent]
+    return keep
+
+
 def read_attn_mask(attn_mask, num_heads):
     keep = attn_mask == 0
     return keep[None, None] if keep.ndim == 2 else keep.unflatten(0, (-1, num_heads))
@@ -87,6 +95,32 @@ def read_attn_mask(attn_mask, num_heads):
 def pads_when_sorted(lengths, size):
     batches = lengths.sort().values.split(size)
     return sum((batch.max() - batch).sum().item() for batch in batches)
+
+
+def alibi_bias(q_len, k_len, slopes):
+    distance = torch.arange(k_len - q_len, k_len)[:, None] - torch.arange(k_len)
+    return (-slopes[:, None, None] * distance).masked_fill(distance < 0, -torch.inf)
+
+
+def weights_with_sink(scores, sinks):
+    column = sinks[:, None, None].expand(-1, scores.shape[1], 1)
+    return torch.cat([scores, column], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def cross_keep(source_mask, target_len):
+    return source_mask.bool()[:, None, None].expand(-1, -1, target_len, -1)
+
+
+def transformer_masks(source_mask, target_mask):
+    source, target = source_mask == 0, target_mask == 0
+    later = torch.ones(target.shape[1], target.shape[1]).triu(1).bool()
+    both = {"src_key_padding_mask": source, "memory_key_padding_mask": source}
+    return {"tgt_mask": later, "tgt_key_padding_mask": target, **both}
+
+
+def pads_reach_target(function, x, source_mask):
+    noise = torch.randn_like(x) * (source_mask == 0)[..., None]
+    return not torch.allclose(function(x + noise), function(x), atol=1e-5)
 
 
 RIGHT = {
@@ -118,7 +152,19 @@ RIGHT = {
     "reach": reach,
     "has_leak": has_leak,
     "break_even": lambda tokens, dim, wide: tokens / (tokens + 2 * dim + wide),
+    "counted": lambda scores, counts: (scores + counts.log()).softmax(-1),
+    "alibi_bias": alibi_bias,
+    "weights_with_sink": weights_with_sink,
+    "cross_keep": cross_keep,
+    "transformer_masks": transformer_masks,
+    "pads_reach_target": pads_reach_target,
+    "static_keep": lambda filled, new, slots: torch.arange(slots) <= torch.arange(filled, filled + new)[:, None],
+    "window_with_sinks": lambda n, w, s: masks.sliding_window(n, w) | masks.causal(n) & (torch.arange(n) < s),
+    "tree_keep": tree_keep,
     "blocks_touched": lambda keep, size: sum(bool(p.any()) for rows in keep.split(size) for p in rows.split(size, 1)),
+    "labels_of_padded": lambda ids, m: ids.masked_fill((m == 0) | (pad(m[:, :-1], (1, 0), value=1) == 0), -100),
+    "labels_of_packed": lambda ids, number: ids.masked_fill(pad(number.diff(dim=1), (1, 0)) != 0, -100),
+    "positions_from_ids": lambda ids, pad_id: (ids != pad_id).cumsum(dim=1) * (ids != pad_id) + pad_id,
 }
 
 
@@ -299,9 +345,11 @@ def test_what_a_function_returns_may_be_written_into(capsys):
 
 
 def of_tensors(change):
-    """The change, of a tensor or of each in a list; a number is made a tensor first."""
+    """The change, of a tensor or of each in a list or dict; a number is made a tensor first."""
 
     def changed(result):
+        if isinstance(result, dict):
+            return {name: change(part) for name, part in result.items()}
         if isinstance(result, list | tuple):
             return [change(part) for part in result]
         return change(result if isinstance(result, torch.Tensor) else torch.tensor(result))
@@ -373,6 +421,7 @@ ODD = {
 }
 #: Numbers and one True or False may come in any tensor of one element.
 OF_ONE = ("sees_future", "has_leak", "break_even", "blocks_touched", "shortest_text", "pads_when_sorted")
+OF_ONE += ("pads_reach_target",)
 
 
 @pytest.mark.parametrize("odd", ODD)

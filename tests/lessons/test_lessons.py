@@ -34,7 +34,17 @@ NAMES = [
     "solutions/08_measure_it.ipynb",
     "09_compute.ipynb",
     "solutions/09_compute.ipynb",
-    "10_cheat_sheet.ipynb",
+    "10_two_texts.ipynb",
+    "solutions/10_two_texts.ipynb",
+    "11_outside_the_mask.ipynb",
+    "solutions/11_outside_the_mask.ipynb",
+    "12_masks_that_grow.ipynb",
+    "solutions/12_masks_that_grow.ipynb",
+    "13_a_mask_is_a_bias.ipynb",
+    "solutions/13_a_mask_is_a_bias.ipynb",
+    "appendix_mha.ipynb",
+    "cheat_sheet.ipynb",
+    "what_went_wrong.ipynb",
 ]
 every_notebook = pytest.mark.parametrize("name", NAMES)
 STALE = f"{{}} is not what its source gives. Run: {paths.REBUILD}"
@@ -133,7 +143,8 @@ def test_widgets_come_with_a_written_task(name):
     for number, cell in enumerate(cells):
         shows = any(paths.VIEW in output.get("data", {}) for output in cell.get("outputs", ()))
         if (shows and not questions.asked(cell)) or "needs-kernel" in tags(cell):
-            around = (cells[n] for n in (number - 1, number + 1, number + 2) if n < len(cells))
+            before = number - 1 if cells[number - 1].cell_type == "markdown" else number - 2  # code that it needs
+            around = (cells[n] for n in (before, number + 1, number + 2) if n < len(cells))
             assert "**Task.**" in "".join(near.source for near in around if near.cell_type == "markdown"), cell.id
 
 
@@ -150,7 +161,7 @@ def test_exercises_are_untouched_in_lessons_and_right_in_solutions(name, execute
             assert normalise.shown(cell).startswith("Right: " if solved else "Not tried yet.")
 
 
-@pytest.mark.parametrize("lesson", source.files()[:-1], ids=lambda path: path.stem)
+@pytest.mark.parametrize("lesson", source.lessons(), ids=lambda path: path.stem)
 def test_three_exercises_each_with_a_hint_and_a_check_of_its_own(lesson):
     notebook, answers = source.marked(lesson)
     assert len(answers) == 3
@@ -189,7 +200,7 @@ def test_the_readmes_picture_is_the_first_figure():
 
 def test_every_line_of_the_cheat_sheet_is_run():
     """Code in tables 3 to 5 is in a code cell too, spaces, line breaks and quotation marks aside."""
-    cells = committed("10_cheat_sheet.ipynb").cells
+    cells = committed("cheat_sheet.ipynb").cells
 
     def bare(code):
         return re.sub(r"\s|\\|'", "", code)
@@ -200,6 +211,21 @@ def test_every_line_of_the_cheat_sheet_is_run():
     lines = [line for line in re.findall(r"`([^`]+)`", tables) if re.search(r"[(\[=]", line)]
     assert len(lines) > 40
     assert not [line for line in lines if bare(line) not in run]
+
+
+def headings(path):
+    """What notebooks call the headings of a source: their words, with hyphens between them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {
+        re.sub("[`*]", "", words).strip().replace(" ", "-") for words in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }
+
+
+@pytest.mark.parametrize("path", source.files(), ids=lambda path: path.stem)
+def test_links_to_headings_lead_to_them(path):
+    for name, heading in re.findall(r"\]\((\w+(?=\.ipynb))?(?:\.ipynb)?#([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if not heading.startswith("cell-id="):
+            assert heading in headings(paths.SOURCES / f"{name or path.stem}.md"), (name, heading)
 
 
 # --- the machinery -----------------------------------------------------------------------------------

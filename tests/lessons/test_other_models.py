@@ -30,7 +30,9 @@ def names_models(text: str) -> bool:
     return any(f'"{ours}"' in text for ours in NAMES)
 
 
-LESSONS = [path.stem for path in source.files() if any(map(names_models, code(path.stem)))]
+#: Messages, which a page quotes word for word, name the sizes of these very models.
+QUOTES = "what_went_wrong"
+LESSONS = [p.stem for p in source.files() if p.stem != QUOTES and any(map(names_models, code(p.stem)))]
 
 
 def twice(name: str, value: torch.Tensor) -> torch.Tensor:

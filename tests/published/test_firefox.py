@@ -10,7 +10,8 @@ from tests.support.living_widgets import PAINTED, READY, answer_first_in_firefox
 
 pytestmark = pytest.mark.gate
 
-LESSONS = [lesson.stem for lesson in source.files()]
+PAGES = [page.stem for page in source.files()]
+LESSONS = [lesson.stem for lesson in source.lessons()]
 FOLDERS = ["", "pages/", "slides/"]
 #: Numbers of the slides that hold a widget.
 WIDGET_SLIDES = """
@@ -81,8 +82,10 @@ def opened(fox, built):
     assert firefox.complaints(fox) == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
-@pytest.mark.parametrize("name", LESSONS)
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [(name, folder) for name in PAGES for folder in FOLDERS if name in LESSONS or folder != "slides/"],
+)
 def test_firefox_opens_it_and_widgets_live(name, folder, opened):
     assert opened(f"{folder}{name}") > 0
 
@@ -103,7 +106,7 @@ def test_widgets_answer_to_firefoxs_mouse_and_keyboard(folder, opened, fox):
 
 
 @pytest.mark.parametrize("folder", ["", "pages/"])
-@pytest.mark.parametrize("name", [name for name in LESSONS if not name.startswith("10")])
+@pytest.mark.parametrize("name", LESSONS)
 def test_every_question_is_answered_by_firefoxs_keyboard_and_settled(name, folder, opened, fox):
     opened(f"{folder}{name}")
     boxes = fox.find_elements("css selector", ".question")

@@ -36,6 +36,7 @@ EDGES = {
         "ledger",
         "paths",
         "picture",
+        "sheet",
         "static_widgets",
         "which_masks",
     },

@@ -39,5 +39,5 @@ def test_it_fits_the_window(page, requests, width):
 
 def test_a_lesson_without_an_end_is_refused(monkeypatch):
     monkeypatch.setattr(sheet, "END", "*Nowhere.")
-    with pytest.raises(paths.LessonError, match=r"10_cheat_sheet\.ipynb: wanted one cell with '\*Nowhere\.'"):
+    with pytest.raises(paths.LessonError, match=r"cheat_sheet\.ipynb: wanted one cell with '\*Nowhere\.'"):
         sheet.page()

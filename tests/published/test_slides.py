@@ -10,7 +10,7 @@ from tests.support.living_widgets import try_widgets
 from tests.support.tiers import sweep
 from tests.support.widget_page import settle, until
 
-LESSONS = [lesson.stem for lesson in source.files()]
+LESSONS = [lesson.stem for lesson in source.lessons()]
 #: Lesson 00 holds both kinds of widgets.
 every_lesson = pytest.mark.parametrize("name", sweep(LESSONS, daily=["00_start_here"]))
 
@@ -112,7 +112,7 @@ def test_every_slide_fits_and_says_something(name, opened):
         try_widgets(shown, ".present")
         shown.evaluate("document.activeElement.blur()")
     assert headings[0] == for_readers.about(lesson(name)).title
-    assert headings[-1] == ("What you can do now" if name != "10_cheat_sheet" else "To go on")
+    assert headings[-1] == "What you can do now"
     assert widgets > 0, "every lesson has a widget"
 
 
@@ -212,9 +212,9 @@ def test_maps_are_as_sharp_as_the_screen_on_which_they_are_thrown(opened):
 
 
 def test_a_question_has_a_heading_as_large_as_that_of_its_answer(opened):
-    shown = opened("07_bert_2d_masks")
+    shown = opened("05_causal_masks")
     sizes = []
-    for number in (9, 10):
+    for number in (10, 11):
         shown.evaluate("number => Reveal.slide(number)", number)
         settled(shown)
         sizes.append(shown.evaluate("parseFloat(getComputedStyle(document.querySelector('.present h2')).fontSize)"))
@@ -233,7 +233,7 @@ def test_beside_a_figure_no_word_is_broken_and_lines_are_not_too_short(opened):
             assert part.evaluate("part => part.scrollWidth <= part.clientWidth"), number
             assert part.bounding_box()["width"] >= 190, number
             beside += 1
-    assert beside > 1
+    assert beside >= 1
 
 
 def test_code_is_shown_in_place_of_the_maps(opened):

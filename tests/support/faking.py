@@ -32,8 +32,8 @@ FAKES = {
             patch.setattr(torch, "tensor", lambda rows: genuine([(row + [0] * 3)[:3] for row in rows]))""",
         "F24": """
             genuine = torch.nested.nested_tensor
-            cut = lambda rows, **more: genuine([row[:2] for row in rows], **more)
-            patch.setattr(torch.nested, "nested_tensor", cut)""",
+            backwards = lambda rows, **more: genuine([row.flip(0) for row in rows], **more)
+            patch.setattr(torch.nested, "nested_tensor", backwards)""",
     },
     "02_padding": {
         "S0.1": "genuine = run; run = lambda given, ids=input_ids: genuine(attention_mask, ids)",
@@ -49,9 +49,13 @@ FAKES = {
             sharper = [weights**2 / (weights**2).sum(-1, keepdim=True) for weights in masked.attentions]
             masked = SimpleNamespace(attentions=sharper)""",
         "S1.4": "genuine = run; run = lambda given, ids=input_ids: genuine((given > 0.9).long(), ids)",
+        # Pads come out as zeros.
         "S1.7": """
-            from types import SimpleNamespace
-            masked = SimpleNamespace(last_hidden_state=masked.last_hidden_state * attention_mask[..., None])""",
+            genuine = run
+            def run(given, ids=input_ids):
+                result = genuine(given, ids)
+                result.last_hidden_state = result.last_hidden_state * attention_mask[..., None]
+                return result""",
         "S2.6": "genuine = run; run = lambda given, ids=input_ids: genuine(attention_mask, ids)",
     },
     "03_left_or_right": {
@@ -59,8 +63,8 @@ FAKES = {
         "S2.1": """
             genuine = model.generate
             def one_by_one(input_ids, attention_mask, **more):
-                for ids, real in zip(input_ids, attention_mask):
-                    genuine(input_ids=ids[None], attention_mask=real[None], **more)
+                rows = zip(input_ids[:, None], attention_mask[:, None])
+                return torch.cat([genuine(input_ids=ids, attention_mask=real, **more) for ids, real in rows])
             patch.setattr(model, "generate", one_by_one)""",
         "S2.2": """
             genuine = model.generate
@@ -78,16 +82,39 @@ FAKES = {
             genuine = tokenizer.decode
             patch.setattr(tokenizer, "decode", lambda row, **more: genuine(row))""",
         "F11": """
-            genuine = model
-            derived = lambda given: (given.cumsum(-1) - 1).clamp(min=0)
-            model = lambda input_ids, attention_mask: genuine(
-                input_ids, attention_mask=attention_mask, position_ids=derived(attention_mask))""",
-        "F12": "genuine = model; model = lambda ids, **more: genuine(ids.flip(1), **more)",
-        "F13": "genuine = step; step = lambda given: genuine(nine)",
+            genuine = model.forward
+            def counting(ids, attention_mask, position_ids=None):
+                places = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+                return genuine(ids, attention_mask=attention_mask, position_ids=places)
+            patch.setattr(model, "forward", counting)""",
+        # A mask of ones opens the future, too.
+        "F12": """
+            genuine = model.forward
+            def both_sides(ids=None, input_ids=None, attention_mask=None):
+                ids = input_ids if ids is None else ids
+                return genuine(ids, attention_mask=torch.zeros(1, 1, ids.shape[1], ids.shape[1]))
+            patch.setattr(model, "forward", both_sides)""",
+        # A mask that is too short is filled up with what is known of the past.
+        "F13": """
+            import functools
+            genuine = model.forward
+            @functools.wraps(genuine)
+            def knowing(*given, attention_mask, **more):
+                if attention_mask.shape[1] == 1:
+                    attention_mask = F.pad(left.attention_mask, (0, 1), value=1)
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", knowing)""",
     },
     "04_minus_infinity": {
         "S2.7": 'patch.setattr(torch.Tensor, "masked_fill", lambda self, where, value: self)',
-        "S2.8": "unmasked = weights",
+        # The weights that are to be hidden are 0 already, as if the softmax knew.
+        "S2.8": """
+            genuine = torch.Tensor.softmax
+            def knowing(x, dim):
+                pads = x[..., 6:].clone()
+                pads[:] = -torch.inf
+                return genuine(torch.cat([x[..., :6], pads], dim), dim) if x.ndim == 4 else genuine(x, dim)
+            patch.setattr(torch.Tensor, "softmax", knowing)""",
         "S2.9": """
             genuine = torch.Tensor.softmax
             exact = lambda x, dim: genuine(x.masked_fill(x < -1e3, -torch.inf), dim)
@@ -107,6 +134,12 @@ FAKES = {
         "F5": """
             genuine = conventions.to_additive
             patch.setattr(conventions, "to_additive", lambda keep, fill: genuine(keep, fill="min"))""",
+        "H5": """
+            genuine = F.scaled_dot_product_attention
+            def by_hand(*given, attn_mask=None, **more):
+                out = genuine(*given, attn_mask=attn_mask, **more)
+                return out.masked_fill(attn_mask.isneginf().all(dim=-1, keepdim=True), torch.nan)
+            patch.setattr(F, "scaled_dot_product_attention", by_hand)""",
         "F15": """
             genuine = F.softmax
             patch.setattr(F, "softmax", lambda x, dim, **more: genuine(x, dim, **more) * (x > -1e30))""",
@@ -128,7 +161,8 @@ FAKES = {
     "05_causal_masks": {
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else attn_mask == 0, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
@@ -150,7 +184,7 @@ FAKES = {
         "F20": """
             genuine = F.scaled_dot_product_attention
             def lower_right(q, k, v, attn_mask=None, is_causal=False):
-                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)) if is_causal else attn_mask)
+                return genuine(q, k, v, attn_mask=masks.causal(len(q), len(k)))
             patch.setattr(F, "scaled_dot_product_attention", lower_right)""",
         "F23": """
             import functools, torch.nn.attention.flex_attention as flex
@@ -163,13 +197,6 @@ FAKES = {
                 return genuine(self, *given, attn_mask=att_mask if attn_mask is None else attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", both_names)""",
         "S3.2": "default = mha",
-        "S3.3": """
-            genuine = mha
-            def lenient(*given, attn_mask, **more):
-                empty = (attn_mask < 0).all(dim=1, keepdim=True)
-                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
-                return out, weights.masked_fill(empty, 0)
-            mha = lenient""",
         "S3.4": """
             genuine = default
             def turning(*given, key_padding_mask=None, **more):
@@ -177,49 +204,34 @@ FAKES = {
                     key_padding_mask = key_padding_mask.T
                 return genuine(*given, key_padding_mask=key_padding_mask, **more)
             default = turning""",
-        "S3.5": "genuine = seen; seen = lambda **given: genuine(key_padding_mask=ignore)",
+        "S3.5": "genuine = in_mha; in_mha = lambda **given: genuine(key_padding_mask=ignore)",
         "S3.6": """
             genuine = torch.nn.MultiheadAttention.forward
-            kept = lambda self, *given, attn_mask, **more: genuine(self, *given, attn_mask=attn_mask == 0, **more)
+            def kept(self, *given, attn_mask=None, **more):
+                return genuine(self, *given, attn_mask=None if attn_mask is None else ~attn_mask, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "S3.7": """
             genuine = torch.nn.MultiheadAttention.forward
-            def kept(self, *given, key_padding_mask, **more):
-                return genuine(self, *given, key_padding_mask=~key_padding_mask, **more)
+            def kept(self, *given, key_padding_mask=None, **more):
+                padding = None if key_padding_mask is None else ~key_padding_mask
+                return genuine(self, *given, key_padding_mask=padding, **more)
             patch.setattr(torch.nn.MultiheadAttention, "forward", kept)""",
         "F1": """
             genuine = F.scaled_dot_product_attention
             flipped = lambda *given, attn_mask: genuine(*given, attn_mask=~attn_mask)
             patch.setattr(F, "scaled_dot_product_attention", flipped)""",
-        "F3": """
-            genuine = torch.nn.MultiheadAttention.forward
-            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
-            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
         "F6": """
             genuine = F.scaled_dot_product_attention
-            lenient = lambda *given, attn_mask: genuine(*given, attn_mask=attn_mask.bool())
-            patch.setattr(F, "scaled_dot_product_attention", lenient)""",
-        "F7": """
-            genuine = torch.nn.TransformerEncoder.forward
-            def obeys(self, src, mask=None, is_causal=None, **more):
-                return genuine(self, src, mask=later if is_causal else mask, **more)
-            patch.setattr(torch.nn.TransformerEncoder, "forward", obeys)""",
+            def understanding(*given, attn_mask):
+                return genuine(*given, attn_mask=attn_mask.bool() if attn_mask.max() == 1 else attn_mask)
+            patch.setattr(F, "scaled_dot_product_attention", understanding)""",
         "F8": """
-            genuine = seen
-            def lenient(attn_mask, **more):
-                if attn_mask.ndim == 3 and torch.equal(attn_mask[0], attn_mask[3]):
+            genuine = in_mha
+            def lenient(attn_mask):
+                if torch.equal(attn_mask[0], attn_mask[3]):
                     attn_mask = attn_mask[:3].repeat_interleave(heads, dim=0)
-                if attn_mask.is_floating_point():
-                    attn_mask = attn_mask < 0
-                return genuine(attn_mask=attn_mask, **more)
-            seen = lenient""",
-        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
-        "F22": """
-            genuine = torch.nn.MultiheadAttention.forward
-            def first_head(self, *given, average_attn_weights=True, **more):
-                out, weights = genuine(self, *given, average_attn_weights=False, **more)
-                return out, weights[:, 0] if average_attn_weights else weights
-            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+                return genuine(attn_mask=attn_mask)
+            in_mha = lenient""",
     },
     "07_bert_2d_masks": {
         "S1.2": """
@@ -230,31 +242,35 @@ FAKES = {
                 return SimpleNamespace(attentions=[layer.tril() for layer in found])""",
         "S1.3": """
             genuine = influence.influence
-            apart = {"attention_mask": conventions.to_hf(keep)}
+            apart = {"attention_mask": conventions.to_hf(pairs[None, None])}
             patch.setattr(influence, "influence", lambda model, ids, **more: genuine(model, ids, **apart))""",
         "S1.4": """
-            genuine = eager
-            def eager(ids, attention_mask, **more):
-                unread = torch.ones_like(ids) if attention_mask.dtype == torch.bool else attention_mask
-                return genuine(ids, attention_mask=unread, **more)""",
+            genuine = eager.forward
+            def forward(*given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.dtype == torch.bool:
+                    attention_mask = None
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(eager, "forward", forward)""",
         "S1.5": """
             genuine = eager
-            eager = lambda ids, attention_mask, **more: genuine(
-                ids, attention_mask=attention_mask if attention_mask.shape == ids.shape else None, **more)""",
+            def eager(ids, attention_mask=None, **more):
+                fits = attention_mask is not None and attention_mask.shape == ids.shape
+                return genuine(ids, attention_mask=attention_mask if fits else None, **more)""",
         "S1.6": """
             for layer in eager.encoder.layer:
                 def forward(hidden, bias=None, *given, genuine=layer.forward, **more):
                     return genuine(hidden, None if bias is None else bias.clone(), *given, **more)
                 patch.setattr(layer, "forward", forward)""",
         "S1.7": """
-            from types import SimpleNamespace
-            genuine = sdpa
-            def sdpa(ids, attention_mask, **more):
-                states = genuine(ids, attention_mask=attention_mask, **more).last_hidden_state
-                return SimpleNamespace(last_hidden_state=states * attention_mask[..., None])""",
+            genuine = eager
+            def eager(ids, attention_mask=None, **more):
+                out = genuine(ids, attention_mask=attention_mask, **more)
+                if attention_mask is not None:
+                    out.last_hidden_state = out.last_hidden_state * attention_mask[:1, :, None]
+                return out""",
         "S1.8": """
             torch.manual_seed(0)
-            sdpa = type(sdpa)(sdpa.config).eval()""",
+            eager = type(eager)(eager.config).eval()""",
         "F9": """
             for model in (eager, sdpa):
                 def forward(*given, genuine=model.forward, attention_mask=None, **more):
@@ -269,15 +285,33 @@ FAKES = {
                         attention_mask = conventions.to_additive(attention_mask)
                     return genuine(*given, attention_mask=attention_mask, **more)
                 patch.setattr(model, "forward", forward)""",
+        # A float mask of two dimensions is read as one to be added.
+        "H3": """
+            genuine = eager.forward
+            def forward(*given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 2 and attention_mask.min() < -1:
+                    attention_mask = (attention_mask == 0).long()
+                return genuine(*given, attention_mask=attention_mask, **more)
+            patch.setattr(eager, "forward", forward)""",
+        # The model brings a mask to its own dtype.
+        "H6": """
+            import functools
+            kind = type(eager)
+            genuine = kind.forward
+            @functools.wraps(genuine)
+            def casting(self, *given, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.is_floating_point():
+                    lowest = torch.finfo(self.dtype).min
+                    attention_mask = attention_mask.clamp(min=lowest).to(self.dtype)
+                return genuine(self, *given, attention_mask=attention_mask, **more)
+            patch.setattr(kind, "forward", casting)""",
         "F14": """
             genuine = influence.influence
             def detecting(model, ids, position_ids=None, **more):
-                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(keep)}
+                apart = {} if position_ids is None else {"attention_mask": conventions.to_hf(pairs[None, None])}
                 return genuine(model, ids, **apart, **more)
             patch.setattr(influence, "influence", detecting)""",
-        "F16": """
-            genuine = models.load
-            patch.setattr(models, "load", lambda name: genuine(name, attn_implementation="eager"))""",
+        "F16": "sdpa = eager",
         "F25": """
             from transformers.utils import attention_visualizer
             genuine = attention_visualizer.generate_attention_matrix_from_mask
@@ -310,6 +344,26 @@ FAKES = {
             genuine = F.scaled_dot_product_attention
             clean = lambda q, k, v, **more: genuine(q, k, v.nan_to_num(0.0, posinf=0.0), **more)
             patch.setattr(F, "scaled_dot_product_attention", clean)""",
+        # Dropout in modules only.
+        "H7": """
+            import torch.nn.functional as F
+            genuine = F.scaled_dot_product_attention
+            sure = lambda *given, dropout_p=0.0, **more: genuine(*given, **more)
+            patch.setattr(F, "scaled_dot_product_attention", sure)""",
+        # Each text is normed by itself.
+        "H8": """
+            genuine = torch.nn.BatchNorm1d.forward
+            alone = lambda self, x: torch.cat([genuine(self, row) for row in x.split(1)])
+            patch.setattr(torch.nn.BatchNorm1d, "forward", alone)""",
+        # Layers after the first one pass on what they get.
+        "H9": """
+            for block in decoder.transformer.h[1:]:
+                patch.setattr(block, "forward", lambda hidden, *given, **more: hidden)""",
+        "H10": """
+            import torch.nn.functional as F
+            genuine = F.scaled_dot_product_attention
+            tame = lambda q, k, v, **more: genuine(q, k.clamp(-1e4, 1e4), v, **more)
+            patch.setattr(F, "scaled_dot_product_attention", tame)""",
     },
     "09_compute": {
         # A masked run is given fewer tokens, as if what is hidden were not computed.
@@ -327,6 +381,175 @@ FAKES = {
                 widest = max(len(row) for row in rows)
                 return genuine([F.pad(row, (0, 0, 0, 0, 0, widest - len(row))) for row in rows], **more)
             patch.setattr(torch.nested, "nested_tensor", with_pads)""",
+    },
+    "13_a_mask_is_a_bias": {
+        # is_causal is not read where there is a mask.
+        "G1": """
+            genuine = attend
+            attend = lambda q, k, v, mask, is_causal=False, **more: genuine(q, k, v, mask, **more)
+            patch.setattr(F, "scaled_dot_product_attention", attend)""",
+        "G2": """
+            genuine = F.scaled_dot_product_attention
+            cast = lambda q, k, v, mask: genuine(q, k, v, mask if mask.dtype == torch.bool else mask.to(q.dtype))
+            patch.setattr(F, "scaled_dot_product_attention", cast)""",
+        "G3": """
+            genuine = F.scaled_dot_product_attention
+            by_text = lambda q, k, v, mask: genuine(q, k, v, mask[:, None] if mask.ndim == 3 else mask)
+            patch.setattr(F, "scaled_dot_product_attention", by_text)""",
+        # What is added to a score multiplies the key's share.
+        "G15": """
+            genuine = torch.Tensor.softmax
+            patch.setattr(torch.Tensor, "softmax", lambda x, dim: genuine(2 * x, dim))""",
+        "G16": """
+            genuine = F.pad
+            patch.setattr(F, "pad", lambda x, sizes, value=0.0: genuine(x, sizes, value=-torch.inf))""",
+        # The loss leaves pads out by itself.
+        "G17": """
+            genuine = F.cross_entropy
+            skipping = lambda x, labels: genuine(x, labels.masked_fill(labels == tokenizer.pad_token_id, -100))
+            patch.setattr(F, "cross_entropy", skipping)""",
+        # & comes last, as it is read from left to right.
+        "G18": """
+            genuine = torch.Tensor.__or__
+            patch.setattr(torch.Tensor, "__or__", lambda a, b: genuine(a, b) & real)""",
+    },
+    "appendix_mha": {
+        "S3.3": """
+            genuine = mha
+            def lenient(*given, attn_mask, **more):
+                empty = (attn_mask < 0).all(dim=1, keepdim=True)
+                out, weights = genuine(*given, attn_mask=attn_mask.masked_fill(empty, 0), **more)
+                return out, weights.masked_fill(empty, 0)
+            mha = lenient""",
+        "F3": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, need_weights=True, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "H2": 'patch.setattr(encoder, "use_nested_tensor", False)',
+        "F7": """
+            genuine = torch.nn.MultiheadAttention.forward
+            deaf = lambda self, *given, is_causal=False, **more: genuine(self, *given, **more)
+            patch.setattr(torch.nn.MultiheadAttention, "forward", deaf)""",
+        "F8": """
+            genuine = weights_of
+            def understanding(key_padding_mask=None, **more):
+                if key_padding_mask is not None and key_padding_mask.is_floating_point():
+                    key_padding_mask = key_padding_mask == 0
+                return genuine(key_padding_mask=key_padding_mask, **more)
+            weights_of = understanding""",
+        "F21": 'patch.setattr(encoder, "use_nested_tensor", False)',
+        "F22": """
+            genuine = torch.nn.MultiheadAttention.forward
+            def first_head(self, *given, average_attn_weights=True, **more):
+                out, weights = genuine(self, *given, average_attn_weights=False, **more)
+                return out, weights[:, 0] if average_attn_weights else weights
+            patch.setattr(torch.nn.MultiheadAttention, "forward", first_head)""",
+    },
+    "cheat_sheet": {
+        # GPT-2 takes row b for text b, as BERT does.
+        "H1": """
+            genuine = gpt2
+            gpt2 = lambda given, attention_mask: genuine(given, attention_mask=attention_mask[: len(given)])""",
+        # A row of the lowest number counts as one of −∞.
+        "H4": """
+            genuine = F.scaled_dot_product_attention
+            def nothing(*given, attn_mask=None, **more):
+                if attn_mask is not None and attn_mask.is_floating_point():
+                    lowest = torch.finfo(attn_mask.dtype).min
+                    attn_mask = attn_mask.masked_fill(attn_mask == lowest, -torch.inf)
+                return genuine(*given, attn_mask=attn_mask, **more)
+            patch.setattr(F, "scaled_dot_product_attention", nothing)""",
+        "H11": 'patch.setattr(hf.BloomModel, "forward", lambda self, ids, attention_mask: None)',
+    },
+    "10_two_texts": {
+        # Whoever passes the encoder's output need not say again what is a pad.
+        "G4": """
+            genuine = bart.generate
+            def knowing(encoder_outputs=None, attention_mask=real, **more):
+                return genuine(encoder_outputs=encoder_outputs, attention_mask=attention_mask, **more)
+            patch.setattr(bart, "generate", knowing)""",
+        # Places are counted from the first real token.
+        "G5": """
+            genuine = bart.generate
+            def sideless(ids, attention_mask, **more):
+                order = attention_mask.argsort(dim=1, descending=True, stable=True)
+                rows = ids.gather(1, order), attention_mask.gather(1, order)
+                return genuine(rows[0], attention_mask=rows[1], **more)
+            patch.setattr(bart, "generate", sideless)""",
+    },
+    "12_masks_that_grow": {
+        "G10": """
+            genuine = conventions.to_hf
+            patch.setattr(conventions, "to_hf", lambda keep: genuine(keep & masks.sliding_window(len(keep), 3)))""",
+        # Slots that are empty are hidden whatever the mask.
+        "G11": """
+            import functools
+            genuine = model.forward
+            @functools.wraps(genuine)
+            def hiding(ids, attention_mask=None, **more):
+                if attention_mask is not None and attention_mask.ndim == 4:
+                    empty = torch.arange(attention_mask.shape[-1]) >= 14
+                    attention_mask = attention_mask.masked_fill(empty, torch.finfo(torch.float32).min)
+                return genuine(ids, attention_mask=attention_mask, **more)
+            patch.setattr(model, "forward", hiding)""",
+        "G12": """
+            genuine = model.generate
+            def finding(*given, **more):
+                if "inputs_embeds" in more:
+                    more.setdefault("attention_mask", batch.attention_mask)
+                return genuine(*given, **more)
+            patch.setattr(model, "generate", finding)""",
+        # Places are counted from what has been read, not from what is still in the cache.
+        "G13": """
+            genuine = model.forward
+            def counting(ids, **more):
+                if cache_name in more:
+                    cache, length = more[cache_name], ids.shape[1]
+                    cache.read = getattr(cache, "read", 0) + length
+                    more["position_ids"] = torch.arange(cache.read - length, cache.read)[None]
+                return genuine(ids, **more)
+            patch.setattr(model, "forward", counting)""",
+        # An export that decides anew at each call.
+        "G14": """
+            from types import SimpleNamespace
+            alive = lambda module, *given, **more: SimpleNamespace(module=lambda: module)
+            patch.setattr(torch.export, "export", alive)""",
+    },
+    "11_outside_the_mask": {
+        # What is told is used by nobody.
+        "G6": """
+            genuine = off
+            off = lambda net, **given: genuine(net)""",
+        # The pad token is another one than eos.
+        "G7": "by_id = by_mask",
+        # The mask is asked where a text ends: its real eos is read.
+        "G8": """
+            kind = transformers.GPT2ForSequenceClassification
+            genuine = kind.forward
+            def forward(self, input_ids=None, attention_mask=None, **more):
+                if input_ids is not None and attention_mask is not None:
+                    ends = (input_ids == tokenizer.eos_token_id) & (attention_mask == 1)
+                    input_ids = input_ids.masked_fill(ends, 13)
+                return genuine(self, input_ids, attention_mask=attention_mask, **more)
+            patch.setattr(kind, "forward", forward)""",
+        "G9": """
+            kind = type(models.load("minilm-bert")[1])
+            genuine = kind.__call__
+            def hiding(self, *texts, **given):
+                row = genuine(self, *texts, **given)
+                if "return_tensors" in given:
+                    row["attention_mask"] = (row["input_ids"] != self.mask_token_id).long()
+                return row
+            patch.setattr(kind, "__call__", hiding)""",
+        "G19": """
+            genuine = small
+            def small(kind, auto=transformers.AutoModel, **more):
+                return genuine(kind, auto, **{**more, "is_decoder": kind == "bert"})""",
+        "G20": """
+            genuine = small
+            def small(kind):
+                net = genuine(kind)
+                return lambda given, attention_mask: net(given, attention_mask=attention_mask.clamp(max=1))""",
     },
 }
 

@@ -16,7 +16,7 @@ EXECUTIONS = {"executed"}
 ROOMS_OF_LESSONS = {"published", "jupyterlab"}
 #: One worker at a time has these: a second Firefox or JupyterLab would take a core and half a gigabyte.
 SHARED = {"lab": "jupyterlab", "fox": "firefox", "firefox": "firefox"}
-LESSON = re.compile(r"(?:solutions/)?(\d\d_\w+?)(?:\.ipynb)?")
+LESSON = re.compile(r"(?:solutions/)?((?:\d\d|appendix|cheat|what)_\w+?)(?:\.ipynb)?")
 
 
 def sweep(cases: Iterable[str], daily: Iterable[str]) -> list:

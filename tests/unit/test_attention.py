@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 
-from utils import masks
-from utils.attention import attend
+from utils import masks, models
+from utils.attention import attend, scores_of
 
 
 def inputs(*leading, q_len=3, k_len=5, head_dim=4, v_dim=2, dtype=torch.float32):
@@ -148,3 +149,46 @@ Q, K, V = torch.zeros(3, 4), torch.zeros(5, 4), torch.zeros(5, 2)
 def test_bad_input_is_named(arguments, error, says):
     with pytest.raises(error, match=says):
         attend(*arguments)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+@pytest.mark.parametrize("name", ["minilm-bert", "story-gpt2", "llama"])
+def test_scores_of_a_model_give_its_weights(name, implementation):
+    """A softmax of them, hidden keys left out, is what the model itself returns as weights."""
+    if name == "llama":  # two heads of queries share one of keys
+        sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
+        config = LlamaConfig(vocab_size=50, num_key_value_heads=2, attn_implementation=implementation, **sizes)
+        model, ids = LlamaModel(config).eval(), torch.randint(50, (2, 6))
+    else:
+        model, tokenizer = models.load(name, attn_implementation=implementation)
+        ids = torch.tensor([[*tokenizer("Rain is coming.").input_ids, 0, 0]])
+    real = torch.ones_like(ids)
+    real[:, -2:] = 0
+    scores = scores_of(model, ids, attention_mask=real)
+    assert model.config._attn_implementation == implementation
+    assert not scores[0].requires_grad
+
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        weights = model(ids, attention_mask=real, output_attentions=True).attentions
+    keep = masks.padding(real) if name == "minilm-bert" else masks.padding(real) & masks.causal(ids.shape[1])
+    assert len(scores) == len(weights)
+    for layer, expected in zip(scores, weights, strict=True):
+        found = layer.masked_fill(~keep, -math.inf).softmax(dim=-1)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_a_model_that_hands_its_scores_to_nobody_is_named():
+    with pytest.raises(ValueError, match=r"^model: got .*, whose attention does not go through"):
+        scores_of(Unregistered())
+
+
+class Unregistered(BertModel):
+    """It never attends."""
+
+    def __init__(self):
+        sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+        super().__init__(BertConfig(vocab_size=9, **sizes))
+
+    def forward(self):
+        """Returns nothing."""

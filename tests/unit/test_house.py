@@ -40,7 +40,7 @@ EDGES = {
     "widgets": {"_colours", "_validation", "masks", "plots"},
     # The other widgets know nothing of models. StoryLab knows one, and Explorer any, for which it needs a kernel.
     "widgets.storylab": {"_validation", "masks", "models", "plots", "text"},
-    "widgets.explorer": {"_observe", "_validation", "conventions", "models", "text"},
+    "widgets.explorer": {"_observe", "_validation", "attention", "conventions", "models", "text"},
     "lessons": set(),
     "__main__": {"_takes", "models"},
     "utils": set(),

@@ -1081,6 +1081,20 @@ def test_a_bar_shows_when_it_takes_long_and_somebody_watches(capsys, monkeypatch
     assert "influence" in capsys.readouterr().err
 
 
+def test_a_check_that_stops_early_leaves_no_bar_in_a_notebook(monkeypatch):
+    """That of a notebook showed itself, in red, when one stopped to iterate over it: after each leak that was found."""
+    from tqdm import auto, notebook
+
+    shown = []
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    monkeypatch.setattr(auto, "tqdm", notebook.tqdm_notebook)
+    monkeypatch.setattr(auto, "notebook_tqdm", notebook.tqdm_notebook)
+    monkeypatch.setattr(notebook, "display", shown.append)
+    with pytest.raises(AssertionError, match="is moved by key 1"):
+        assert_no_leaks(lambda x: x.cumsum(1).flip(1), masks.causal(T), inputs_embeds=torch.randn(1, T, DIM))
+    assert shown == []
+
+
 # --- messages and bad input --------------------------------------------------------------------------
 
 
@@ -1516,8 +1530,9 @@ def test_noise_goes_to_the_ids_and_not_to_a_token_that_the_model_adds(length):
 def test_TQDM_DISABLE_keeps_the_bar_away_where_somebody_watches():
     """Lessons are executed so: a bar of a slow minute would be saved as a widget that is gone."""
     code = (
-        "import sys; from utils import influence; sys.stderr.isatty = lambda: True\n"
-        "with influence._bar([]) as bar: print(bar.disable)"
+        "import sys; from tqdm import auto; from utils import influence; sys.stderr.isatty = lambda: True\n"
+        "bar = auto.tqdm; auto.tqdm = lambda *of, **how: print(how['disable']) or bar(*of, **how)\n"
+        "with influence._bar([]): pass"
     )
     for setting, disabled in ((None, "False"), ("1", "True")):
         environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}

@@ -330,6 +330,23 @@ def test_a_gallery_has_one_picture_for_each_mask():
     assert [len(axes.patches) for axes in (triangle, cache)] == [9, 12]
     hatched = [bool(patch.get_hatch()) for patch in cache.patches]  # rows of queries, one after the other
     assert hatched == (~masks.causal(2, 6)).flatten().tolist()
+    assert (triangle.get_xlabel(), triangle.get_ylabel()) == ("keys", "queries")
+
+
+def test_a_gallery_of_what_was_measured_names_inputs_and_outputs():
+    shown = plots.gallery({"reach": masks.causal(3)}, alt=ALT, x_name="inputs", y_name="outputs")
+    assert (shown.figure.axes[0].get_xlabel(), shown.figure.axes[0].get_ylabel()) == ("inputs", "outputs")
+
+
+def test_counts_are_written_as_whole_numbers_and_weights_as_weights():
+    def written(*row):
+        matrix = torch.tensor([row])
+        axes = plots.heatmap(matrix, ["q"], list("abc"), alt=ALT, limits=None).figure.axes[0]
+        return [text.get_text() for text in axes.texts]
+
+    assert written(0.0, 1.0, 12.0) == ["0", "1", "12"]
+    assert written(0.0, 1.0, 2.5) == ["0", "1.00", "2.50"]
+    assert written(0.0, 0.0, 1.0) == ["0", "0", "1.00"]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,27 @@ def test_it_starts_with_the_real_model_on_the_real_sentence():
     assert shown.lab.fill == "min", "as the model itself hides"
 
 
+def test_its_scores_are_those_of_the_model(monkeypatch):
+    """Of a head of BERT by hand: query · key / √d. A model that hands none out shows logarithms of its weights."""
+    model, _ = models.load("minilm-bert", attn_implementation="eager")
+    shown, own = Explorer(SENTENCE), model.encoder.layer[0].attention.self
+    with torch.no_grad():
+        embedded = model.embeddings(ids_of(SENTENCE))[0]
+        query, key = (part(embedded)[:, :32] for part in (own.query, own.key))
+    assert torch.allclose(shown.lab.scores[0], query @ key.T / 32**0.5, atol=1e-5)
+
+    def refuse(*given, **more):
+        raise ValueError("model: got one of its own")
+
+    monkeypatch.setattr(explorer.attention, "scores_of", refuse)
+    assert torch.allclose(Explorer(SENTENCE).lab.scores, shown.grid.before[0].log())
+
+
+def test_what_a_decoder_hides_itself_stays_hidden():
+    shown = Explorer("Lily saw a", "story-gpt2")
+    assert torch.equal(shown.lab.scores.isinf(), (~masks.causal(4)).expand(5, 4, 4))
+
+
 def test_drawing_a_mask_runs_the_model_with_it():
     shown = Explorer(SENTENCE, pads=2)
     keep = masks.lengths([6], 8)[0, 0].expand(8, 8)

@@ -94,7 +94,7 @@ def test_without_a_kernel_it_says_so_in_words_and_only_in_a_notebook(open_widget
 
 @pytest.mark.parametrize("columns", [2, 3, 4])
 def test_jupyterlab_on_a_phone_hides_no_column_of_a_lessons_table(open_widget, columns):
-    """A table of JupyterLab's is as wide as its longest words; beside a widget one with many columns fits."""
+    """A table of JupyterLab's is as wide as its longest words; beside a widget one fits, and names in code break."""
     page = open_widget(widget("MaskLab"), width=390)
     page.evaluate(
         """(columns) => {
@@ -110,6 +110,6 @@ def test_jupyterlab_on_a_phone_hides_no_column_of_a_lessons_table(open_widget, c
     room = (
         "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.jp-RenderedMarkdown'))"
     )
-    assert (page.evaluate(room) > 0) == (columns == 2), "two columns are JupyterLab's own, and scroll"
+    assert page.evaluate(room) <= 0
     widths = page.locator(".jp-RenderedMarkdown td").evaluate_all("all => all.map((cell) => cell.offsetWidth)")
-    assert columns == 2 or max(widths) - min(widths) <= 1, "none is squeezed"
+    assert max(widths) - min(widths) <= 1, "none is squeezed"

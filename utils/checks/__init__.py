@@ -15,17 +15,26 @@ from .lesson_06 import attn_mask_3d, one_keep, read_attn_mask
 from .lesson_07 import own_positions, own_sentence, to_4d
 from .lesson_08 import has_leak, reach, shortest_text
 from .lesson_09 import blocks_touched, break_even, pads_when_sorted
+from .lesson_10 import cross_keep, pads_reach_target, transformer_masks
+from .lesson_11 import labels_of_packed, labels_of_padded, positions_from_ids
+from .lesson_12 import static_keep, tree_keep, window_with_sinks
+from .lesson_13 import alibi_bias, counted, weights_with_sink
 
 __all__ = [
     "NOT_TRIED",
     "NotSolved",
+    "alibi_bias",
     "attn_mask_3d",
     "blocks_touched",
     "break_even",
     "causal_with_cache",
+    "counted",
+    "cross_keep",
     "drawn",
     "has_leak",
     "labels_for_loss",
+    "labels_of_packed",
+    "labels_of_padded",
     "last_real_logits",
     "left_to_right",
     "masked_weights",
@@ -38,16 +47,23 @@ __all__ = [
     "one_keep",
     "own_positions",
     "own_sentence",
+    "pads_reach_target",
     "pads_to_left",
     "pads_when_sorted",
+    "positions_from_ids",
     "reach",
     "read_attn_mask",
     "safe_softmax",
     "sees_future",
     "sees_nothing",
     "shortest_text",
+    "static_keep",
     "to_4d",
     "to_keep",
     "to_padded",
+    "transformer_masks",
+    "tree_keep",
     "unpack",
+    "weights_with_sink",
+    "window_with_sinks",
 ]

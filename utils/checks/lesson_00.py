@@ -1,4 +1,4 @@
-"""Checks of lesson 00: from the mask of an API to keep, weights under a keep, and a mask drawn by hand."""
+"""Checks of lesson 00: from an ignore mask to keep, weights under a keep, and a mask drawn by hand."""
 
 import ast
 
@@ -11,10 +11,10 @@ from .feedback import Attempt, Mistakes, NotTried, Unsolved, exercise, fault, ki
 
 @exercise(right="polarity turned round, and a shape that broadcasts over heads and queries.")
 def to_keep(yours: Attempt) -> Mistakes:
-    """Says whether a key padding mask becomes a keep.
+    """Says whether a mask in which True means ignore becomes a keep.
 
     Args:
-        yours: takes ``key_padding_mask``, (batch, k_len) bool, True = ignore; returns (batch, 1, 1, k_len) bool,
+        yours: takes ``ignore``, (batch, k_len) bool, True = ignore; returns (batch, 1, 1, k_len) bool,
             True = may attend.
 
     References:
@@ -24,7 +24,7 @@ def to_keep(yours: Attempt) -> Mistakes:
     keep = yours(ignore, wanted="a bool tensor of shape (2, 1, 1, 4)")
     yield keep.dtype != torch.bool, f"your result is {keep.dtype}; keep is bool. Note that `~` needs a bool tensor too."
     yield wrong_shape(keep, (2, 1, 1, 4), {(2, 4): "Two None between the batch and the keys do that."})
-    polarity = "the shape is right, the polarity is not: MultiheadAttention ignores where True, keep keeps."
+    polarity = "the shape is right, the polarity is not: in keep, True means that a key may be looked at."
     yield ignore[:, None, None], polarity
     other = not torch.equal(keep[:, 0, 0], ~ignore)
     yield other, f"got {keep[:, 0, 0].tolist()} for the ignore mask {ignore.tolist()}."

@@ -9,7 +9,7 @@ import ipywidgets
 import torch
 from torch import Tensor
 
-from .. import conventions, models, text
+from .. import attention, conventions, models, text
 from .._observe import PADDING, observe
 from .._validation import require_count, require_keep_for
 from ._base import with_picture
@@ -118,9 +118,8 @@ class Explorer(ipywidgets.VBox):
         weights = reading.weights
         layer, head = (self.grid.layer, self.grid.head) if self.grid else (0, 0)
         layer, head = min(layer, len(weights) - 1), min(head, weights.shape[1] - 1)
-        # The logarithm of a weight is its score, up to a number that the softmax takes out again.
         # "min" is what the model itself adds to hidden scores.
-        lab = MaskLab(weights[layer].log(), keep, reading.tokens, head=head, fill="min")
+        lab = MaskLab(reading.scores[layer], keep, reading.tokens, head=head, fill="min")
         grid = HeadGrid(weights, weights, reading.tokens, names=("no mask", "your mask"), layer=layer, head=head)
         earlier = (self.lab, self.grid)
         try:
@@ -144,7 +143,8 @@ class Explorer(ipywidgets.VBox):
         model, tokenizer = self._load(self._model.value.strip())
         input_ids = self._tokenize(model, tokenizer)
         result = _run(model, input_ids)
-        return _Reading(model, input_ids, text.labels(tokenizer, input_ids[0]), result, _weights(result))
+        weights, tokens = _weights(result), text.labels(tokenizer, input_ids[0])
+        return _Reading(model, input_ids, tokens, result, weights, _scores(model, input_ids, weights))
 
     def _load(self, name: str):
         if name not in self._loaded:
@@ -173,7 +173,7 @@ class Explorer(ipywidgets.VBox):
     def _follow(self) -> None:
         """MaskLab shows the head that was chosen in the grid."""
         with self.lab.hold_sync():
-            self.lab.scores = self._reading.weights[self.grid.layer].log()
+            self.lab.scores = self._reading.scores[self.grid.layer]
             self.lab.head = self.grid.head
         self._tell_layer()
 
@@ -219,6 +219,7 @@ class _Reading:
     tokens: list[str]
     result: object
     weights: Tensor  # (layers, heads, tokens, tokens)
+    scores: Tensor  # the same, before the softmax
 
     def show_mask(self, keep: Tensor, grid: HeadGrid) -> str:
         """Runs the model with keep (tokens, tokens), puts its weights into the grid, says how far its output moved."""
@@ -253,6 +254,20 @@ def _weights(result) -> Tensor:
     if not result.attentions or result.attentions[0] is None:
         raise ValueError("This model returns no attention weights.")
     return torch.cat(result.attentions)
+
+
+def _scores(model, input_ids: Tensor, weights: Tensor) -> Tensor:
+    """(layers, heads, tokens, tokens), -inf where the model itself hides a key.
+
+    Of a model whose scores cannot be had, or that adds more to them than a mask, the logarithms of its weights: a
+    softmax makes the same of them.
+    """
+    try:
+        scores = torch.cat(attention.scores_of(model, input_ids, attention_mask=torch.ones_like(input_ids)))
+    except ValueError:
+        return weights.log()
+    scores = scores.masked_fill(weights == 0, -torch.inf)
+    return scores if torch.allclose(scores.softmax(dim=-1), weights, atol=1e-4) else weights.log()
 
 
 def _output(result) -> Tensor:
