@@ -83,8 +83,8 @@ def shown(cell: nbformat.NotebookNode) -> str:
 
 
 def words(cell: nbformat.NotebookNode) -> str:
-    """What a code cell shows, with every number blanked."""
-    return NUMBER.sub("#", shown(cell))
+    """What a code cell shows, with every number blanked, and the spaces that fill a number up to its column."""
+    return re.sub(r"^ +| +(?= )", "", NUMBER.sub("#", shown(cell)), flags=re.MULTILINE)
 
 
 def normalise_file(path: Path) -> bool:
