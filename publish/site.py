@@ -26,10 +26,10 @@ from .hosting import Hosting
 
 SITE = paths.ROOT / "dist" / "site"
 WORK = paths.ROOT / "dist" / "build"
-#: Pages that nobody should land on from a search.
-UNLISTED = ("404.html", "genindex.html", "search.html", "10_cheat_sheet.html")
 #: Old address → where it leads.
 MOVED = {"10_cheat_sheet.html": "cheat_sheet.html"}
+#: Pages that nobody should land on from a search.
+UNLISTED = ("404.html", "genindex.html", "search.html", *MOVED)
 LEADS_ON = """\
 <!doctype html>
 <meta charset="utf-8">

@@ -5,6 +5,7 @@ Taught in lesson 00 (the three stages) and 04 (a row that sees nothing).
 
 import math
 import sys
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
@@ -16,6 +17,9 @@ from .conventions import fill_value
 __all__ = ["Attention", "attend", "scores_of"]
 
 EMPTY_ROWS = ("nan", "zero", "uniform")
+#: The name in transformers' registry of the implementation that keeps scores, and where it keeps those of this thread.
+KEEPS_SCORES = "keeps_scores"
+_kept: ContextVar[list[Tensor]] = ContextVar("kept")
 
 
 class Attention(NamedTuple):
@@ -113,34 +117,34 @@ def scores_of(model: Any, *inputs: Any, **named: Any) -> tuple[Tensor, ...]:
         Lesson 00; https://huggingface.co/docs/transformers/attention_interface
     """
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, AttentionInterface
+    from transformers.modeling_utils import AttentionInterface
 
+    AttentionInterface.register(KEEPS_SCORES, _eager)
+    AttentionMaskInterface.register(KEEPS_SCORES, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
     scores: list[Tensor] = []
-
-    def eager(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any) -> Any:
-        scaling = more.get("scaling") or query.shape[-1] ** -0.5
-        groups = query.shape[1] // key.shape[1]  # heads of queries that share one of keys
-        scores.append(query @ key.repeat_interleave(groups, dim=1).transpose(-2, -1) * scaling)
-        own = sys.modules[type(module).__module__].eager_attention_forward
-        return own(module, query, key, value, attention_mask, **more)
-
-    before, name = model.config._attn_implementation, f"scores-{id(scores)}"
-    AttentionInterface.register(name, eager)
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["eager"])
+    before, running = model.config._attn_implementation, _kept.set(scores)
     try:
-        model.set_attn_implementation(name)
+        model.set_attn_implementation(KEEPS_SCORES)
         with torch.no_grad():
             model(*inputs, **named)
     finally:
         model.set_attn_implementation(before)
-        for registry in (ALL_ATTENTION_FUNCTIONS, ALL_MASK_ATTENTION_FUNCTIONS):
-            registry._global_mapping.pop(name, None)
+        _kept.reset(running)
     if not scores:
         raise ValueError(
             f"model: got {type(model).__name__}, whose attention does not go through transformers' registry of "
             "implementations; wanted one such as BERT, GPT-2 or Llama. Its weights are there with output_attentions."
         )
     return tuple(scores)
+
+
+def _eager(module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **more: Any) -> Any:
+    """The model's own eager attention, which keeps its scores on the way."""
+    scaling = more.get("scaling") or query.shape[-1] ** -0.5
+    groups = query.shape[1] // key.shape[1]  # heads of queries that share one of keys
+    _kept.get().append(query @ key.repeat_interleave(groups, dim=1).transpose(-2, -1) * scaling)
+    own = sys.modules[type(module).__module__].eager_attention_forward
+    return own(module, query, key, value, attention_mask, **more)
 
 
 def _check_inputs(query: Tensor, key: Tensor, value: Tensor) -> None:

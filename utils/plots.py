@@ -679,15 +679,16 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     Counts, whole numbers of which one is larger than any weight, are written as such.
     """
     finite = values[np.isfinite(values)]
-    if (finite == finite.round()).all() and (finite > 1).any():
-        return np.vectorize(lambda value: f"{value:.0f}" if np.isfinite(value) else "NaN", otypes=[str])(values)
+    counts = (finite == finite.round()).all() and (finite > 1).any()
     tiny = not (np.abs(finite) >= 0.1).any()  # two digits would say nothing
-    return np.vectorize(lambda value: _number(value, tiny), otypes=[str])(values)
+    return np.vectorize(lambda value: _number(value, counts, tiny), otypes=[str])(values)
 
 
-def _number(value: float, tiny: bool) -> str:
+def _number(value: float, counts: bool, tiny: bool) -> str:
     if math.isnan(value):
         return "NaN"
+    if counts:
+        return f"{value:.0f}"
     if value == 0:
         return "0"
     if tiny:
