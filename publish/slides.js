@@ -164,7 +164,6 @@
   const fitWidgets = async (box) => {
     if (box.dataset.fitting) return;
     box.dataset.fitting = "true";
-    const alive = /** @type {Elements} */ (box.querySelectorAll(".masks-alive"));
     let tallest = Number(getComputedStyle(box).getPropertyValue("--masks-tallest"));
     let zoom = Number(box.style.zoom) || 1;
     let widget = WIDGET;
@@ -179,7 +178,7 @@
       else widget -= 0.05; // cut is worse than small
       box.style.setProperty("--masks-tallest", String(Math.floor(tallest)));
       box.style.setProperty("--widget", String(widget));
-      for (const each of alive) each.classList.toggle("masks-nudged");
+      for (const alive of box.querySelectorAll(".masks-alive")) alive.classList.toggle("masks-nudged"); // by now there
       await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
     }
     delete box.dataset.fitting;
@@ -190,7 +189,7 @@
 
   /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
   const mapsReachDown = (/** @type {Element} */ box) => {
-    if (upright.matches) return true; // nothing is beside them
+    if (upright.matches || box.querySelector(".headgrid")) return true; // nothing is beside them
     const bottom = (/** @type {string} */ what) =>
       Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
     const beside = box.querySelector(".storylab-next") ? bottom(".storylab-next tr") : bottom(".masks-widget");
