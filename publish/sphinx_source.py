@@ -195,7 +195,7 @@ def _card(name: str, about: for_readers.About, keep: Tensor) -> str:
 
 <div class="card-mask">{picture.small(keep)}</div>
 
-{belief[0].upper()}{belief[1:]}
+“{belief[0].upper()}{belief[1:]}”
 
 <div class="card-minutes">{about.read + about.do} min</div>
 ::::

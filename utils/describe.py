@@ -126,7 +126,7 @@ class Description:
         cell = "text-align: left; vertical-align: top; padding: 2px 12px 2px 0"
         lines = (
             f'<tr><th scope="row" style="{cell}; white-space: nowrap">{html.escape(heading)}</th>'
-            f'<td style="{cell}">{html.escape(text)}</td></tr>'
+            f'<td style="{cell}; overflow-wrap: anywhere">{html.escape(text)}</td></tr>'
             for heading, text in self.rows()
         )
         caption = f'<caption style="{cell}; font-weight: bold">{html.escape(self.api)}</caption>'

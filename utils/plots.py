@@ -145,7 +145,7 @@ def heatmap(
     """One matrix of queries × keys, drawn with seaborn.
 
     Args:
-        matrix: (q_len, k_len), any real dtype; NaN is allowed and drawn as NaN.
+        matrix: (q_len, k_len), any real dtype; NaN is allowed and drawn as NaN. A bool one is drawn as yes and no.
         query_tokens: q_len row labels. Text is drawn as it is, never read as markup.
         key_tokens: k_len column labels.
         keep: bool, broadcastable to (q_len, k_len); cells where it is False are hatched.
@@ -174,7 +174,10 @@ def heatmap(
     alt = _alt(alt)
     figure, (axes,) = _canvas(panels=1)
     low, high = _limits(values, limits, diverging)
-    scale = _weights_scale() if limits == (0.0, 1.0) and not diverging else _even_scale(low, high, diverging)
+    if matrix.dtype in (torch.bool, np.bool_):
+        scale = _yes_or_no()
+    else:
+        scale = _weights_scale() if limits == (0.0, 1.0) and not diverging else _even_scale(low, high, diverging)
     mesh = _draw(axes, values, hidden, query_tokens, key_tokens, **scale)
     size = _name(axes, values.shape, title, x_name, y_name)
     _arrange(figure, [axes], [size], mesh, value_name)
@@ -543,8 +546,11 @@ def _colour_scale(
         bar.set_ticks(TICKS, labels=[f"{tick:g}" for tick in TICKS])
         bar.ax.minorticks_off()
         label += ", square-root scale"
+    elif mesh.cmap.N == 2:
+        bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
+        bar.ax.tick_params(length=0)
     else:
-        bar.locator = MaxNLocator(4)
+        bar.locator = MaxNLocator(4, integer=_are_whole(mesh.get_array()))
     bar.set_label(text_of(label))
     _as_written(bar.ax.xaxis.label)
     return {axes: place}
@@ -555,6 +561,13 @@ def _weights_scale() -> dict[str, Any]:
     from matplotlib.colors import ListedColormap, PowerNorm
 
     return {"cmap": ListedColormap(_colours.table(_colours.WEIGHTS, 256) / 255), "norm": PowerNorm(0.5, 0.0, 1.0)}
+
+
+def _yes_or_no() -> dict[str, Any]:
+    """The palest and the deepest colour of weights."""
+    from matplotlib.colors import ListedColormap, Normalize
+
+    return {"cmap": ListedColormap(_colours.table(_colours.WEIGHTS, 2) / 255), "norm": Normalize(0, 1)}
 
 
 def _even_scale(low: float, high: float, diverging: bool) -> dict[str, Any]:
@@ -573,8 +586,9 @@ def _draw(
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    numbers = {"annot": _numbers(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few else {}
-    lines = {"linewidths": 0.5 if few else 0, "linecolor": "white"}
+    yes_or_no = scale["cmap"].N == 2
+    numbers = {"annot": _numbers(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few and not yes_or_no else {}
+    lines = {"linewidths": 0.5 if few or yes_or_no else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
     seaborn.heatmap(values, mask=blank, square=True, cbar=False, ax=axes, **scale, **numbers, **lines)
     mesh = axes.collections[0]
@@ -604,6 +618,9 @@ def _draw(
     across, down = np.arange(0, k_len, step), np.arange(0, q_len, step)
     axes.set_xticks(across + 0.5, map(_label, key_tokens[::step]), rotation=0 if upright else 90, fontsize=size)
     axes.set_yticks(down + 0.5, map(_label, query_tokens[::step]), rotation=0, fontsize=size)
+    for label in axes.get_xticklabels():
+        if len(label.get_text()) <= 2 and not label.get_text().isalpha():
+            label.set_rotation(0)  # a turned −∞ is an 8
     _as_written(*axes.get_xticklabels(), *axes.get_yticklabels())
     return mesh
 
@@ -679,9 +696,14 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     Counts, whole numbers of which one is larger than any weight, are written as such.
     """
     finite = values[np.isfinite(values)]
-    counts = (finite == finite.round()).all() and (finite > 1).any()
+    counts = _are_whole(finite) and (finite > 1).any()
     tiny = not (np.abs(finite) >= 0.1).any()  # two digits would say nothing
     return np.vectorize(lambda value: _number(value, counts, tiny), otypes=[str])(values)
+
+
+def _are_whole(values: Any) -> bool:
+    values = np.ma.filled(values, np.nan) if values is not None else np.array([0.5])
+    return bool((values == values.round())[np.isfinite(values)].all())
 
 
 def _number(value: float, counts: bool, tiny: bool) -> str:

@@ -398,3 +398,20 @@ def test_cost_refuses_what_log_axes_cannot_show(measured, error):
         plots.cost(measured, alt="Nothing to see.")
     with pytest.raises(ValueError, match="positive"):
         plots.cost({"a": {10: [1.0]}}, theory={"b": {10: -1.0}}, alt="Nothing to see.")
+
+
+def test_a_bool_matrix_is_drawn_as_yes_and_no():
+    axes, bar = plots.heatmap(WEIGHTS > 0.2, Q_TOKENS, K_TOKENS, value_name="NaN", alt=ALT).figure.axes
+    assert [label.get_text() for label in bar.get_xticklabels()] == ["no", "yes"]
+    assert bar.get_xlabel() == "NaN"
+    assert [text.get_text() for text in axes.texts] == []
+    colours = {drawn(axes)[q, k]: to_hex(axes.collections[0].to_rgba(drawn(axes)[q, k])) for q, k in drawn(axes)}
+    assert colours == {0: to_hex(_colours.WEIGHTS[0]), 1: to_hex(_colours.WEIGHTS[-1])}
+
+
+def test_whole_numbers_have_whole_ticks_and_short_signs_stand_upright():
+    axes, bar = plots.heatmap(
+        torch.tensor([[1, 2, 3, 0, 0]]), ["a"], ["−∞", "0", "-10000", "1e4", "·a"], limits=None, alt=ALT
+    ).figure.axes
+    assert all(tick.is_integer() for tick in bar.get_xticks())
+    assert [label.get_rotation() for label in axes.get_xticklabels()] == [0, 0, 90, 90, 0]

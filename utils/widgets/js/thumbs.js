@@ -143,7 +143,8 @@ export class Thumbs {
     this.drawFrames(context, style.color);
     Object.assign(context, { fillStyle: style.color, font: FONT, textBaseline: "middle", textAlign: "center" });
     this.drawNumbers(context);
-    axisNames(context, words.heads, MARGIN, 9, words.layers, MARGIN);
+    const rows = context.measureText(words.layers).width < this.canvas.clientHeight - MARGIN ? words.layers : "";
+    axisNames(context, words.heads, MARGIN, 9, rows, MARGIN);
     Object.assign(context, { strokeStyle: style.borderTopColor, lineWidth: this.grid.focused ? 4 : 3 });
     const [x, y] = this.corner(state.layer, state.head);
     context.strokeRect(x - 2, y - 2, this.size + 4, this.size + 4);
