@@ -42,7 +42,7 @@ OLD_TESTS  := $(addprefix tests/unit/test_,conventions.py describe.py facts.py i
 help:
 	@echo "make lab          open your own copy of the lessons, my_lessons, in JupyterLab"
 	@echo "make quick        run the tests that need neither a browser nor a lesson, about a minute"
-	@echo "make test         run the tests, about six minutes on two cores (ARGS='-k masks' for some of them)"
+	@echo "make test         run the tests, about a quarter of an hour on two cores (ARGS='-k masks' for some of them)"
 	@echo "make check        run all there is: style, tests, those that take long, an older transformers"
 	@echo "make gate         only the tests that take long, which make check adds to those of make test"
 	@echo "make test-matrix  run the tests about masks again, under transformers $(OLD)"

@@ -36,10 +36,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # every core has its own worker, so mor
 
 
 def pytest_xdist_auto_num_workers(config) -> int:
-    """Workers for ``-n auto``: one more than cores, since browsers wait, and none at all for a single test."""
+    """Workers for ``-n auto``: one for each core, and none at all for a single test."""
     if config.args and all("::" in argument for argument in config.args):
         return 0
-    return min(tiers.cores() + 1, 8)
+    return min(tiers.cores(), 8)
 
 
 @pytest.hookimpl(tryfirst=True)  # before marks are read and groups are formed

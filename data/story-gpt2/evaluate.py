@@ -130,7 +130,7 @@ def measured(stories_path: Path | None = None) -> str:
         stories = path.read_text(encoding="utf-8").split(BREAK)
         value, count = perplexity(model, tokenizer, stories)
         lines.append(f"- {len(stories):,} held-out stories, {count:,} tokens: perplexity {value:.2f} per token,")
-        lines.append(f"  a loss of {math.log(value):.3f} nats")
+        lines.append(f"  a loss of {math.log(value):.2f} nats")
     lines += ["", "| a head that looks at | layer, head | mean weight | if it looked everywhere alike |"]
     lines += ["|---|---|---|---|"]
     for name, (amounts, even) in heads(SENTENCE)[2].items():
