@@ -189,7 +189,7 @@
 
   /** Whether maps make the slide tall, not what is beside them. Below them there is a line and the widget's edge. */
   const mapsReachDown = (/** @type {Element} */ box) => {
-    if (upright.matches || box.querySelector(".headgrid")) return true; // nothing is beside them
+    if (upright.matches || box.querySelector(".headgrid")) return true; // nothing as tall is beside them
     const bottom = (/** @type {string} */ what) =>
       Math.max(...[...box.querySelectorAll(what)].map((part) => part.getBoundingClientRect().bottom));
     const beside = box.querySelector(".storylab-next") ? bottom(".storylab-next tr") : bottom(".masks-widget");

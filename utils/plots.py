@@ -47,6 +47,7 @@ FALLBACK_FONTS = (
     "Segoe UI Emoji",
 )
 KEYS, QUERIES = "keys (who is looked at)", "queries (who looks)"
+YES_OR_NO = 2  # colours of a map of bools, the palest and the deepest of weights
 MAX_NUMBERS = 8  # numbers are printed into the cells up to 8 × 8
 MAX_CELLS = 64  # rows or columns up to which each hidden cell is hatched and each token named
 MAX_LABEL = 16  # characters of a token label
@@ -175,7 +176,7 @@ def heatmap(
     figure, (axes,) = _canvas(panels=1)
     low, high = _limits(values, limits, diverging)
     if matrix.dtype in (torch.bool, np.bool_):
-        scale = _yes_or_no()
+        scale = _even_scale(0, 1, diverging=False, size=YES_OR_NO)
     else:
         scale = _weights_scale() if limits == (0.0, 1.0) and not diverging else _even_scale(low, high, diverging)
     mesh = _draw(axes, values, hidden, query_tokens, key_tokens, **scale)
@@ -546,11 +547,11 @@ def _colour_scale(
         bar.set_ticks(TICKS, labels=[f"{tick:g}" for tick in TICKS])
         bar.ax.minorticks_off()
         label += ", square-root scale"
-    elif mesh.cmap.N == 2:
+    elif mesh.cmap.N == YES_OR_NO:
         bar.set_ticks([0.25, 0.75], labels=["no", "yes"])
         bar.ax.tick_params(length=0)
     else:
-        bar.locator = MaxNLocator(4, integer=_are_whole(mesh.get_array()))
+        bar.locator = MaxNLocator(4, integer=_are_whole(mesh.get_array().compressed()))
     bar.set_label(text_of(label))
     _as_written(bar.ax.xaxis.label)
     return {axes: place}
@@ -563,18 +564,11 @@ def _weights_scale() -> dict[str, Any]:
     return {"cmap": ListedColormap(_colours.table(_colours.WEIGHTS, 256) / 255), "norm": PowerNorm(0.5, 0.0, 1.0)}
 
 
-def _yes_or_no() -> dict[str, Any]:
-    """The palest and the deepest colour of weights."""
-    from matplotlib.colors import ListedColormap, Normalize
-
-    return {"cmap": ListedColormap(_colours.table(_colours.WEIGHTS, 2) / 255), "norm": Normalize(0, 1)}
-
-
-def _even_scale(low: float, high: float, diverging: bool) -> dict[str, Any]:
+def _even_scale(low: float, high: float, diverging: bool, size: int = 256) -> dict[str, Any]:
     """The same colours, or those of changes, evenly spaced."""
     from matplotlib.colors import ListedColormap, Normalize
 
-    colours = _colours.table(_colours.CHANGES if diverging else _colours.WEIGHTS, 256)
+    colours = _colours.table(_colours.CHANGES if diverging else _colours.WEIGHTS, size)
     return {"cmap": ListedColormap(colours / 255), "norm": Normalize(low, high)}
 
 
@@ -586,7 +580,7 @@ def _draw(
 
     q_len, k_len = values.shape
     few = q_len <= MAX_NUMBERS and k_len <= MAX_NUMBERS
-    yes_or_no = scale["cmap"].N == 2
+    yes_or_no = scale["cmap"].N == YES_OR_NO
     numbers = {"annot": _numbers(values), "fmt": "", "annot_kws": {"fontsize": SMALL}} if few and not yes_or_no else {}
     lines = {"linewidths": 0.5 if few or yes_or_no else 0, "linecolor": "white"}
     blank = (hidden & (values == 0)) | np.isnan(values)
@@ -616,11 +610,11 @@ def _draw(
     # Where rows are lower than type, every second token is named.
     step = math.ceil(max(q_len, k_len) / MAX_CELLS) * 4 if many else math.ceil(max(q_len, k_len) / 34)
     across, down = np.arange(0, k_len, step), np.arange(0, q_len, step)
-    axes.set_xticks(across + 0.5, map(_label, key_tokens[::step]), rotation=0 if upright else 90, fontsize=size)
+    axes.set_xticks(across + 0.5, map(_label, key_tokens[::step]), fontsize=size)
     axes.set_yticks(down + 0.5, map(_label, query_tokens[::step]), rotation=0, fontsize=size)
     for label in axes.get_xticklabels():
-        if len(label.get_text()) <= 2 and not label.get_text().isalpha():
-            label.set_rotation(0)  # a turned −∞ is an 8
+        sign = len(label.get_text()) <= 2 and not label.get_text().isalpha()  # a turned −∞ is an 8
+        label.set_rotation(0 if upright or sign else 90)
     _as_written(*axes.get_xticklabels(), *axes.get_yticklabels())
     return mesh
 
@@ -701,9 +695,8 @@ def _numbers(values: np.ndarray) -> np.ndarray:
     return np.vectorize(lambda value: _number(value, counts, tiny), otypes=[str])(values)
 
 
-def _are_whole(values: Any) -> bool:
-    values = np.ma.filled(values, np.nan) if values is not None else np.array([0.5])
-    return bool((values == values.round())[np.isfinite(values)].all())
+def _are_whole(values: np.ndarray) -> bool:
+    return bool((values == values.round()).all())
 
 
 def _number(value: float, counts: bool, tiny: bool) -> str:

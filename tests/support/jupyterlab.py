@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
-from playwright.sync_api import Page, TimeoutError
+from playwright.sync_api import Page
 
 from publish import execute
 from tests.support import offline
@@ -110,11 +110,7 @@ def address_of(address: str, name: str) -> str:
 
 def open_lesson(page: Page, address: str, name: str):
     page.goto(address_of(address, name))
-    with suppress(TimeoutError):  # what JupyterLab has not loaded after two minutes it never asks for again
-        page.locator(".jp-Notebook").wait_for(timeout=PATIENCE / 2)
-    if not page.locator(".jp-Notebook").is_visible():
-        page.goto(address_of(address, name))
-        page.locator(".jp-Notebook").wait_for(timeout=PATIENCE)
+    page.locator(".jp-Notebook").wait_for(timeout=PATIENCE)
     page.wait_for_function(READY, arg=name, timeout=PATIENCE)
 
 
